@@ -1,1 +1,29 @@
-//! runtime
+//! The sandbox: one WebAssembly container is one [`Sandbox`], and one engine profile is shared by
+//! the side that compiles (feature `compile`) and the side that runs (feature `run`).
+//!
+//! This is the only crate that names wasmtime; no type of wasmtime leaks from it. It knows
+//! nothing of Kubernetes, of images or of the link.
+
+#![warn(missing_docs)]
+
+#[cfg(feature = "compile")]
+pub mod compile;
+mod engine;
+mod error;
+#[cfg(feature = "run")]
+mod host;
+#[cfg(feature = "run")]
+mod sandbox;
+mod shape;
+#[cfg(feature = "run")]
+mod spec;
+
+pub use engine::Compatibility;
+pub use error::Error;
+#[cfg(feature = "run")]
+pub use host::{BoxFuture, BoxedStream, ConnectError, Host, IoStream};
+#[cfg(feature = "run")]
+pub use sandbox::{Module, Runtime, Sandbox};
+pub use shape::Shape;
+#[cfg(feature = "run")]
+pub use spec::{Config, Exit, HttpOptions, Limits, Mount, Output, SandboxSpec, StdStream, Usage};
