@@ -1,1 +1,2 @@
-//! controller
+//! Controller
+pub mod images;
