@@ -1,0 +1,84 @@
+//! `coracle push FILE NAME:TAG`: makes a CNCF Wasm OCI artifact of a module and pushes it.
+
+use crate::{client::Client, kubeconfig::Kubeconfig};
+use anyhow::{Context as _, bail};
+use bytes::Bytes;
+use coracle_controller::images::{
+    artifact,
+    reference::{Digest, Reference, Target},
+};
+use coracle_runtime::compile::{Inspection, inspect};
+use http::{Method, StatusCode, header};
+use std::path::{Path, PathBuf};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// The module or component
+    file: PathBuf,
+    /// Name and tag in the controller's registry, as in hello:v1
+    name: String,
+    /// How to reach the controller
+    #[arg(long, env = "KUBECONFIG", default_value = ".coracle/kubeconfig", value_name = "FILE")]
+    kubeconfig: PathBuf,
+}
+
+#[expect(clippy::print_stdout, reason = "a command's answer")]
+pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let client = Client::new(&Kubeconfig::read(&arguments.kubeconfig)?)?;
+    let wasm = read_module(&arguments.file)?;
+    let digest = push(&client, wasm, &arguments.name).await?;
+    println!("pushed {} ({digest})", arguments.name);
+    println!("use it in a manifest as  image: {}", arguments.name);
+    Ok(())
+}
+
+fn read_module(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// Pushes `wasm` under `name`; returns the manifest's digest.
+pub(crate) async fn push(client: &Client, wasm: Vec<u8>, name: &str) -> anyhow::Result<Digest> {
+    let inspection = inspect(&wasm).with_context(|| format!("cannot push {name}"))?;
+    let reference = Reference::parse(name)?;
+    let Target::Tag(tag) = &reference.target else {
+        bail!("cannot push to {name}: give a tag, not a digest");
+    };
+    if let Some(registry) = &reference.registry {
+        bail!("cannot push to {name}: this command pushes to the controller's registry, not to {registry}");
+    }
+    let repository = &reference.repository;
+    let (config, manifest) = describe(&wasm, &inspection);
+    push_blob(client, repository, wasm.into()).await?;
+    push_blob(client, repository, config.into()).await?;
+    let digest = Digest::of(&manifest);
+    let path = format!("/v2/{repository}/manifests/{tag}");
+    let answer = client.send(Method::PUT, &path, artifact::MANIFEST_TYPE, manifest).await?;
+    answer.success(&format!("cannot push {name}"))?;
+    Ok(digest)
+}
+
+fn describe(wasm: &[u8], inspection: &Inspection) -> (Vec<u8>, Vec<u8>) {
+    let component = inspection.component.then_some((&inspection.imports[..], &inspection.exports[..]));
+    // No time of creation: the same module is the same artifact, whenever it is pushed.
+    artifact::describe(wasm, component, "1970-01-01T00:00:00Z")
+}
+
+async fn push_blob(client: &Client, repository: &str, blob: Bytes) -> anyhow::Result<()> {
+    let digest = Digest::of(&blob);
+    let path = format!("/v2/{repository}/blobs/{digest}");
+    let there = client.send(Method::HEAD, &path, "application/octet-stream", Bytes::new()).await?;
+    if there.status == StatusCode::OK {
+        return Ok(());
+    }
+    let what = format!("cannot push a blob of {repository}");
+    let path = format!("/v2/{repository}/blobs/uploads/");
+    let started = client.send(Method::POST, &path, "application/octet-stream", Bytes::new()).await?.success(&what)?;
+    let location = started
+        .headers
+        .get(header::LOCATION)
+        .and_then(|location| location.to_str().ok())
+        .with_context(|| format!("{what}: the controller named no upload"))?;
+    let path = format!("{location}?digest={digest}");
+    client.send(Method::PUT, &path, "application/octet-stream", blob).await?.success(&what)?;
+    Ok(())
+}
