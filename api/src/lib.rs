@@ -1,1 +1,23 @@
-//! api
+//! Kubernetes' API as pure logic: the table of kinds, selectors, quantities, patches, defaults,
+//! validation and printing.
+//!
+//! Nothing here does I/O, knows a clock or a store; `serde_json::Value` is an object's working form
+//! and `k8s_openapi` has the types. Recursion is bounded by the depth the caller admits.
+
+#![warn(missing_docs)]
+
+pub mod defaults;
+pub mod kind;
+mod meta;
+pub mod patch;
+pub mod quantity;
+pub mod schema;
+pub mod selector;
+pub mod status;
+pub mod table;
+pub mod validate;
+
+pub use k8s_openapi;
+pub use kind::{Kind, KindRef};
+pub use meta::{Key, Revision};
+pub use status::StatusError;

@@ -1,0 +1,243 @@
+//! JSON patch. Source: RFC 6902.
+//!
+//! Operations apply in order to a copy: either all of them, or none.
+
+use serde_json::Value;
+
+/// Operations in one patch, as upstream limits them.
+const OPERATIONS_MAX: usize = 10_000;
+
+/// Why a patch is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not a list of operations.
+    #[error("error decoding patch: {0}")]
+    Malformed(String),
+    /// An operation does not fit the object.
+    #[error(
+        "the server rejected our request due to an error in our request: operation {index}: {why}"
+    )]
+    Rejected {
+        /// Which, from 0.
+        index: usize,
+        /// Why.
+        why: String,
+    },
+}
+
+/// Applies `patch` to `target`.
+///
+/// # Errors
+/// When the patch is malformed, a path does not exist, or a test fails.
+pub fn apply(mut target: Value, patch: &Value) -> Result<Value, Error> {
+    let operations = patch
+        .as_array()
+        .ok_or_else(|| Error::Malformed("a JSON patch is a list".to_owned()))?;
+    if operations.len() > OPERATIONS_MAX {
+        return Err(Error::Malformed(format!(
+            "more than {OPERATIONS_MAX} operations"
+        )));
+    }
+    for (index, operation) in operations.iter().enumerate() {
+        step(&mut target, operation).map_err(|why| Error::Rejected { index, why })?;
+    }
+    Ok(target)
+}
+
+fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
+    let text = |name: &str| {
+        operation
+            .get(name)
+            .and_then(Value::as_str)
+            .ok_or_else(|| format!("the operation has no {name:?}"))
+    };
+    let value = || {
+        operation
+            .get("value")
+            .cloned()
+            .ok_or_else(|| "the operation has no \"value\"".to_owned())
+    };
+    let path = pointer(text("path")?)?;
+    match text("op")? {
+        "add" => add(target, &path, value()?),
+        "remove" => remove(target, &path).map(|_old| ()),
+        "replace" => {
+            let slot = find(target, &path)?;
+            *slot = value()?;
+            Ok(())
+        }
+        "move" => {
+            let from = pointer(text("from")?)?;
+            if path.len() > from.len() && path.starts_with(&from) {
+                return Err("cannot move a value into itself".to_owned());
+            }
+            let moved = remove(target, &from)?;
+            add(target, &path, moved)
+        }
+        "copy" => {
+            let copied = find(target, &pointer(text("from")?)?)?.clone();
+            add(target, &path, copied)
+        }
+        "test" => {
+            let wanted = value()?;
+            let equal = find(target, &path).is_ok_and(|found| *found == wanted);
+            if equal {
+                Ok(())
+            } else {
+                Err(format!(
+                    "testing value /{} failed: test failed",
+                    path.join("/")
+                ))
+            }
+        }
+        other => Err(format!("unknown operation {other:?}")),
+    }
+}
+
+fn pointer(text: &str) -> Result<Vec<String>, String> {
+    if text.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rest = text
+        .strip_prefix('/')
+        .ok_or_else(|| format!("the path {text:?} does not start with /"))?;
+    Ok(rest
+        .split('/')
+        .map(|part| part.replace("~1", "/").replace("~0", "~"))
+        .collect())
+}
+
+fn find<'a>(target: &'a mut Value, path: &[String]) -> Result<&'a mut Value, String> {
+    let mut at = target;
+    for part in path {
+        at = match at {
+            Value::Object(map) => map.get_mut(part),
+            Value::Array(list) => index(part, list.len()).and_then(|index| list.get_mut(index)),
+            _ => None,
+        }
+        .ok_or_else(|| format!("the path /{} does not exist", path.join("/")))?;
+    }
+    Ok(at)
+}
+
+/// An array index below `len`, in the only form the RFC allows.
+fn index(part: &str, len: usize) -> Option<usize> {
+    let canonical =
+        part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
+    part.parse().ok().filter(|index| canonical && *index < len)
+}
+
+fn add(target: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+    let Some((last, parent)) = path.split_last() else {
+        *target = value;
+        return Ok(());
+    };
+    match find(target, parent)? {
+        Value::Object(map) => {
+            map.insert(last.clone(), value);
+        }
+        Value::Array(list) if last == "-" => list.push(value),
+        Value::Array(list) => {
+            let at = index(last, list.len() + 1)
+                .ok_or_else(|| format!("the index {last:?} is out of range"))?;
+            list.insert(at, value);
+        }
+        _ => {
+            return Err(format!(
+                "the parent of /{} is neither an object nor a list",
+                path.join("/")
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn remove(target: &mut Value, path: &[String]) -> Result<Value, String> {
+    let missing = || format!("the path /{} does not exist", path.join("/"));
+    let (last, parent) = path
+        .split_last()
+        .ok_or_else(|| "cannot remove the whole object".to_owned())?;
+    match find(target, parent)? {
+        Value::Object(map) => map.remove(last).ok_or_else(missing),
+        Value::Array(list) => {
+            let at = index(last, list.len()).ok_or_else(missing)?;
+            Ok(list.remove(at))
+        }
+        _ => Err(missing()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(target: Value, patch: Value, expected: Option<Value>) {
+        assert_eq!(apply(target, &patch).ok(), expected, "{patch}");
+    }
+
+    #[test]
+    fn operations() {
+        let base = || json!({"a": [1, 2], "b": {"c": 1}});
+        check(
+            base(),
+            json!([{"op": "add", "path": "/a/1", "value": 9}]),
+            Some(json!({"a": [1, 9, 2], "b": {"c": 1}})),
+        );
+        check(
+            base(),
+            json!([{"op": "add", "path": "/a/-", "value": 9}]),
+            Some(json!({"a": [1, 2, 9], "b": {"c": 1}})),
+        );
+        check(
+            base(),
+            json!([{"op": "remove", "path": "/b/c"}]),
+            Some(json!({"a": [1, 2], "b": {}})),
+        );
+        check(
+            base(),
+            json!([{"op": "replace", "path": "/b", "value": 1}]),
+            Some(json!({"a": [1, 2], "b": 1})),
+        );
+        check(
+            base(),
+            json!([{"op": "move", "from": "/b/c", "path": "/d"}]),
+            Some(json!({"a": [1, 2], "b": {}, "d": 1})),
+        );
+        check(
+            base(),
+            json!([{"op": "copy", "from": "/a", "path": "/d"}]),
+            Some(json!({"a": [1, 2], "b": {"c": 1}, "d": [1, 2]})),
+        );
+        check(
+            json!({"a/b": {"~": 1}}),
+            json!([{"op": "test", "path": "/a~1b/~0", "value": 1}]),
+            Some(json!({"a/b": {"~": 1}})),
+        );
+    }
+
+    #[test]
+    fn refused() {
+        for bad in [
+            json!({}),
+            json!([{"op": "test", "path": "/a", "value": 1}]),
+            json!([{"op": "remove", "path": "/x"}]),
+            json!([{"op": "replace", "path": "/x", "value": 1}]),
+            json!([{"op": "add", "path": "/a/01", "value": 1}]),
+            json!([{"op": "add", "path": "a", "value": 1}]),
+            json!([{"op": "move", "from": "/a", "path": "/a/0"}]),
+            json!([{"op": "nothing", "path": "/a"}]),
+        ] {
+            check(json!({"a": [1]}), bad, None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(op in "(add|remove|replace|move|copy|test)", path in "[/a-b0-2~-]{0,8}", from in "[/a-b0-2~-]{0,8}") {
+            let _any = apply(json!({"a": [1, {"b": 2}], "b": {}}), &json!([{"op": op, "path": path, "from": from, "value": 1}]));
+        }
+    }
+}

@@ -1,0 +1,305 @@
+//! Strategic merge patch: merge patch that knows which lists merge by a key.
+//!
+//! Source: k8s.io/apimachinery `pkg/util/strategicpatch`. Directives: `$patch` (replace, delete,
+//! merge), `$deleteFromPrimitiveList/x`, `$setElementOrder/x`, `$retainKeys`.
+
+use super::merge;
+use crate::schema::{ListMerge, list_merge};
+use serde_json::{Map, Value};
+
+/// Why a patch is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// An element of a list that merges by key has no key.
+    #[error("map: {element} does not contain declared merge key: {key}")]
+    NoKey {
+        /// The element.
+        element: String,
+        /// The key it lacks.
+        key: String,
+    },
+    /// A directive that does not exist or does not fit.
+    #[error("{0}")]
+    Directive(String),
+}
+
+/// Applies `patch` to `target`.
+///
+/// # Errors
+/// When a directive or an element without its merge key makes no sense.
+pub fn apply(target: Value, patch: Value) -> Result<Value, Error> {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            objects(target, patch, &mut Vec::new()).map(Value::Object)
+        }
+        (target, patch) => Ok(merge::apply(target, patch)),
+    }
+}
+
+fn objects(
+    mut target: Map<String, Value>,
+    mut patch: Map<String, Value>,
+    path: &mut Vec<String>,
+) -> Result<Map<String, Value>, Error> {
+    match patch
+        .remove("$patch")
+        .as_ref()
+        .map(|directive| directive.as_str())
+    {
+        None | Some(Some("merge")) => {}
+        Some(Some("replace")) => return Ok(patch),
+        Some(Some("delete")) => return Ok(Map::new()),
+        Some(other) => {
+            return Err(Error::Directive(format!(
+                "unknown patch type found: {}",
+                other.unwrap_or("not a string")
+            )));
+        }
+    }
+    if let Some(keys) = patch.remove("$retainKeys") {
+        let keys: Vec<String> = serde_json::from_value(keys).map_err(|_shape| {
+            Error::Directive("invalid retainKeys directive: expected a list of strings".to_owned())
+        })?;
+        target.retain(|name, _| keys.contains(name));
+    }
+    let orders = take_directives(&mut patch, "$setElementOrder/");
+    let deletions = take_directives(&mut patch, "$deleteFromPrimitiveList/");
+    for (name, gone) in deletions {
+        if let (Some(Value::Array(list)), Value::Array(gone)) = (target.get_mut(&name), gone) {
+            list.retain(|value| !gone.contains(value));
+        }
+    }
+    for (name, value) in patch {
+        path.push(name.clone());
+        let merged = member(target.remove(&name), value, path);
+        path.pop();
+        if let Some(value) = merged? {
+            target.insert(name, value);
+        }
+    }
+    for (name, order) in orders {
+        path.push(name.clone());
+        if let (Some(Value::Array(list)), Value::Array(order)) = (target.get_mut(&name), order) {
+            reorder(list, &order, &list_merge(path));
+        }
+        path.pop();
+    }
+    Ok(target)
+}
+
+fn member(old: Option<Value>, new: Value, path: &mut Vec<String>) -> Result<Option<Value>, Error> {
+    Ok(match (old, new) {
+        (_, Value::Null) => None,
+        (Some(Value::Object(old)), Value::Object(new)) => {
+            Some(Value::Object(objects(old, new, path)?))
+        }
+        (None, Value::Object(new)) => {
+            // A patch that deletes what is not there adds nothing.
+            let deletes = new.get("$patch").and_then(Value::as_str) == Some("delete");
+            if deletes {
+                None
+            } else {
+                Some(Value::Object(objects(Map::new(), new, path)?))
+            }
+        }
+        (old, Value::Array(new)) => {
+            let old = match old {
+                Some(Value::Array(old)) => old,
+                _ => Vec::new(),
+            };
+            Some(Value::Array(lists(old, new, path)?))
+        }
+        (_, new) => Some(new),
+    })
+}
+
+fn lists(old: Vec<Value>, new: Vec<Value>, path: &mut Vec<String>) -> Result<Vec<Value>, Error> {
+    match list_merge(path) {
+        ListMerge::Atomic => Ok(new
+            .into_iter()
+            .filter(|element| !is_directive(element))
+            .collect()),
+        ListMerge::Set => {
+            let mut merged = old;
+            for value in new {
+                if !merged.contains(&value) {
+                    merged.push(value);
+                }
+            }
+            Ok(merged)
+        }
+        ListMerge::ByKey(key) => by_key(old, new, key, path),
+    }
+}
+
+fn is_directive(element: &Value) -> bool {
+    element
+        .as_object()
+        .is_some_and(|map| map.len() == 1 && map.contains_key("$patch"))
+}
+
+fn by_key(
+    old: Vec<Value>,
+    new: Vec<Value>,
+    key: &str,
+    path: &mut Vec<String>,
+) -> Result<Vec<Value>, Error> {
+    let replaces = |element: &Value| {
+        element.get("$patch").and_then(Value::as_str) == Some("replace") && is_directive(element)
+    };
+    let mut merged = if new.iter().any(replaces) {
+        Vec::new()
+    } else {
+        old
+    };
+    for element in new {
+        let Value::Object(element) = element else {
+            return Err(Error::Directive(format!(
+                "expected an object with the key {key:?} in a list"
+            )));
+        };
+        if element.len() == 1 && element.contains_key("$patch") {
+            continue;
+        }
+        let Some(id) = element.get(key).cloned() else {
+            return Err(Error::NoKey {
+                element: Value::Object(element).to_string(),
+                key: key.to_owned(),
+            });
+        };
+        let at = merged
+            .iter()
+            .position(|candidate| candidate.get(key) == Some(&id));
+        match (element.get("$patch").and_then(Value::as_str), at) {
+            (Some("delete"), Some(at)) => {
+                merged.remove(at);
+            }
+            (Some("delete"), None) => {}
+            (_, Some(at)) => {
+                let old = merged[at].as_object().cloned().unwrap_or_default();
+                merged[at] = Value::Object(objects(old, element, path)?);
+            }
+            (_, None) => merged.push(Value::Object(objects(Map::new(), element, path)?)),
+        }
+    }
+    Ok(merged)
+}
+
+fn take_directives(patch: &mut Map<String, Value>, prefix: &str) -> Vec<(String, Value)> {
+    let names: Vec<String> = patch
+        .keys()
+        .filter(|name| name.starts_with(prefix))
+        .cloned()
+        .collect();
+    names
+        .into_iter()
+        .filter_map(|name| {
+            patch
+                .remove(&name)
+                .map(|value| (name[prefix.len()..].to_owned(), value))
+        })
+        .collect()
+}
+
+/// Sorts the elements that `order` names into its order; the others stay behind what they followed.
+fn reorder(list: &mut Vec<Value>, order: &[Value], how: &ListMerge) {
+    let id = |value: &Value| match how {
+        ListMerge::ByKey(key) => value.get(key).cloned(),
+        _ => Some(value.clone()),
+    };
+    let wanted: Vec<Option<Value>> = order.iter().map(id).collect();
+    let rank = |value: &Value| wanted.iter().position(|wanted| *wanted == id(value));
+    let mut last = 0;
+    let mut ranked: Vec<(usize, Value)> = Vec::with_capacity(list.len());
+    for value in list.drain(..) {
+        last = rank(&value).unwrap_or(last);
+        ranked.push((last, value));
+    }
+    ranked.sort_by_key(|(rank, _)| *rank);
+    list.extend(ranked.into_iter().map(|(_, value)| value));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[track_caller]
+    fn check(target: Value, patch: Value, expected: Value) {
+        assert_eq!(apply(target, patch).unwrap(), expected);
+    }
+
+    fn pod(containers: Value) -> Value {
+        json!({"spec": {"containers": containers}})
+    }
+
+    #[test]
+    fn lists_merge_by_their_key() {
+        let old = || pod(json!([{"name": "a", "image": "x"}, {"name": "b"}]));
+        check(
+            old(),
+            pod(json!([{"name": "a", "image": "y"}])),
+            pod(json!([{"name": "a", "image": "y"}, {"name": "b"}])),
+        );
+        check(
+            old(),
+            pod(json!([{"name": "c"}])),
+            pod(json!([{"name": "a", "image": "x"}, {"name": "b"}, {"name": "c"}])),
+        );
+        check(
+            old(),
+            pod(json!([{"name": "a", "$patch": "delete"}])),
+            pod(json!([{"name": "b"}])),
+        );
+        check(
+            old(),
+            pod(json!([{"$patch": "replace"}, {"name": "c"}])),
+            pod(json!([{"name": "c"}])),
+        );
+        assert!(apply(old(), pod(json!([{"image": "y"}]))).is_err());
+    }
+
+    #[test]
+    fn nested_lists_and_orders() {
+        let old = pod(json!([{"name": "a", "env": [{"name": "X", "value": "1"}]}]));
+        let patch = pod(json!([{"name": "a", "env": [{"name": "Y", "value": "2"}],
+            "$setElementOrder/env": [{"name": "Y"}, {"name": "X"}]}]));
+        check(
+            old,
+            patch,
+            pod(
+                json!([{"name": "a", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}]),
+            ),
+        );
+    }
+
+    #[test]
+    fn directives() {
+        check(
+            json!({"a": {"b": 1}}),
+            json!({"a": {"$patch": "replace", "c": 2}}),
+            json!({"a": {"c": 2}}),
+        );
+        check(
+            json!({"spec": {"strategy": {"type": "RollingUpdate", "rollingUpdate": {}}}}),
+            json!({"spec": {"strategy": {"$retainKeys": ["type"], "type": "Recreate"}}}),
+            json!({"spec": {"strategy": {"type": "Recreate"}}}),
+        );
+        check(
+            json!({"metadata": {"finalizers": ["a", "b"]}}),
+            json!({"metadata": {"$deleteFromPrimitiveList/finalizers": ["a"]}}),
+            json!({"metadata": {"finalizers": ["b"]}}),
+        );
+        check(
+            json!({"metadata": {"finalizers": ["a"]}}),
+            json!({"metadata": {"finalizers": ["c"]}}),
+            json!({"metadata": {"finalizers": ["a", "c"]}}),
+        );
+        check(
+            json!({"x": {"args": ["a"]}}),
+            json!({"x": {"args": ["b"]}}),
+            json!({"x": {"args": ["b"]}}),
+        );
+        assert!(apply(json!({"a": {}}), json!({"a": {"$patch": "what"}})).is_err());
+    }
+}

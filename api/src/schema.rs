@@ -1,0 +1,338 @@
+//! What fields a kind has: strict decoding and how lists merge.
+//!
+//! Shapes come from `k8s-openapi`'s types (through schemars); what those do not say, the merge keys
+//! of lists, stands in the one table below. Shapes never hold descriptions: they stay small.
+
+pub mod openapi;
+
+use crate::{Kind, KindRef, kind};
+use k8s_openapi::{
+    api::{
+        apps::v1 as apps, coordination::v1 as coordination, core::v1 as core,
+        discovery::v1 as discovery, events::v1 as events,
+    },
+    schemars::{SchemaGenerator, generate::SchemaSettings},
+};
+use serde_json::{Map, Value};
+use std::sync::OnceLock;
+
+/// How a list in a spec merges under a patch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListMerge {
+    /// Replaced as a whole.
+    Atomic,
+    /// A set of scalars.
+    Set,
+    /// Elements are objects told apart by this field.
+    ByKey(&'static str),
+}
+
+/// Lists that merge, as upstream's `patchMergeKey` and `patchStrategy` tags: (parent field or empty
+/// for any, field, how). Elements of a list have the list's name as their parent.
+const LISTS: &[(&str, &str, ListMerge)] = &[
+    ("", "containers", ListMerge::ByKey("name")),
+    ("", "initContainers", ListMerge::ByKey("name")),
+    ("", "ephemeralContainers", ListMerge::ByKey("name")),
+    ("", "env", ListMerge::ByKey("name")),
+    ("containers", "ports", ListMerge::ByKey("containerPort")),
+    ("initContainers", "ports", ListMerge::ByKey("containerPort")),
+    (
+        "ephemeralContainers",
+        "ports",
+        ListMerge::ByKey("containerPort"),
+    ),
+    ("spec", "ports", ListMerge::ByKey("port")),
+    ("spec", "volumes", ListMerge::ByKey("name")),
+    ("", "volumeMounts", ListMerge::ByKey("mountPath")),
+    ("", "volumeDevices", ListMerge::ByKey("devicePath")),
+    ("", "imagePullSecrets", ListMerge::ByKey("name")),
+    ("", "hostAliases", ListMerge::ByKey("ip")),
+    (
+        "",
+        "topologySpreadConstraints",
+        ListMerge::ByKey("topologyKey"),
+    ),
+    ("", "schedulingGates", ListMerge::ByKey("name")),
+    ("", "resourceClaims", ListMerge::ByKey("name")),
+    ("status", "conditions", ListMerge::ByKey("type")),
+    ("status", "addresses", ListMerge::ByKey("type")),
+    ("status", "podIPs", ListMerge::ByKey("ip")),
+    ("status", "hostIPs", ListMerge::ByKey("ip")),
+    ("metadata", "ownerReferences", ListMerge::ByKey("uid")),
+    ("metadata", "finalizers", ListMerge::Set),
+    ("spec", "podCIDRs", ListMerge::Set),
+];
+
+/// How the list at `path` (field names from the object's root) merges.
+#[must_use]
+pub fn list_merge(path: &[String]) -> ListMerge {
+    let Some((field, parents)) = path.split_last() else {
+        return ListMerge::Atomic;
+    };
+    if parents.is_empty() {
+        return if field == "secrets" {
+            ListMerge::ByKey("name")
+        } else {
+            ListMerge::Atomic
+        };
+    }
+    let parent = parents.last().map_or("", String::as_str);
+    let row = LISTS
+        .iter()
+        .find(|(of, name, _)| name == field && (of.is_empty() || *of == parent));
+    row.map_or(ListMerge::Atomic, |(_, _, how)| *how)
+}
+
+/// Registers all types of one kind; returns the name of the kind's schema.
+pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
+    fn add<T: k8s_openapi::schemars::JsonSchema>(generator: &mut SchemaGenerator) -> String {
+        let _reference = generator.subschema_for::<T>();
+        T::schema_name().into_owned()
+    }
+    let g = generator;
+    match (of.group, of.kind) {
+        ("", "Namespace") => add::<core::Namespace>(g),
+        ("", "Node") => add::<core::Node>(g),
+        ("", "Pod") => add::<core::Pod>(g),
+        ("", "Service") => add::<core::Service>(g),
+        ("", "ConfigMap") => add::<core::ConfigMap>(g),
+        ("", "Secret") => add::<core::Secret>(g),
+        ("", "ServiceAccount") => add::<core::ServiceAccount>(g),
+        ("", _) => add::<core::Event>(g),
+        ("events.k8s.io", _) => add::<events::Event>(g),
+        ("apps", "Deployment") => add::<apps::Deployment>(g),
+        ("apps", _) => add::<apps::ReplicaSet>(g),
+        ("discovery.k8s.io", _) => add::<discovery::EndpointSlice>(g),
+        _ => add::<coordination::Lease>(g),
+    }
+}
+
+/// A generator whose references look like `#/components/schemas/NAME`.
+pub(crate) fn generator() -> SchemaGenerator {
+    let mut settings = SchemaSettings::openapi3();
+    settings.transforms.clear();
+    settings.into_generator()
+}
+
+struct Shapes {
+    definitions: Map<String, Value>,
+    roots: Vec<(KindRef, String)>,
+}
+
+fn shapes() -> &'static Shapes {
+    static SHAPES: OnceLock<Shapes> = OnceLock::new();
+    SHAPES.get_or_init(|| {
+        let mut generator = generator();
+        let roots = kind::KINDS
+            .iter()
+            .map(|kind| (kind, register(kind, &mut generator)))
+            .collect();
+        let mut definitions = generator.take_definitions(false);
+        definitions.values_mut().for_each(strip);
+        Shapes { definitions, roots }
+    })
+}
+
+/// Leaves what strict decoding needs.
+fn strip(schema: &mut Value) {
+    match schema {
+        Value::Object(map) => {
+            if map.get("description").is_some_and(Value::is_string) {
+                map.remove("description");
+            }
+            map.values_mut().for_each(strip);
+        }
+        Value::Array(list) => list.iter_mut().for_each(strip),
+        _ => {}
+    }
+}
+
+fn resolve<'a>(definitions: &'a Map<String, Value>, mut schema: &'a Value) -> &'a Value {
+    // References never form a cycle of references alone.
+    while let Some(target) = schema
+        .get("$ref")
+        .and_then(Value::as_str)
+        .and_then(|r| r.rsplit('/').next())
+    {
+        match definitions.get(target) {
+            Some(found) => schema = found,
+            None => return &Value::Null,
+        }
+    }
+    schema
+}
+
+/// What is wrong with the shape of an object.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// `unknown field "spec.foo"`, in the words of upstream's strict decoding.
+    pub unknown: Vec<String>,
+    /// The first value of a wrong type, as a sentence.
+    pub mistyped: Option<String>,
+}
+
+/// Checks an object's shape, and removes unknown fields from it.
+#[must_use]
+pub fn check(of: KindRef, object: &mut Value) -> Findings {
+    let shapes = shapes();
+    let mut findings = Findings::default();
+    if let Some((_, root)) = shapes.roots.iter().find(|(kind, _)| *kind == of)
+        && let Some(schema) = shapes.definitions.get(root)
+    {
+        Walk {
+            shapes,
+            of,
+            findings: &mut findings,
+        }
+        .value(object, schema, "");
+    }
+    findings
+}
+
+struct Walk<'a> {
+    shapes: &'static Shapes,
+    of: &'static Kind,
+    findings: &'a mut Findings,
+}
+
+impl Walk<'_> {
+    fn value(&mut self, value: &mut Value, schema: &'static Value, path: &str) {
+        let schema = resolve(&self.shapes.definitions, schema);
+        if value.is_null() {
+            return;
+        }
+        let fits = match schema.get("type").and_then(Value::as_str) {
+            Some("object") => value.is_object(),
+            Some("array") => value.is_array(),
+            Some("string") => value.is_string(),
+            Some("integer") => value.is_i64() || value.is_u64(),
+            Some("number") => value.is_number(),
+            Some("boolean") => value.is_boolean(),
+            _ => !schema
+                .get("x-kubernetes-int-or-string")
+                .is_some_and(|_| !value.is_number() && !value.is_string()),
+        };
+        if !fits {
+            self.mistyped(value, schema, path);
+            return;
+        }
+        match value {
+            Value::Object(map) => self.object(map, schema, path),
+            Value::Array(list) => {
+                let Some(items) = schema.get("items") else {
+                    return;
+                };
+                for (index, element) in list.iter_mut().enumerate() {
+                    self.value(element, items, &format!("{path}[{index}]"));
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn object(&mut self, map: &mut Map<String, Value>, schema: &'static Value, path: &str) {
+        let join = |name: &str| {
+            if path.is_empty() {
+                name.to_owned()
+            } else {
+                format!("{path}.{name}")
+            }
+        };
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+            let unknown: Vec<String> = map
+                .keys()
+                .filter(|name| !properties.contains_key(*name))
+                .cloned()
+                .collect();
+            for name in unknown {
+                map.remove(&name);
+                self.findings
+                    .unknown
+                    .push(format!("unknown field {:?}", join(&name)));
+            }
+            for (name, value) in map.iter_mut() {
+                if let Some(schema) = properties.get(name) {
+                    self.value(value, schema, &join(name));
+                }
+            }
+        } else if let Some(schema) = schema
+            .get("additionalProperties")
+            .filter(|schema| schema.is_object())
+        {
+            for (name, value) in map.iter_mut() {
+                self.value(value, schema, &join(name));
+            }
+        }
+    }
+
+    fn mistyped(&mut self, value: &Value, schema: &Value, path: &str) {
+        if self.findings.mistyped.is_some() {
+            return;
+        }
+        let found = match value {
+            Value::Object(_) => "object",
+            Value::Array(_) => "array",
+            Value::String(_) => "string",
+            Value::Bool(_) => "bool",
+            _ => "number",
+        };
+        let wanted = schema
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or("int or string");
+        let (kind, version) = (self.of.kind, self.of.version);
+        self.findings.mistyped = Some(format!(
+            "{kind} in version {version:?} cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct field {kind}.{path} of type {wanted}"
+        ));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn finds_and_prunes_unknown_fields() {
+        let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {"any": "x"}},
+            "spec": {"foo": 1, "containers": [{"name": "c", "imagee": "x", "resources": {"limits": {"cpu": "1"}}}]}});
+        let findings = check(kind::POD, &mut pod);
+        assert_eq!(
+            findings.unknown,
+            [
+                "unknown field \"spec.foo\"",
+                "unknown field \"spec.containers[0].imagee\""
+            ]
+        );
+        assert_eq!(findings.mistyped, None);
+        assert_eq!(
+            pod["spec"]["containers"][0],
+            json!({"name": "c", "resources": {"limits": {"cpu": "1"}}})
+        );
+    }
+
+    #[test]
+    fn says_what_has_the_wrong_type() {
+        let mut deployment = json!({"spec": {"replicas": "three"}});
+        let said = check(kind::DEPLOYMENT, &mut deployment).mistyped.unwrap();
+        assert!(
+            said.contains("cannot unmarshal string into Go struct field Deployment.spec.replicas"),
+            "{said}"
+        );
+        let mut service = json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}});
+        assert_eq!(check(kind::SERVICE, &mut service), Findings::default());
+    }
+
+    #[test]
+    fn every_kind_has_a_shape() {
+        for kind in kind::KINDS {
+            let mut object = json!({"metadata": {"name": "a"}, "nonsense": 1});
+            assert_eq!(
+                check(kind, &mut object).unknown,
+                ["unknown field \"nonsense\""],
+                "{}",
+                kind.kind
+            );
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! OpenAPI v3 documents, one a group and version, generated from the types.
+//!
+//! Clients read three things from them: which kinds there are, how lists merge
+//! (`x-kubernetes-patch-merge-key`), and whether writes take `fieldValidation` and `dryRun`.
+
+use super::{ListMerge, list_merge};
+use crate::{KindRef, kind};
+use serde_json::{Map, Value, json};
+
+/// The document of one group and version, or nothing if there is no kind in it.
+#[must_use]
+pub fn document(group: &str, version: &str) -> Option<Value> {
+    let kinds: Vec<KindRef> = kind::KINDS
+        .iter()
+        .filter(|kind| kind.group == group && kind.version == version)
+        .collect();
+    if kinds.is_empty() {
+        return None;
+    }
+    let mut generator = super::generator();
+    let names: Vec<(KindRef, String)> = kinds
+        .iter()
+        .map(|kind| (*kind, super::register(kind, &mut generator)))
+        .collect();
+    let mut schemas = generator.take_definitions(false);
+    for (name, schema) in &mut schemas {
+        dress(schema, parent_of(name));
+    }
+    for (kind, name) in &names {
+        let gvk = |suffix: &str| json!([{"group": group, "version": version, "kind": format!("{}{suffix}", kind.kind)}]);
+        if let Some(Value::Object(schema)) = schemas.get_mut(name) {
+            schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk(""));
+        }
+        schemas.insert(format!("{name}List"), list_schema(kind, name, gvk("List")));
+    }
+    let mut paths = Map::new();
+    for (kind, name) in &names {
+        add_paths(kind, name, &mut paths);
+    }
+    Some(json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "v1.35.0"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }))
+}
+
+/// The field name that objects of a type stand under, for the table of merging lists.
+fn parent_of(schema: &str) -> &'static str {
+    let name = schema.rsplit('.').next().unwrap_or_default();
+    match name {
+        "ObjectMeta" => "metadata",
+        "Container" => "containers",
+        "EphemeralContainer" => "ephemeralContainers",
+        "ServiceAccount" => "",
+        _ if name.ends_with("Status") => "status",
+        _ if name.ends_with("Spec") => "spec",
+        _ => "other",
+    }
+}
+
+/// Adds merge keys to properties, and writes references with siblings as `allOf`, as upstream does.
+fn dress(schema: &mut Value, parent: &str) {
+    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
+        return;
+    };
+    for (name, property) in properties.iter_mut() {
+        let Some(property) = property.as_object_mut() else {
+            continue;
+        };
+        if let Some(reference) = property.remove("$ref") {
+            property.insert("allOf".to_owned(), json!([{"$ref": reference}]));
+        }
+        if property.get("type").and_then(Value::as_str) != Some("array") {
+            continue;
+        }
+        let path: Vec<String> = if parent.is_empty() {
+            vec![name.clone()]
+        } else {
+            vec![parent.to_owned(), name.clone()]
+        };
+        match list_merge(&path) {
+            ListMerge::Atomic => {
+                property.insert("x-kubernetes-list-type".to_owned(), json!("atomic"));
+            }
+            ListMerge::Set => {
+                property.insert("x-kubernetes-list-type".to_owned(), json!("set"));
+                property.insert("x-kubernetes-patch-strategy".to_owned(), json!("merge"));
+            }
+            ListMerge::ByKey(key) => {
+                property.insert("x-kubernetes-list-type".to_owned(), json!("map"));
+                property.insert("x-kubernetes-list-map-keys".to_owned(), json!([key]));
+                property.insert("x-kubernetes-patch-merge-key".to_owned(), json!(key));
+                property.insert("x-kubernetes-patch-strategy".to_owned(), json!("merge"));
+            }
+        }
+    }
+}
+
+fn list_schema(kind: KindRef, schema: &str, gvk: Value) -> Value {
+    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+    json!({
+        "description": format!("{}List is a list of {}.", kind.kind, kind.plural),
+        "type": "object",
+        "properties": {
+            "apiVersion": {"type": "string"},
+            "kind": {"type": "string"},
+            "metadata": {"type": "object"},
+            "items": {"type": "array", "items": {"allOf": [reference(schema)]}},
+        },
+        "required": ["items"],
+        "x-kubernetes-group-version-kind": gvk,
+    })
+}
+
+fn add_paths(kind: KindRef, schema: &str, paths: &mut Map<String, Value>) {
+    let root = if kind.group.is_empty() {
+        format!("/api/{}", kind.version)
+    } else {
+        format!("/apis/{}/{}", kind.group, kind.version)
+    };
+    let collection = if kind.namespaced {
+        format!("{root}/namespaces/{{namespace}}/{}", kind.plural)
+    } else {
+        format!("{root}/{}", kind.plural)
+    };
+    let gvk = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
+    let operation = |action: &str, parameters: &[&str], body: &[&str]| {
+        let parameters: Vec<Value> = parameters
+            .iter()
+            .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
+            .collect();
+        let reference = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
+        let mut operation = json!({
+            "x-kubernetes-action": action,
+            "x-kubernetes-group-version-kind": gvk,
+            "parameters": parameters,
+            "responses": {"200": {"description": "OK", "content": {"application/json": reference}}},
+        });
+        if !body.is_empty() {
+            let content: Map<String, Value> = body
+                .iter()
+                .map(|media| ((*media).to_owned(), reference.clone()))
+                .collect();
+            operation["requestBody"] = json!({"content": content, "required": true});
+        }
+        operation
+    };
+    let write = ["dryRun", "fieldManager", "fieldValidation"];
+    let json_body = ["application/json", "application/yaml"];
+    let patches = [
+        "application/apply-patch+yaml",
+        "application/json-patch+json",
+        "application/merge-patch+json",
+        "application/strategic-merge-patch+json",
+    ];
+    let list = [
+        "labelSelector",
+        "fieldSelector",
+        "limit",
+        "continue",
+        "resourceVersion",
+        "watch",
+        "allowWatchBookmarks",
+        "sendInitialEvents",
+    ];
+    paths.insert(
+        collection.clone(),
+        json!({"get": operation("list", &list, &[]), "post": operation("post", &write, &json_body)}),
+    );
+    paths.insert(
+        format!("{collection}/{{name}}"),
+        json!({
+            "get": operation("get", &[], &[]),
+            "put": operation("put", &write, &json_body),
+            "patch": operation("patch", &[&write[..], &["force"]].concat(), &patches),
+            "delete": operation("delete", &["dryRun", "gracePeriodSeconds", "propagationPolicy"], &[]),
+        }),
+    );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_kubectl_looks_for() {
+        let document = document("", "v1").unwrap();
+        let schemas = &document["components"]["schemas"];
+        let spec = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"];
+        assert_eq!(spec["containers"]["x-kubernetes-patch-merge-key"], "name");
+        assert_eq!(spec["tolerations"]["x-kubernetes-list-type"], "atomic");
+        let ports = &schemas["io.k8s.api.core.v1.Container"]["properties"]["ports"];
+        assert_eq!(ports["x-kubernetes-patch-merge-key"], "containerPort");
+        let service = &schemas["io.k8s.api.core.v1.ServiceSpec"]["properties"]["ports"];
+        assert_eq!(service["x-kubernetes-patch-merge-key"], "port");
+        assert_eq!(
+            schemas["io.k8s.api.core.v1.Pod"]["x-kubernetes-group-version-kind"][0]["kind"],
+            "Pod"
+        );
+        assert_eq!(
+            schemas["io.k8s.api.core.v1.PodList"]["x-kubernetes-group-version-kind"][0]["kind"],
+            "PodList"
+        );
+        let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
+        assert!(
+            patch["parameters"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .any(|p| p["name"] == "fieldValidation")
+        );
+        assert!(super::document("nothing", "v1").is_none());
+    }
+}

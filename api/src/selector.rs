@@ -1,0 +1,348 @@
+//! Label and field selectors, as text in a URL or as an object in a spec.
+//!
+//! Source: k8s.io/apimachinery `pkg/labels`, `pkg/fields`. Pure; lengths are the caller's matter.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use std::collections::BTreeMap;
+
+/// More requirements than any real selector has.
+const REQUIREMENTS_MAX: usize = 256;
+
+/// Why a selector is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The text is not one.
+    #[error("unable to parse requirement: {0}")]
+    Syntax(String),
+    /// A field that cannot be selected by.
+    #[error("field label not supported: {0}")]
+    Field(String),
+}
+
+/// All requirements must hold; the empty selector matches everything.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LabelSelector(Vec<Requirement>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Requirement {
+    key: String,
+    operator: Operator,
+    values: Vec<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Operator {
+    In,
+    NotIn,
+    Exists,
+    DoesNotExist,
+    GreaterThan,
+    LessThan,
+}
+
+impl LabelSelector {
+    /// Parses `a=b,c in (x,y),!d`.
+    ///
+    /// # Errors
+    /// When the text is no selector.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let parts = split_outside_parentheses(text);
+        if parts.len() > REQUIREMENTS_MAX {
+            return Err(Error::Syntax(format!(
+                "more than {REQUIREMENTS_MAX} requirements"
+            )));
+        }
+        let parts = parts
+            .into_iter()
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        Ok(Self(
+            parts.map(Requirement::parse).collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// Of a spec. An absent selector matches nothing and is the caller's to handle.
+    ///
+    /// # Errors
+    /// When an operator is unknown.
+    pub fn from_spec(spec: &meta::LabelSelector) -> Result<Self, Error> {
+        let mut requirements: Vec<Requirement> = spec
+            .match_labels
+            .iter()
+            .flatten()
+            .map(|(key, value)| Requirement {
+                key: key.clone(),
+                operator: Operator::In,
+                values: vec![value.clone()],
+            })
+            .collect();
+        for expression in spec.match_expressions.iter().flatten() {
+            let operator = match expression.operator.as_str() {
+                "In" => Operator::In,
+                "NotIn" => Operator::NotIn,
+                "Exists" => Operator::Exists,
+                "DoesNotExist" => Operator::DoesNotExist,
+                other => {
+                    return Err(Error::Syntax(format!(
+                        "{other:?} is not a valid label selector operator"
+                    )));
+                }
+            };
+            let values = expression.values.clone().unwrap_or_default();
+            requirements.push(Requirement {
+                key: expression.key.clone(),
+                operator,
+                values,
+            });
+        }
+        Ok(Self(requirements))
+    }
+
+    /// Of a plain map, as a Service has it.
+    #[must_use]
+    pub fn from_map(map: &BTreeMap<String, String>) -> Self {
+        let equal = |(key, value): (&String, &String)| Requirement {
+            key: key.clone(),
+            operator: Operator::In,
+            values: vec![value.clone()],
+        };
+        Self(map.iter().map(equal).collect())
+    }
+
+    /// Matches everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All requirements hold for these labels.
+    #[must_use]
+    pub fn matches(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.0
+            .iter()
+            .all(|requirement| requirement.matches(labels.get(&requirement.key)))
+    }
+}
+
+impl Requirement {
+    fn parse(text: &str) -> Result<Self, Error> {
+        let syntax = || Error::Syntax(text.to_owned());
+        let make = |key: &str, operator, values: Vec<String>| {
+            let key = key.trim();
+            let valid = !key.is_empty()
+                && key
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+            let valid_values = values
+                .iter()
+                .all(|value| crate::validate::is_label_value(value));
+            if valid && valid_values {
+                Ok(Self {
+                    key: key.to_owned(),
+                    operator,
+                    values,
+                })
+            } else {
+                Err(syntax())
+            }
+        };
+        if let Some(key) = text.strip_prefix('!') {
+            return make(key, Operator::DoesNotExist, Vec::new());
+        }
+        if let Some(list) = text.strip_suffix(')') {
+            let (head, list) = list.split_once('(').ok_or_else(syntax)?;
+            let values: Vec<String> = list
+                .split(',')
+                .map(|value| value.trim().to_owned())
+                .collect();
+            let (key, word) = head
+                .trim()
+                .rsplit_once(char::is_whitespace)
+                .ok_or_else(syntax)?;
+            return match word {
+                "in" => make(key, Operator::In, values),
+                "notin" => make(key, Operator::NotIn, values),
+                _ => Err(syntax()),
+            };
+        }
+        let operators = [
+            ("!=", Operator::NotIn),
+            ("==", Operator::In),
+            ("=", Operator::In),
+            (">", Operator::GreaterThan),
+            ("<", Operator::LessThan),
+        ];
+        for (sign, operator) in operators {
+            if let Some((key, value)) = text.split_once(sign) {
+                return make(key, operator, vec![value.trim().to_owned()]);
+            }
+        }
+        make(text, Operator::Exists, Vec::new())
+    }
+
+    fn matches(&self, value: Option<&String>) -> bool {
+        let compared = |holds: fn(i64, i64) -> bool| {
+            let bound = self.values.first().and_then(|bound| bound.parse().ok());
+            let value = value.and_then(|value| value.parse().ok());
+            matches!((value, bound), (Some(value), Some(bound)) if holds(value, bound))
+        };
+        match self.operator {
+            Operator::In => value.is_some_and(|value| self.values.contains(value)),
+            Operator::NotIn => value.is_none_or(|value| !self.values.contains(value)),
+            Operator::Exists => value.is_some(),
+            Operator::DoesNotExist => value.is_none(),
+            Operator::GreaterThan => compared(|value, bound| value > bound),
+            Operator::LessThan => compared(|value, bound| value < bound),
+        }
+    }
+}
+
+fn split_outside_parentheses(text: &str) -> Vec<&str> {
+    let (mut parts, mut depth, mut start) = (Vec::new(), 0i32, 0);
+    for (at, c) in text.char_indices() {
+        match c {
+            '(' => depth += 1,
+            ')' => depth -= 1,
+            ',' if depth <= 0 => {
+                parts.push(&text[start..at]);
+                start = at + 1;
+            }
+            _ => {}
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// `metadata.name=a,status.phase!=Running`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct FieldSelector(Vec<(String, bool, String)>);
+
+impl FieldSelector {
+    /// Parses a selector; which fields a kind supports is checked by [`FieldSelector::check`].
+    ///
+    /// # Errors
+    /// When the text is no selector.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let parts = text
+            .split(',')
+            .map(str::trim)
+            .filter(|part| !part.is_empty());
+        let parse = |part: &str| {
+            for (sign, equal) in [("!=", false), ("==", true), ("=", true)] {
+                if let Some((field, value)) = part.split_once(sign) {
+                    return Ok((field.trim().to_owned(), equal, value.trim().to_owned()));
+                }
+            }
+            Err(Error::Syntax(part.to_owned()))
+        };
+        Ok(Self(
+            parts
+                .take(REQUIREMENTS_MAX)
+                .map(parse)
+                .collect::<Result<_, _>>()?,
+        ))
+    }
+
+    /// Refuses fields that are not in `supported`; `metadata.name` and `.namespace` always are.
+    ///
+    /// # Errors
+    /// With the first unsupported field.
+    pub fn check(&self, supported: &[&str]) -> Result<(), Error> {
+        let known = |field: &str| {
+            matches!(field, "metadata.name" | "metadata.namespace") || supported.contains(&field)
+        };
+        match self.0.iter().find(|(field, _, _)| !known(field)) {
+            Some((field, _, _)) => Err(Error::Field(field.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The name it asks for exactly, if it does.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(field, equal, _)| field == "metadata.name" && *equal)
+            .map(|(_, _, value)| value.as_str())
+    }
+
+    /// Matches everything.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All requirements hold; `field` gives the value at a path, empty where there is none.
+    pub fn matches(&self, field: impl Fn(&str) -> String) -> bool {
+        self.0
+            .iter()
+            .all(|(path, equal, value)| (field(path) == *value) == *equal)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(selector: &str, labels: &[(&str, &str)], expected: bool) {
+        let labels = labels
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        assert_eq!(
+            LabelSelector::parse(selector).unwrap().matches(&labels),
+            expected,
+            "{selector}"
+        );
+    }
+
+    #[test]
+    fn labels() {
+        check("", &[], true);
+        check("a=b", &[("a", "b")], true);
+        check("a==b,c!=d", &[("a", "b")], true);
+        check("a=b,c!=d", &[("a", "b"), ("c", "d")], false);
+        check("a in (x, y)", &[("a", "y")], true);
+        check("a notin (x,y)", &[], true);
+        check("a,!b", &[("a", "")], true);
+        check("!a", &[("a", "")], false);
+        check("n>3", &[("n", "4")], true);
+        check(
+            "app.kubernetes.io/name=x",
+            &[("app.kubernetes.io/name", "x")],
+            true,
+        );
+        for bad in ["a in x", "a in (", "=", "a=b c", "a with (b)", "!"] {
+            assert!(LabelSelector::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn fields() {
+        let selector = FieldSelector::parse("metadata.name=a,status.phase!=Running").unwrap();
+        let value = |path: &str| {
+            if path == "metadata.name" {
+                "a".to_owned()
+            } else {
+                "Pending".to_owned()
+            }
+        };
+        assert!(selector.matches(value));
+        assert_eq!(selector.name(), Some("a"));
+        assert_eq!(
+            selector.check(&[]),
+            Err(Error::Field("status.phase".to_owned()))
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "\\PC{0,60}") {
+            if let Ok(selector) = LabelSelector::parse(&text) { let _any = selector.matches(&BTreeMap::new()); }
+            let _any = FieldSelector::parse(&text);
+        }
+    }
+}

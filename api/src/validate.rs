@@ -1,0 +1,64 @@
+//! Validation in upstream's words: causes with field paths, collected, never just the first.
+//!
+//! Source: k8s.io/kubernetes `pkg/apis/*/validation`, k8s.io/apimachinery `pkg/api/validation`.
+
+mod meta;
+mod pod;
+mod workload;
+
+use crate::{KindRef, status::Cause};
+use serde_json::Value;
+
+pub use meta::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
+
+/// What is wrong with a new object.
+#[must_use]
+pub fn create(kind: KindRef, object: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    meta::validate(kind, object, &mut causes);
+    spec(kind, object, &mut causes);
+    causes
+}
+
+/// What is wrong with `new` as the successor of `old`.
+#[must_use]
+pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    meta::validate(kind, new, &mut causes);
+    meta::unchanged(new, old, &mut causes);
+    spec(kind, new, &mut causes);
+    match (kind.group, kind.kind) {
+        ("apps", _) => workload::unchanged_selector(new, old, &mut causes),
+        ("", "Pod") => pod::unchanged(new, old, &mut causes),
+        ("", "Service") => workload::unchanged_service(new, old, &mut causes),
+        ("", "ConfigMap" | "Secret") => workload::unchanged_if_immutable(new, old, &mut causes),
+        _ => {}
+    }
+    causes
+}
+
+fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
+    match (kind.group, kind.kind) {
+        ("", "Pod") => pod::spec(&object["spec"], "spec", causes),
+        ("apps", "Deployment") => workload::deployment(&object["spec"], causes),
+        ("apps", "ReplicaSet") => workload::replica_set(&object["spec"], causes),
+        ("", "Service") => workload::service(&object["spec"], causes),
+        ("", "ConfigMap") => workload::data_keys(object, &["data", "binaryData"], causes),
+        ("", "Secret") => workload::data_keys(object, &["data", "stringData"], causes),
+        _ => {}
+    }
+}
+
+/// The elements of a list with their paths; nothing where there is no list.
+fn elements<'a>(of: &'a Value, name: &str, path: &str) -> Vec<(String, &'a Value)> {
+    let list = of.get(name).and_then(Value::as_array);
+    list.into_iter()
+        .flatten()
+        .enumerate()
+        .map(|(index, value)| (format!("{path}.{name}[{index}]"), value))
+        .collect()
+}
+
+fn text<'a>(of: &'a Value, name: &str) -> &'a str {
+    of.get(name).and_then(Value::as_str).unwrap_or_default()
+}

@@ -1,0 +1,353 @@
+//! Pod specs.
+
+use super::{elements, is_dns_label, is_dns_subdomain, text};
+use crate::{quantity::Quantity, status::Cause};
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+
+pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let containers = elements(spec, "containers", path);
+    if containers.is_empty() {
+        causes.push(Cause::required(format!("{path}.containers"), ""));
+    }
+    let volumes = volumes(spec, path, causes);
+    let mut names = BTreeSet::new();
+    for (path, container) in elements(spec, "initContainers", path)
+        .into_iter()
+        .chain(containers)
+    {
+        validate_container(container, &path, &volumes, causes);
+        let name = text(container, "name");
+        if !name.is_empty() && !names.insert(name) {
+            causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
+        }
+    }
+    one_of(
+        spec,
+        "restartPolicy",
+        &["Always", "Never", "OnFailure"],
+        path,
+        causes,
+    );
+    one_of(
+        spec,
+        "dnsPolicy",
+        &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
+        path,
+        causes,
+    );
+    if let Some(grace) = spec["terminationGracePeriodSeconds"]
+        .as_i64()
+        .filter(|grace| *grace < 0)
+    {
+        let field = format!("{path}.terminationGracePeriodSeconds");
+        causes.push(Cause::invalid(
+            field,
+            &json!(grace),
+            "must be greater than or equal to 0",
+        ));
+    }
+    super::meta::labels(
+        &spec["nodeSelector"],
+        &format!("{path}.nodeSelector"),
+        causes,
+    );
+    tolerations(spec, path, causes);
+}
+
+fn one_of(of: &Value, name: &str, allowed: &[&str], path: &str, causes: &mut Vec<Cause>) {
+    let value = text(of, name);
+    if !value.is_empty() && !allowed.contains(&value) {
+        causes.push(Cause::unsupported(
+            format!("{path}.{name}"),
+            &json!(value),
+            allowed,
+        ));
+    }
+}
+
+fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
+    let mut names = BTreeSet::new();
+    for (path, volume) in elements(spec, "volumes", path) {
+        let name = text(volume, "name");
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{path}.name"), ""));
+        } else if !is_dns_label(name) {
+            causes.push(Cause::invalid(format!("{path}.name"), &json!(name), LABEL));
+        } else if !names.insert(name) {
+            causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
+        }
+        let sources = volume
+            .as_object()
+            .map_or(0, |volume| volume.len().saturating_sub(1));
+        if sources > 1 {
+            causes.push(Cause::forbidden(
+                path,
+                "may not specify more than 1 volume type",
+            ));
+        }
+    }
+    names
+}
+
+fn validate_container(
+    container: &Value,
+    path: &str,
+    volumes: &BTreeSet<&str>,
+    causes: &mut Vec<Cause>,
+) {
+    let name = text(container, "name");
+    if name.is_empty() {
+        causes.push(Cause::required(format!("{path}.name"), ""));
+    } else if !is_dns_label(name) {
+        causes.push(Cause::invalid(format!("{path}.name"), &json!(name), LABEL));
+    }
+    let image = text(container, "image");
+    if image.is_empty() {
+        causes.push(Cause::required(format!("{path}.image"), ""));
+    } else if image.trim() != image {
+        causes.push(Cause::invalid(
+            format!("{path}.image"),
+            &json!(image),
+            "must not have leading or trailing whitespace",
+        ));
+    }
+    one_of(
+        container,
+        "imagePullPolicy",
+        &["Always", "IfNotPresent", "Never"],
+        path,
+        causes,
+    );
+    for (path, port) in elements(container, "ports", path) {
+        port_number(
+            &port["containerPort"],
+            &format!("{path}.containerPort"),
+            causes,
+        );
+        one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
+    }
+    for (path, env) in elements(container, "env", path) {
+        let name = text(env, "name");
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{path}.name"), ""));
+        } else if name.contains(['=', '\0']) {
+            causes.push(Cause::invalid(format!("{path}.name"), &json!(name), "a valid environment variable name must consist only of printable ASCII characters other than '='"));
+        }
+        if !text(env, "value").is_empty()
+            && env.get("valueFrom").is_some_and(|from| !from.is_null())
+        {
+            causes.push(Cause::invalid(
+                format!("{path}.valueFrom"),
+                &json!(""),
+                "may not be specified when `value` is not empty",
+            ));
+        }
+    }
+    mounts(container, path, volumes, causes);
+    resources(
+        &container["resources"],
+        &format!("{path}.resources"),
+        causes,
+    );
+    for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        validate_probe(&container[probe], &format!("{path}.{probe}"), causes);
+    }
+}
+
+fn mounts(container: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
+    let mut paths = BTreeSet::new();
+    for (path, mount) in elements(container, "volumeMounts", path) {
+        let name = text(mount, "name");
+        if name.is_empty() {
+            causes.push(Cause::required(format!("{path}.name"), ""));
+        } else if !volumes.contains(name) {
+            causes.push(Cause::not_found(format!("{path}.name"), &json!(name)));
+        }
+        let at = text(mount, "mountPath");
+        if at.is_empty() {
+            causes.push(Cause::required(format!("{path}.mountPath"), ""));
+        } else if !paths.insert(at) {
+            causes.push(Cause::invalid(
+                format!("{path}.mountPath"),
+                &json!(at),
+                "must be unique",
+            ));
+        }
+        let sub_path = text(mount, "subPath");
+        if sub_path.starts_with('/') {
+            causes.push(Cause::invalid(
+                format!("{path}.subPath"),
+                &json!(sub_path),
+                "must be a relative path",
+            ));
+        } else if sub_path.split('/').any(|part| part == "..") {
+            causes.push(Cause::invalid(
+                format!("{path}.subPath"),
+                &json!(sub_path),
+                "must not contain '..'",
+            ));
+        }
+    }
+}
+
+fn resources(resources: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let quantity = |list: &str, name: &str| {
+        let value = resources.get(list)?.get(name)?;
+        Some(
+            value
+                .as_str()
+                .map_or_else(|| value.to_string(), str::to_owned),
+        )
+    };
+    for list in ["limits", "requests"] {
+        for (name, value) in resources[list].as_object().into_iter().flatten() {
+            let field = format!("{path}.{list}[{name}]");
+            let written = quantity(list, name).unwrap_or_default();
+            match Quantity::parse(&written) {
+                Err(error) => causes.push(Cause::invalid(field, value, &error.to_string())),
+                Ok(parsed) if parsed.milli_value() < 0 => {
+                    causes.push(Cause::invalid(
+                        field,
+                        value,
+                        "must be greater than or equal to 0",
+                    ));
+                }
+                Ok(_) => {}
+            }
+        }
+    }
+    for (name, value) in resources["requests"].as_object().into_iter().flatten() {
+        let pair = (quantity("requests", name), quantity("limits", name));
+        let (Some(request), Some(limit)) = pair else {
+            continue;
+        };
+        if let (Ok(request), Ok(limit)) = (Quantity::parse(&request), Quantity::parse(&limit))
+            && request.milli_value() > limit.milli_value()
+        {
+            let detail = format!("must be less than or equal to {name} limit of {limit}");
+            causes.push(Cause::invalid(format!("{path}.requests"), value, &detail));
+        }
+    }
+}
+
+fn validate_probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let Some(fields) = probe.as_object() else {
+        return;
+    };
+    let handlers = ["httpGet", "tcpSocket", "exec", "grpc"]
+        .iter()
+        .filter(|name| fields.contains_key(**name))
+        .count();
+    match handlers {
+        0 => causes.push(Cause::required(path, "must specify a handler type")),
+        1 => {}
+        _ => causes.push(Cause::forbidden(
+            path,
+            "may not specify more than 1 handler type",
+        )),
+    }
+    for (name, min) in [
+        ("initialDelaySeconds", 0),
+        ("timeoutSeconds", 0),
+        ("periodSeconds", 0),
+        ("failureThreshold", 0),
+    ] {
+        if let Some(value) = probe[name].as_i64().filter(|value| *value < min) {
+            causes.push(Cause::invalid(
+                format!("{path}.{name}"),
+                &json!(value),
+                "must be greater than or equal to 0",
+            ));
+        }
+    }
+    if !path.ends_with("readinessProbe")
+        && probe["successThreshold"]
+            .as_i64()
+            .is_some_and(|value| value != 1)
+    {
+        causes.push(Cause::invalid(
+            format!("{path}.successThreshold"),
+            &probe["successThreshold"],
+            "must be 1",
+        ));
+    }
+}
+
+/// 1 to 65535.
+pub(super) fn port_number(value: &Value, field: &str, causes: &mut Vec<Cause>) {
+    match value.as_i64() {
+        None | Some(0) => causes.push(Cause::required(field, "")),
+        Some(1..=65535) => {}
+        Some(port) => causes.push(Cause::invalid(
+            field,
+            &json!(port),
+            "must be between 1 and 65535, inclusive",
+        )),
+    }
+}
+
+fn tolerations(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (path, toleration) in elements(spec, "tolerations", path) {
+        one_of(toleration, "operator", &["Equal", "Exists"], &path, causes);
+        one_of(
+            toleration,
+            "effect",
+            &["NoSchedule", "PreferNoSchedule", "NoExecute"],
+            &path,
+            causes,
+        );
+        let seconds = toleration
+            .get("tolerationSeconds")
+            .is_some_and(|seconds| !seconds.is_null());
+        if seconds && text(toleration, "effect") != "NoExecute" {
+            let field = format!("{path}.effect");
+            causes.push(Cause::invalid(
+                field,
+                &toleration["effect"],
+                "effect must be 'NoExecute' when `tolerationSeconds` is set",
+            ));
+        }
+    }
+    let node = text(spec, "nodeName");
+    if !node.is_empty() && !is_dns_subdomain(node) {
+        causes.push(Cause::invalid(
+            format!("{path}.nodeName"),
+            &json!(node),
+            "must be a valid node name",
+        ));
+    }
+}
+
+/// Of a bound or unbound pod only images, deadlines and added tolerations may change.
+pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let comparable = |pod: &Value| {
+        let mut spec = pod["spec"].clone();
+        for list in ["containers", "initContainers"] {
+            for container in spec[list].as_array_mut().into_iter().flatten() {
+                if let Some(container) = container.as_object_mut() {
+                    container.remove("image");
+                    container.remove("imagePullPolicy");
+                }
+            }
+        }
+        if let Some(spec) = spec.as_object_mut() {
+            for field in [
+                "activeDeadlineSeconds",
+                "terminationGracePeriodSeconds",
+                "tolerations",
+                "nodeName",
+            ] {
+                spec.remove(field);
+            }
+        }
+        spec
+    };
+    let bound = &old["spec"]["nodeName"];
+    if comparable(new) != comparable(old) || (!bound.is_null() && *bound != new["spec"]["nodeName"])
+    {
+        causes.push(Cause::forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"));
+    }
+}

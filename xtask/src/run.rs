@@ -1,0 +1,63 @@
+//! Starts programs and says which, and how long they took.
+
+use anyhow::{Context as _, bail};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The root of the checkout.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
+/// Where tools that only the checks need are kept: in the target directory, so they are a cache.
+pub(crate) fn tools() -> PathBuf {
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    target.join("tools")
+}
+
+/// `cargo`, the one that runs us.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// Prints a line that a person reading a log looks for.
+#[expect(clippy::print_stderr, reason = "progress of a developer's command")]
+pub(crate) fn announce(text: &str) {
+    eprintln!("xtask: {text}");
+}
+
+/// Runs a command to its end; its failure is ours.
+pub(crate) fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
+    announce(name);
+    let started = started();
+    let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    if !status.success() {
+        bail!("{name} failed: {status}");
+    }
+    announce(&format!("{name}: ok, {} s", started.elapsed().as_secs()));
+    Ok(())
+}
+
+#[expect(clippy::disallowed_types, reason = "no async clock here: a developer's command times its steps")]
+fn started() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// A cargo-installed tool: from the tools folder, installed there the first time.
+pub(crate) fn installed(package: &str, version: &str) -> anyhow::Result<PathBuf> {
+    let program = tools().join("bin").join(package);
+    if !program.exists() {
+        let mut install = cargo();
+        install.args(["install", "--locked", "--quiet", "--version", version, "--root"]);
+        install.arg(tools()).arg(package);
+        // The tools are built by release rules of their own, not with CI's flags.
+        install.env_remove("RUSTFLAGS");
+        step(&format!("install {package} {version} (once; some minutes)"), &mut install)?;
+    }
+    Ok(program)
+}
