@@ -26,6 +26,7 @@ mod image;
 pub mod install;
 mod link_client;
 mod logs;
+mod metrics;
 mod network;
 mod node_status;
 mod pod_worker;

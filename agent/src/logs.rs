@@ -15,6 +15,7 @@ use std::{
 use tokio::sync::watch;
 
 pub(crate) mod reader;
+pub(crate) mod request;
 
 /// A longer line is written in parts, as containerd does.
 pub(crate) const LINE_BYTES_MAX: usize = 16 * 1024;

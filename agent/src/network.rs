@@ -141,8 +141,11 @@ impl Network {
         self.inner.addresses.lock().release(uid);
     }
 
-    /// Opens the ports of an HTTP container.
-    pub(crate) fn open_http(&self, uid: &str, container: &str, ports: &[u16], sandbox: &Sandbox) {
+    /// A container runs; the agent serves `ports` for it.
+    pub(crate) fn open(&self, uid: &str, container: &str, ports: &[u16], sandbox: &Sandbox) {
+        if let Some(pod) = self.inner.pods.lock().get_mut(uid) {
+            pod.sandboxes.insert(container.to_owned(), sandbox.clone());
+        }
         for port in ports {
             self.listen(uid, container, *port, Target::Http(sandbox.clone()));
         }
@@ -168,13 +171,6 @@ impl Network {
                 .is_some_and(|listener| listener.container == container)
         {
             pod.ports.remove(&port);
-        }
-    }
-
-    /// For usage.
-    pub(crate) fn add_sandbox(&self, uid: &str, container: &str, sandbox: &Sandbox) {
-        if let Some(pod) = self.inner.pods.lock().get_mut(uid) {
-            pod.sandboxes.insert(container.to_owned(), sandbox.clone());
         }
     }
 

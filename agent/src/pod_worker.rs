@@ -6,9 +6,9 @@
 use crate::{
     Shared, events,
     pod_worker::{
-        launch::{Failure, Request},
+        launch::Failure,
         plan::{Action, Goal, Role},
-        state::{Effect, Input, State},
+        state::Input,
         unit::Unit,
     },
     probe,
@@ -22,6 +22,7 @@ use tokio::{
     time::Instant,
 };
 
+mod containers;
 mod launch;
 pub(crate) mod plan;
 pub(crate) mod state;
@@ -32,9 +33,7 @@ use launch::Launched;
 /// Messages of a pod's own tasks; a full queue makes them wait.
 const MESSAGES_MAX: usize = 64;
 /// How long pods may take to stop with the agent itself, whatever their own grace period.
-pub(crate) const AGENT_STOP_GRACE: Duration = Duration::from_secs(20);
-/// `ErrImagePull` is shown this long before it turns into `ImagePullBackOff`.
-const PULL_ERROR_SHOWN: Duration = Duration::from_secs(2);
+pub(crate) const AGENT_STOP_GRACE: Duration = Duration::from_secs(5);
 
 /// What a worker is told.
 #[derive(Debug, Clone)]
@@ -155,9 +154,9 @@ impl Worker {
 
     async fn run(mut self, mut desired: watch::Receiver<Desired>) {
         let stop = self.shared.tasks.stop().clone();
-        let (mut gone, mut is_told) = (false, true);
+        let (mut gone, mut is_told, mut ends_with_agent) = (false, true, false);
         loop {
-            self.advance().await;
+            self.advance();
             if self.is_stopped() && (gone || self.pod.deletion_grace_secs.is_some()) {
                 self.release(gone).await;
                 return;
@@ -169,7 +168,7 @@ impl Worker {
             let due = self.due();
             tokio::select! {
                 biased;
-                Some(message) = self.messages.recv() => self.take(message).await,
+                Some(message) = self.messages.recv() => self.take(message),
                 changed = desired.changed(), if !gone && is_told => match changed {
                     Ok(()) => {
                         let now = desired.borrow_and_update().clone();
@@ -178,12 +177,13 @@ impl Worker {
                     // The sync loop has ended: the agent stops.
                     Err(_closed) => is_told = false,
                 },
-                () = stop.cancelled(), if self.halt.is_none() => {
+                () = stop.cancelled(), if !ends_with_agent => {
+                    ends_with_agent = true;
                     let grace = Duration::from_secs(self.pod.grace_period_secs);
                     self.halt_within(grace.min(AGENT_STOP_GRACE));
                 }
                 () = sleep_until(due) => {
-                    self.tick().await;
+                    self.tick();
                 }
             }
         }
@@ -215,11 +215,12 @@ impl Worker {
                 if self.units[index].is_running() {
                     self.event(index, false, "Killing", text);
                 }
-                self.input(index, Input::Changed { deadline }).await;
+                self.input(index, Input::Changed { deadline });
             }
         }
         let (volumes, pod) = (self.shared.volumes.clone(), Arc::clone(&self.pod));
         if self.halt.is_none()
+            && !pod.volumes.is_empty()
             && let Ok(Err(error)) = tokio::task::spawn_blocking(move || volumes.sync(&pod)).await
         {
             self.shared
@@ -260,7 +261,7 @@ impl Worker {
     }
 
     /// Gives every container whose turn it is its turn, until nothing more follows.
-    async fn advance(&mut self) {
+    fn advance(&mut self) {
         let goal = if self.halt.is_some() {
             Goal::Halt
         } else {
@@ -276,7 +277,7 @@ impl Worker {
                     Action::Halt(index) => (index, Input::Halt { deadline }),
                 };
                 let before = self.units[index].state;
-                self.input(index, input).await;
+                self.input(index, input);
                 moved |= before != self.units[index].state;
             }
             if !moved {
@@ -285,7 +286,7 @@ impl Worker {
         }
     }
 
-    async fn tick(&mut self) {
+    fn tick(&mut self) {
         let now = Instant::now();
         if self.active_deadline.is_some_and(|deadline| now >= deadline) && self.failed.is_none() {
             self.active_deadline = None;
@@ -301,7 +302,7 @@ impl Worker {
                 self.event(index, false, "BackOff", text.clone());
                 self.event(index, true, "Failed", "Error: ImagePullBackOff".to_owned());
             }
-            self.input(index, Input::Tick).await;
+            self.input(index, Input::Tick);
         }
     }
 
@@ -316,277 +317,14 @@ impl Worker {
         units.chain([active]).flatten().min()
     }
 
-    /// One step of a container's state machine, and its effect.
-    async fn input(&mut self, index: usize, input: Input) {
-        let now = Instant::now();
-        let unit = &mut self.units[index];
-        let (state, effect) = unit.state.step(input, &mut unit.history, now);
-        let entered = unit.state != state;
-        unit.state = state;
-        match effect {
-            Effect::Nothing => {}
-            Effect::Launch => self.launch(index),
-            Effect::Abandon => self.units[index].abandon(),
-            Effect::Stop => self.stop(index, input),
-            Effect::Kill => self.units[index].kill(),
-        }
-        if entered && let State::Waiting { until } = state {
-            self.show_crash_loop(index, until.duration_since(now));
-        }
-    }
-
-    fn show_crash_loop(&mut self, index: usize, wait: Duration) {
-        let name = self.units[index].spec.name.clone();
-        let Pod {
-            name: pod,
-            namespace,
-            uid,
-            ..
-        } = self.pod.as_ref();
-        let whole = format!("{pod}_{namespace}({uid})");
-        let message = format!(
-            "back-off {} restarting failed container={name} pod={whole}",
-            go_duration(wait)
-        );
-        self.event(
-            index,
-            true,
-            "BackOff",
-            format!("Back-off restarting failed container {name} in pod {whole}"),
-        );
-        self.units[index].crash_loop = message;
-    }
-
-    fn stop(&mut self, index: usize, input: Input) {
-        if matches!(input, Input::Halt { .. }) {
-            let text = format!("Stopping container {}", self.units[index].spec.name);
-            self.event(index, false, "Killing", text);
-        }
-        self.units[index].stop();
-        let unit = &self.units[index];
-        self.shared.network.close(&self.pod.uid, &unit.spec.name);
-    }
-
-    fn launch(&mut self, index: usize) {
-        self.attempts += 1;
-        let attempt = self.attempts;
-        let unit = &mut self.units[index];
-        let cancel = unit.begin(attempt);
-        let request = Request {
-            pod: Arc::clone(&self.pod),
-            spec: unit.spec.clone(),
-            run: unit.next_run(),
-            pod_ip: self.pod_ip.clone(),
-        };
-        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
-        let task = async move {
-            let making = Box::pin(launch::launch(&shared, request));
-            let result = tokio::select! {
-                result = making => result,
-                () = cancel.cancelled() => return,
-            };
-            let _worker_ended = sender
-                .send(Message::Launched {
-                    unit: index,
-                    attempt,
-                    result,
-                })
-                .await;
-        };
-        self.shared
-            .tasks
-            .spawn("container start", coracle_daemon::OnExit::Ignore, task);
-    }
-
-    async fn take(&mut self, message: Message) {
-        match message {
-            Message::Launched {
-                unit,
-                attempt,
-                result,
-            } => {
-                if self.units[unit].attempt != attempt || self.units[unit].state != State::Starting
-                {
-                    if let Ok(launched) = result {
-                        launched.sandbox.kill();
-                    }
-                    return;
-                }
-                match result {
-                    Ok(launched) => self.started(unit, attempt, launched).await,
-                    Err(failure) => self.failed_to_start(unit, failure).await,
-                }
-            }
-            Message::Exited {
-                unit,
-                attempt,
-                exit,
-            } if self.units[unit].attempt == attempt => {
-                let now_ms = self.shared.clock.unix_millis();
-                self.shared
-                    .network
-                    .close(&self.pod.uid, &self.units[unit].spec.name);
-                let success = self.units[unit].ended(exit, now_ms);
-                tracing::info!(
-                    namespace = %self.pod.namespace, name = %self.pod.name, uid = %self.pod.uid,
-                    container = %self.units[unit].spec.name, reason = %self.units[unit].last_reason(),
-                    restarts = self.units[unit].restart_count, "container ended"
-                );
-                self.input(unit, Input::Exited { success }).await;
-            }
-            Message::Probed {
-                unit,
-                attempt,
-                kind,
-                verdict,
-                failure,
-            } if self.units[unit].attempt == attempt => {
-                self.probed(unit, kind, verdict, failure).await;
-            }
-            Message::Exited { .. } | Message::Probed { .. } => {}
-        }
-    }
-
-    async fn started(&mut self, index: usize, attempt: u64, launched: Launched) {
-        let id = format!(
-            "coracle://{}-{}-{attempt}",
-            self.pod.uid, self.units[index].spec.name
-        );
-        let exited = launched.sandbox.exited();
-        self.units[index].started(launched, id, self.shared.clock.unix_millis());
-        tracing::info!(
-            namespace = %self.pod.namespace, name = %self.pod.name, uid = %self.pod.uid,
-            container = %self.units[index].spec.name, restarts = self.units[index].restart_count,
-            "container started"
-        );
-        self.event(index, false, "Created", "Container created".to_owned());
-        self.event(index, false, "Started", "Container started".to_owned());
-        let (sender, log) = (self.sender.clone(), self.units[index].log());
-        let watch = async move {
-            let exit = exited.await;
-            if let Some(log) = log {
-                log.flush();
-            }
-            let _worker_ended = sender
-                .send(Message::Exited {
-                    unit: index,
-                    attempt,
-                    exit,
-                })
-                .await;
-        };
-        self.shared
-            .tasks
-            .spawn("container exit", coracle_daemon::OnExit::Ignore, watch);
-        self.input(index, Input::Started).await;
-        match self.units[index].spec.startup.is_some() {
-            true => self.watch_probe(index, probe::Kind::Startup),
-            false => self.watch_life(index),
-        }
-    }
-
-    /// Readiness and liveness begin when the startup probe has passed.
-    fn watch_life(&self, index: usize) {
-        self.watch_probe(index, probe::Kind::Readiness);
-        self.watch_probe(index, probe::Kind::Liveness);
-    }
-
-    fn watch_probe(&self, index: usize, kind: probe::Kind) {
-        let unit = &self.units[index];
-        let (Some(probe), Some(cancel)) = (unit.probe(kind), unit.probes()) else {
-            return;
-        };
-        let connect = self.shared.network.connect_to(&self.pod.uid);
-        let (sender, attempt, host) = (self.sender.clone(), unit.attempt, self.pod_ip.clone());
-        let report = async move |verdict, failure| {
-            let message = Message::Probed {
-                unit: index,
-                attempt,
-                kind,
-                verdict,
-                failure,
-            };
-            sender.send(message).await.is_ok()
-        };
-        let task = async move {
-            tokio::select! {
-                () = Box::pin(probe::watch(probe, connect, host, report)) => {}
-                () = cancel.cancelled() => {}
-            }
-        };
-        self.shared
-            .tasks
-            .spawn("probe", coracle_daemon::OnExit::Ignore, task);
-    }
-
-    async fn probed(
-        &mut self,
-        index: usize,
-        kind: probe::Kind,
-        verdict: Option<bool>,
-        failure: Option<String>,
-    ) {
-        if let Some(failure) = failure {
-            self.event(
-                index,
-                true,
-                "Unhealthy",
-                format!("{} probe failed: {failure}", kind.title()),
-            );
-        }
-        let Some(passed) = verdict else { return };
-        match kind {
-            probe::Kind::Readiness => self.units[index].ready = passed,
-            probe::Kind::Startup if passed => {
-                self.units[index].startup_passed();
-                self.watch_life(index);
-            }
-            probe::Kind::Liveness if passed => {}
-            probe::Kind::Startup | probe::Kind::Liveness => {
-                let name = &self.units[index].spec.name;
-                let what = kind.title().to_lowercase();
-                let text = format!("Container {name} failed {what} probe, will be restarted");
-                self.event(index, false, "Killing", text);
-                let deadline = self.grace_deadline();
-                self.input(index, Input::Unhealthy { deadline }).await;
-            }
-        }
-    }
-
-    async fn failed_to_start(&mut self, index: usize, failure: Failure) {
-        if failure.reason == "ErrImagePull" {
-            let image = &self.units[index].spec.image;
-            let text = format!("Failed to pull image \"{image}\": {}", failure.message);
-            self.event(index, true, "Failed", text);
-            self.event(index, true, "Failed", "Error: ErrImagePull".to_owned());
-            self.units[index].back_off_shown = Some(Instant::now() + PULL_ERROR_SHOWN);
-        } else {
-            self.event(index, true, "Failed", format!("Error: {}", failure.message));
-        }
-        self.units[index].failure = Some((failure.reason, failure.message));
-        self.input(index, Input::Failed).await;
-    }
-
-    fn event(&self, index: usize, warning: bool, reason: &'static str, message: String) {
-        let unit = &self.units[index];
-        let kind = if unit.role == Role::Main {
-            "containers"
-        } else {
-            "initContainers"
-        };
-        let path = format!("spec.{kind}{{{}}}", unit.spec.name);
-        self.shared
-            .events
-            .pod(&self.pod, Some(path), warning, reason, message);
-    }
-
     /// Sends the status if it says anything new.
     fn publish(&mut self) {
         // A pod that ends only because the agent does is not over; it continues after the next start.
         if self.shared.tasks.stop().is_cancelled() && self.pod.deletion_grace_secs.is_none() {
             return;
         }
-        let init = self.pod.init_containers.len();
+        let main = |unit: &Unit| unit.role == Role::Main;
+        let init = self.units.iter().position(main).unwrap_or(self.units.len());
         let initialized = self.units[..init].iter().all(Unit::is_initialized);
         let shown = |units: &[Unit]| {
             units
@@ -609,7 +347,9 @@ impl Worker {
         if self.status.as_ref() == Some(&status) {
             return;
         }
-        self.shared.checkpoint.status(&status);
+        if !self.released {
+            self.shared.checkpoint.status(&status);
+        }
         self.status = Some(status.clone());
         self.shared.statuses.report(status);
     }
@@ -640,27 +380,5 @@ async fn sleep_until(due: Option<Instant>) {
     match due {
         Some(due) => tokio::time::sleep_until(due).await,
         None => std::future::pending().await,
-    }
-}
-
-/// `10s`, `2m40s`, `5m0s`: as Go prints it.
-fn go_duration(wait: Duration) -> String {
-    let secs = wait.as_secs_f64().round();
-    let (minutes, seconds) = ((secs / 60.0).floor(), secs % 60.0);
-    if minutes > 0.0 {
-        format!("{minutes}m{seconds}s")
-    } else {
-        format!("{seconds}s")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn waits_are_printed_as_go_does() {
-        let shown = [10, 20, 160, 300].map(|secs| go_duration(Duration::from_secs(secs)));
-        assert_eq!(shown, ["10s", "20s", "2m40s", "5m0s"]);
     }
 }

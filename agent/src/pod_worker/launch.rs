@@ -24,6 +24,8 @@ pub(super) struct Launched {
     pub(super) sandbox: Sandbox,
     pub(super) log: Arc<logs::Writer>,
     pub(super) image_id: String,
+    /// What the agent serves for an HTTP component.
+    pub(super) ports: Vec<u16>,
 }
 
 impl fmt::Debug for Launched {
@@ -86,16 +88,17 @@ pub(super) async fn launch(shared: &Arc<Shared>, request: Request) -> Result<Lau
         reason: "CreateContainerError",
         message: events::chain(&error),
     })?;
-    if sandbox.shape() == Shape::Http {
-        shared
-            .network
-            .open_http(&pod.uid, &spec.name, &http_ports(&spec), &sandbox);
-    }
-    shared.network.add_sandbox(&pod.uid, &spec.name, &sandbox);
+    // A command opens its ports itself, through its host.
+    let ports = if sandbox.shape() == Shape::Http {
+        http_ports(&spec)
+    } else {
+        Vec::new()
+    };
     Ok(Launched {
         sandbox,
         log,
         image_id: image.image_id,
+        ports,
     })
 }
 

@@ -311,7 +311,11 @@ impl Stop {
             Input::Exited { success } => {
                 let again = match self.then {
                     Then::Policy => history.restarts_after(success),
-                    Then::Again => true,
+                    // Another definition has not crashed yet.
+                    Then::Again => {
+                        history.crash = Delay::default();
+                        return (State::Starting, Effect::Launch);
+                    }
                     Then::End => false,
                 };
                 return history.after_exit(again, self.since, now);
