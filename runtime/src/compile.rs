@@ -3,64 +3,92 @@
 //! Compiling may panic or eat memory on hostile input: run it in a child process
 //! (see [`run_child`]).
 
-use crate::{Error, Shape};
-use std::io::{Read, Write};
+mod inspect;
+mod preview1;
 
-/// What a wasm file is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inspection {
-    /// A core module or a component.
-    pub kind: Kind,
-    /// A command or a server.
-    pub shape: Shape,
-    /// The interfaces it imports.
-    pub imports: Vec<String>,
-    /// The interfaces it exports.
-    pub exports: Vec<String>,
-    /// A short name of the world: `wasi:cli/command@0.2`, `wasi:http/proxy@0.2`, ...
-    pub world: String,
-}
+use crate::{
+    Error,
+    engine::{self, Compatibility},
+};
+pub use inspect::{Inspection, Kind, inspect};
+use std::{
+    borrow::Cow,
+    io::{Read, Write},
+    panic::{AssertUnwindSafe, catch_unwind},
+};
 
-/// The two kinds of binaries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Kind {
-    /// A `wasi_snapshot_preview1` core module.
-    Core,
-    /// A component.
-    Component,
-}
+/// The largest wasm file a child reads; the registry's own limit is smaller.
+const WASM_BYTES_MAX: u64 = 512 << 20;
 
-/// Knows the hashes of the targets it compiles for.
-#[derive(Debug, Default)]
+/// Knows the targets it compiles for and their hashes.
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Compiler(());
 
 impl Compiler {
-    /// Makes a compiler; checks that the profile is valid here.
+    /// Makes a compiler; checks that the profile of every target is valid in this build.
     pub fn new() -> Result<Self, Error> {
+        for target in engine::TARGETS {
+            engine::compiling(target)?;
+        }
         Ok(Self(()))
     }
 
     /// The compatibility hash of code compiled for `target`.
     pub fn compatibility(&self, target: &str) -> Result<String, Error> {
-        let _ = target;
-        Ok(String::new())
+        Ok(Compatibility::of_target(target)?.hash)
     }
-}
 
-/// Says what a wasm file is, or why it cannot run here.
-pub fn inspect(wasm: &[u8]) -> Result<Inspection, Error> {
-    let _ = wasm;
-    Err(Error::NotRunnable("inspecting is not here yet".to_owned()))
+    /// The targets it compiles for.
+    pub fn targets(&self) -> &'static [&'static str] {
+        engine::TARGETS
+    }
 }
 
 /// Compiles for a target; a preview 1 core module is wrapped first.
 pub fn compile(wasm: &[u8], target: &str) -> Result<Vec<u8>, Error> {
-    let _ = (wasm, target);
-    Err(Error::NotRunnable("compiling is not here yet".to_owned()))
+    let component = component(wasm)?;
+    let engine = engine::compiling(target)?;
+    // Some back ends panic on code they cannot compile; a panic here is a refusal.
+    catch_unwind(AssertUnwindSafe(|| engine.precompile_component(&component)))
+        .map_err(|panic| Error::Compile(panic_text(panic.as_ref()).into()))?
+        .map_err(|e| Error::Compile(e.into()))
+}
+
+/// The component to compile: the bytes themselves, or a preview 1 core module wrapped.
+pub fn component(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+    match inspect(wasm)?.kind {
+        Kind::Component => Ok(Cow::Borrowed(wasm)),
+        Kind::Core => preview1::wrap(wasm).map(Cow::Owned),
+    }
 }
 
 /// The body of a compiling child process: wasm on `input`, compiled code on `output`.
-pub fn run_child(target: &str, input: impl Read, output: impl Write) -> Result<(), Error> {
-    let _ = (target, input, output);
-    Err(Error::NotRunnable("compiling is not here yet".to_owned()))
+///
+/// Nothing is written unless compiling has succeeded; the caller reports the error its own way
+/// (standard error and an exit code).
+pub fn run_child(target: &str, input: impl Read, mut output: impl Write) -> Result<(), Error> {
+    let mut wasm = Vec::new();
+    let mut input = input.take(WASM_BYTES_MAX + 1);
+    input.read_to_end(&mut wasm)?;
+    if wasm.len() as u64 > WASM_BYTES_MAX {
+        return Err(Error::NotRunnable(format!(
+            "the file is larger than {WASM_BYTES_MAX} bytes"
+        )));
+    }
+    let compiled = compile(&wasm, target)?;
+    output.write_all(&compiled)?;
+    output.flush()?;
+    Ok(())
 }
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    format!("the compiler panicked: {text}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,12 @@
 //!
 //! Only std, tokio I/O traits and bytes in its signatures.
 
+mod http_client;
+mod sockets;
+
+pub(crate) use http_client::Hooks;
+pub(crate) use sockets::{PodNet, PodSockets, PodSocketsView, check as check_socket};
+
 use std::{
     future::Future,
     net::{IpAddr, SocketAddr},

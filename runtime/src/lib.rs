@@ -6,12 +6,26 @@
 
 #![warn(missing_docs)]
 
+#[cfg(feature = "run")]
+mod command;
 #[cfg(feature = "compile")]
 pub mod compile;
+#[cfg(feature = "run")]
+mod container;
+#[cfg(feature = "run")]
+mod cpu;
 mod engine;
 mod error;
 #[cfg(feature = "run")]
 mod host;
+#[cfg(feature = "run")]
+mod http;
+#[cfg(feature = "run")]
+mod instance;
+#[cfg(feature = "run")]
+mod limits;
+#[cfg(feature = "run")]
+mod output;
 #[cfg(feature = "run")]
 mod sandbox;
 mod shape;
@@ -27,3 +41,6 @@ pub use sandbox::{Module, Runtime, Sandbox};
 pub use shape::Shape;
 #[cfg(feature = "run")]
 pub use spec::{Config, Exit, HttpOptions, Limits, Mount, Output, SandboxSpec, StdStream, Usage};
+
+#[cfg(all(test, feature = "run", feature = "compile"))]
+mod tests;

@@ -15,7 +15,6 @@ pub enum Shape {
 /// Decides the shape from the names of a component's exports.
 ///
 /// A component that exports both is a server: the handler is the more specific promise.
-#[cfg_attr(not(test), expect(dead_code, reason = "used when modules load"))]
 pub(crate) fn of_exports<'a>(exports: impl IntoIterator<Item = &'a str>) -> Option<Shape> {
     let mut shape = None;
     for name in exports {
