@@ -16,8 +16,10 @@ const WASMTIME: &str = "48.0";
 const REVISION: u32 = 1;
 
 /// Small on purpose: thousands of instances must fit a 39-bit address space. The price is
-/// explicit bounds checks.
-const MEMORY_RESERVATION: u64 = 16 << 20;
+/// explicit bounds checks. A slot of the pool is never larger than this.
+const MEMORY_RESERVATION: u64 = 64 << 20;
+/// The same for a 32-bit address space.
+const MEMORY_RESERVATION_32: u64 = 4 << 20;
 const MEMORY_GUARD: u64 = 64 << 10;
 const MEMORY_GROWTH: u64 = 1 << 20;
 /// What real guests recurse to (interpreters); only touched pages cost memory.
@@ -101,12 +103,20 @@ impl Profile {
         if self.interpreted { 0 } else { MEMORY_GUARD }
     }
 
+    fn reservation(&self) -> u64 {
+        if self.target == "pulley32" {
+            MEMORY_RESERVATION_32
+        } else {
+            MEMORY_RESERVATION
+        }
+    }
+
     fn config(&self) -> Config {
         let mut config = Config::new();
         config
             .consume_fuel(false)
             .epoch_interruption(true)
-            .memory_reservation(MEMORY_RESERVATION)
+            .memory_reservation(self.reservation())
             .memory_guard_size(self.guard())
             .memory_reservation_for_growth(MEMORY_GROWTH)
             .memory_may_move(true)
@@ -135,10 +145,11 @@ impl Profile {
         let _ = write!(
             text,
             "wasmtime {WASMTIME} revision {REVISION} target {} interpreted {} epoch fuel- \
-             reservation {MEMORY_RESERVATION} guard {} growth {MEMORY_GROWTH} cow lazy-tables \
+             reservation {} guard {} growth {MEMORY_GROWTH} cow lazy-tables \
              address-map deterministic-simd concurrency features {features:x}",
             self.target,
             self.interpreted,
+            self.reservation(),
             self.guard(),
         );
         text
@@ -224,11 +235,14 @@ mod run {
         Engine::new(&base(target)?).map_err(|e| Error::Engine(e.into()))
     }
 
-    /// The engine with slots for small HTTP guests. Falls back to fewer and smaller slots where
-    /// the address space is small; `None` when not even those fit.
+    /// The engine with slots for small HTTP guests. Falls back to fewer slots where the address
+    /// space is small; `None` when not even those fit.
     pub(crate) fn pooling(target: &str, slots: u32) -> Result<Option<(Engine, Pool)>, Error> {
-        const MIB: usize = 1 << 20;
-        for memory_bytes in [256 * MIB, 64 * MIB, 16 * MIB] {
+        let reservation = usize::try_from(Profile::of_target(target)?.reservation());
+        let Ok(memory_bytes) = reservation else {
+            return Ok(None);
+        };
+        for slots in [slots, slots.div_ceil(4)] {
             let mut config = base(target)?;
             config.allocation_strategy(InstanceAllocationStrategy::Pooling(allocation(
                 slots,

@@ -53,12 +53,6 @@ pub enum Error {
         #[source]
         source: BoxError,
     },
-    /// The memory limit is smaller than what the component needs to start.
-    #[error("the component does not fit the memory limit of {limit_bytes} bytes")]
-    MemoryLimit {
-        /// The limit of the container.
-        limit_bytes: u64,
-    },
     /// Reading or writing of a child's streams failed.
     #[error("cannot exchange data with the compiling process")]
     Io(#[from] std::io::Error),

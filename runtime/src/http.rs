@@ -8,7 +8,7 @@ mod body;
 mod call;
 
 use crate::{
-    BoxedStream, Error, Exit, StdStream,
+    BoxedStream, Exit, StdStream,
     container::Container,
     cpu::Preempted,
     instance::End,
@@ -18,6 +18,8 @@ use crate::{
 use body::{Body, InFlight};
 use call::{Instance, Outcome, Reply};
 use http::{HeaderValue, Request, Response, StatusCode, header::RETRY_AFTER};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Empty};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
@@ -36,6 +38,7 @@ use std::{
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
+use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Live instances of one container, whatever its memory limit.
 const INSTANCES_MAX: usize = 1024;
@@ -87,7 +90,7 @@ impl Server {
     }
 
     /// Makes one instance, so that a component that cannot start says so now.
-    pub(crate) async fn first_instance(self: &Arc<Self>) -> Result<(), Error> {
+    pub(crate) async fn first_instance(self: &Arc<Self>) -> Result<(), crate::Error> {
         let (sender, receiver) = oneshot::channel();
         let server = Arc::clone(self);
         self.container.spawn(self.container.metered(async move {
@@ -104,8 +107,10 @@ impl Server {
                 Ok(())
             }
             Ok(Ok(Err(Unmade::Host(error)))) => Err(error),
-            Ok(Err(_gone)) => Err(Error::Start("the first instance failed".into())),
-            Err(_elapsed) => Err(Error::Start("the first instance took too long".into())),
+            Ok(Err(_gone)) => Err(crate::Error::Start("the first instance failed".into())),
+            Err(_elapsed) => Err(crate::Error::Start(
+                "the first instance took too long".into(),
+            )),
         }
     }
 
@@ -219,29 +224,70 @@ impl Server {
         reply: Reply,
         preempted: Arc<Preempted>,
     ) {
+        let spare = self.spare(&request);
+        let request = request.map(|body| body.map_err(Error::from).boxed_unsync());
+        if self.attempt(request, &reply, &preempted).await == Attempt::Outgrown {
+            match spare {
+                // The next attempt is on the engine without slots.
+                Some(request) => {
+                    self.attempt(request, &reply, &preempted).await;
+                }
+                None => reply.send(Outcome::Refused),
+            }
+        }
+    }
+
+    /// A copy of a request without a body, in case the guest outgrows its slot of the pool.
+    fn spare(&self, request: &Request<Incoming>) -> Option<Request<WasiBody>> {
+        if self.pooled.is_none()
+            || self.container.memory.outgrown()
+            || !request.body().is_end_stream()
+        {
+            return None;
+        }
+        let none = Empty::new().map_err(Error::from).boxed_unsync();
+        let mut spare = Request::new(none);
+        spare.method_mut().clone_from(request.method());
+        spare.uri_mut().clone_from(request.uri());
+        spare.headers_mut().clone_from(request.headers());
+        Some(spare)
+    }
+
+    async fn attempt(
+        &self,
+        request: Request<WasiBody>,
+        reply: &Reply,
+        preempted: &Arc<Preempted>,
+    ) -> Attempt {
         let reused = self.idle.lock().pop();
         let made = match reused {
             Some(instance) => Ok(instance),
-            None => self.make_instance(preempted).await,
+            None => self.make_instance(Arc::clone(preempted)).await,
         };
         let mut instance = match made {
             Ok(instance) => instance,
             Err(unmade) => {
                 reply.send(self.unmade(unmade));
-                return;
+                return Attempt::Over;
             }
         };
-        match instance.call(request, &reply).await {
+        match instance.call(request, reply).await {
             Ok(()) => {
                 self.traps_in_a_row.store(0, Ordering::Relaxed);
                 // A guest that returned without a response has failed; harmless if it has one.
                 reply.send(Outcome::Failed);
                 self.keep(instance);
+                Attempt::Over
             }
             Err(error) => {
                 let started = instance.host_called();
                 drop(instance);
-                reply.send(self.ended(End::of(&error), started));
+                let end = End::of(&error);
+                if end == End::Refused(Refusal::Outgrown) && !reply.is_sent() {
+                    return Attempt::Outgrown;
+                }
+                reply.send(self.ended(end, started));
+                Attempt::Over
             }
         }
     }
@@ -334,10 +380,17 @@ impl Server {
     }
 }
 
+/// Whether the request is over, or may be tried again.
+#[derive(PartialEq, Eq)]
+enum Attempt {
+    Over,
+    Outgrown,
+}
+
 /// Why there is no instance.
 enum Unmade {
     Guest(End),
-    Host(Error),
+    Host(crate::Error),
 }
 
 /// One place in the queue.

@@ -42,5 +42,6 @@ pub use shape::Shape;
 #[cfg(feature = "run")]
 pub use spec::{Config, Exit, HttpOptions, Limits, Mount, Output, SandboxSpec, StdStream, Usage};
 
-#[cfg(all(test, feature = "run", feature = "compile"))]
+#[cfg(test)]
+#[cfg(all(feature = "run", feature = "compile"))]
 mod tests;

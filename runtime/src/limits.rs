@@ -59,10 +59,6 @@ impl Memory {
         self.used_bytes.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn limit_bytes(&self) -> Option<u64> {
-        self.limit_bytes
-    }
-
     pub(crate) fn instances(&self) -> u32 {
         self.instances.load(Ordering::Relaxed)
     }
@@ -112,8 +108,7 @@ impl InstanceMemory {
 
     async fn grow(&mut self, bytes: u64) -> Result<(), Refusal> {
         self.last_bytes = 0;
-        let own = self.own_bytes.saturating_add(bytes);
-        if self.container.limit_bytes.is_some_and(|limit| own > limit) {
+        if self.is_over_limit(bytes) {
             return Err(Refusal::OutOfMemory);
         }
         if !self.container.take(bytes) {
@@ -122,9 +117,15 @@ impl InstanceMemory {
             }
             self.wait_for(bytes).await?;
         }
-        self.own_bytes = own;
+        self.own_bytes += bytes;
         self.last_bytes = bytes;
         Ok(())
+    }
+
+    /// Whether this instance alone would be over the container's limit.
+    fn is_over_limit(&self, bytes: u64) -> bool {
+        let own = self.own_bytes.saturating_add(bytes);
+        self.container.limit_bytes.is_some_and(|limit| own > limit)
     }
 
     async fn wait_for(&self, bytes: u64) -> Result<(), Refusal> {
@@ -168,11 +169,12 @@ impl ResourceLimiterAsync for InstanceMemory {
         if maximum.is_some_and(|maximum| desired > maximum) {
             return Ok(false);
         }
-        if self.slot_bytes.is_some_and(|slot| desired > slot) {
+        let bytes = desired.saturating_sub(current) as u64;
+        let slot_full = self.slot_bytes.is_some_and(|slot| desired > slot);
+        if slot_full && !self.is_over_limit(bytes) {
             self.container.outgrown.store(true, Ordering::Relaxed);
             return Err(Refusal::Outgrown.into());
         }
-        let bytes = desired.saturating_sub(current) as u64;
         self.grow(bytes).await?;
         Ok(true)
     }

@@ -168,10 +168,9 @@ impl Runtime {
         match module.0.shape {
             Shape::Command => command::start(&handle.container, &module.0.on_demand)?,
             Shape::Http => {
-                let pooled = module.0.pooled.clone().filter(|loaded| {
-                    let limit = handle.container.memory.limit_bytes();
-                    limit.is_none_or(|limit| loaded.slot_bytes.is_some_and(|s| limit <= s as u64))
-                });
+                // Whatever the limit: most guests stay far below it, and one that outgrows its slot
+                // moves the container to the other engine.
+                let pooled = module.0.pooled.clone();
                 let on_demand = Arc::clone(&module.0.on_demand);
                 let server = Arc::new(Server::new(
                     Arc::clone(&handle.container),

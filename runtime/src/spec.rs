@@ -62,7 +62,7 @@ pub struct Mount {
 }
 
 /// What a container may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Limits {
     /// The sum of all linear memories and tables over all live instances.
     pub memory_bytes: Option<u64>,
@@ -70,16 +70,6 @@ pub struct Limits {
     pub cpu_millis: Option<u32>,
     /// Weight against other containers when the CPU threads are busy (`requests.cpu`).
     pub cpu_shares_millis: u32,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory_bytes: None,
-            cpu_millis: None,
-            cpu_shares_millis: 0,
-        }
-    }
 }
 
 /// How an HTTP container makes instances.

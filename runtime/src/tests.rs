@@ -269,8 +269,22 @@ async fn http_memory_is_shared_by_requests_and_one_too_large_is_a_crash() {
         ..Limits::default()
     };
     let sandbox = start(&runtime, &grow, limits, HttpOptions::default()).await;
-    get(&sandbox).await;
+    assert_eq!(get(&sandbox).await.0, 500);
     assert_eq!(exit_of(&sandbox).await, Exit::OutOfMemory);
+
+    // Larger than a slot of the pool, within the limit: tried again on the other engine.
+    let roomy = Limits {
+        memory_bytes: Some(256 << 20),
+        ..Limits::default()
+    };
+    let sandbox = start(
+        &runtime,
+        &handler("(drop (memory.grow (i32.const 1536)))"),
+        roomy,
+        HttpOptions::default(),
+    )
+    .await;
+    assert_eq!(get(&sandbox).await.0, 201);
 
     // Two hold a memory together that only one may have: the second is told to come back.
     let hold = handler("(drop (memory.grow (i32.const 64))) (loop $l (br $l))");

@@ -60,7 +60,6 @@ pub(super) fn wrap(module: &[u8]) -> Result<Vec<u8>, Error> {
         .map_err(failed)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "used as map_err's function")]
 fn failed(error: impl ToString + std::fmt::Display) -> Error {
     Error::Compile(format!("cannot wrap the preview 1 module: {error:#}").into())
 }

@@ -5,7 +5,6 @@ use crate::{
     sandbox::{Entry, Loaded},
 };
 use http::{Request, Response};
-use hyper::body::Incoming;
 use parking_lot::Mutex;
 use std::{future::poll_fn, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
@@ -62,7 +61,7 @@ impl Instance {
     /// Calls the handler; the response's head goes to `reply` as soon as it is there.
     pub(super) async fn call(
         &mut self,
-        request: Request<Incoming>,
+        request: Request<WasiBody>,
         reply: &Reply,
     ) -> wasmtime::Result<()> {
         self.invocations += 1;
@@ -80,7 +79,7 @@ impl Instance {
 async fn call_p2(
     store: &mut Store<State>,
     proxy: &p2::bindings::Proxy,
-    request: Request<Incoming>,
+    request: Request<WasiBody>,
     reply: &Reply,
 ) -> wasmtime::Result<()> {
     use p2::bindings::http::types::Scheme;
@@ -107,7 +106,7 @@ async fn call_p2(
 async fn call_p3(
     store: &mut Store<State>,
     service: &p3::bindings::Service,
-    request: Request<Incoming>,
+    request: Request<WasiBody>,
     reply: &Reply,
 ) -> wasmtime::Result<()> {
     let (request, processed) =
@@ -131,7 +130,7 @@ async fn call_p3(
 }
 
 /// HTTP/1.0 clients (and health checks) may send no host; guests always see one.
-fn with_host(mut request: Request<Incoming>) -> Request<Incoming> {
+fn with_host(mut request: Request<WasiBody>) -> Request<WasiBody> {
     if request.uri().authority().is_none() && !request.headers().contains_key(http::header::HOST) {
         let host = http::HeaderValue::from_static("localhost");
         request.headers_mut().insert(http::header::HOST, host);
@@ -156,6 +155,10 @@ impl Reply {
     pub(super) fn new() -> (Self, oneshot::Receiver<Outcome>) {
         let (sender, receiver) = oneshot::channel();
         (Self(Arc::new(Mutex::new(Some(sender)))), receiver)
+    }
+
+    pub(super) fn is_sent(&self) -> bool {
+        self.0.lock().is_none()
     }
 
     pub(super) fn send(&self, outcome: Outcome) {
