@@ -69,7 +69,8 @@ pub trait Host: Send + Sync + 'static {
         None
     }
 
-    /// The addresses of a name, for `wasi:sockets/ip-name-lookup`.
+    /// The addresses of a name, for `wasi:sockets/ip-name-lookup`. Not asked yet: a guest's
+    /// lookups are refused.
     fn resolve(&self, name: String) -> BoxFuture<'_, Result<Vec<IpAddr>, ConnectError>> {
         let _ = name;
         Box::pin(async { Err(ConnectError::NameNotFound) })

@@ -102,6 +102,11 @@ impl Server {
                 self.keep(instance);
                 Ok(())
             }
+            Ok(Ok(Err(Unmade::Guest(End::Refused(Refusal::Busy | Refusal::Outgrown))))) => {
+                // Not the component's fault: the pool is busy. Its requests wait or are refused.
+                tracing::debug!(sandbox = %self.container.spec.id, "no instance free at the start");
+                Ok(())
+            }
             Ok(Ok(Err(Unmade::Guest(end)))) => {
                 self.container.end(end.into_exit());
                 Ok(())

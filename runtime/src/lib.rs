@@ -5,6 +5,10 @@
 //! nothing of Kubernetes, of images or of the link.
 
 #![warn(missing_docs)]
+#![cfg_attr(
+    not(any(feature = "run", feature = "compile")),
+    allow(dead_code, reason = "without a side there is only the vocabulary")
+)]
 
 #[cfg(feature = "run")]
 mod command;
