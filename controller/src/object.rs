@@ -1,0 +1,88 @@
+//! An object as the cache holds it: encoded once, decoded once, shared.
+
+use bytes::Bytes;
+use coracle_api::{
+    Key, KindRef, Revision, StatusError,
+    k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use std::{
+    any::Any,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+/// An object at a revision. Never changes; a write makes a new one.
+pub struct Object {
+    /// Its row in the table of kinds: the stored one, for kinds that share objects.
+    pub kind: KindRef,
+    /// Namespace and name.
+    pub key: Key,
+    /// When it was written.
+    pub revision: Revision,
+    /// Its metadata.
+    pub meta: ObjectMeta,
+    /// The JSON that clients get, `resourceVersion` included.
+    pub raw: Bytes,
+    typed: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for Object {
+    // Never the content: it may be a Secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} @{}", self.kind.kind, self.key, self.revision)
+    }
+}
+
+impl Object {
+    /// Makes an object of `value`, stamped with `revision`.
+    ///
+    /// # Errors
+    /// When the metadata has a field of a wrong type.
+    pub fn new(kind: KindRef, revision: Revision, mut value: Value) -> Result<Self, StatusError> {
+        value["apiVersion"] = kind.api_version().into();
+        value["kind"] = kind.kind.into();
+        value["metadata"]["resourceVersion"] = revision.to_string().into();
+        let meta = ObjectMeta::deserialize(&value["metadata"])
+            .map_err(|error| StatusError::bad_request(format!("metadata: {error}")))?;
+        let key =
+            Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        let raw = Bytes::from(value.to_string());
+        Ok(Self { kind, key, revision, meta, raw, typed: OnceLock::new() })
+    }
+
+    /// Its typed form, decoded the first time it is asked for.
+    ///
+    /// # Errors
+    /// When the object does not have the shape of `T`.
+    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, StatusError> {
+        if let Some(typed) = self.typed.get().and_then(|typed| Arc::clone(typed).downcast::<T>().ok()) {
+            return Ok(typed);
+        }
+        let typed: Arc<T> = serde_json::from_slice(&self.raw)
+            .map(Arc::new)
+            .map_err(|error| StatusError::internal(format!("{} {}: {error}", self.kind.kind, self.key)))?;
+        // Another type may hold the place already; then this one is decoded anew each time.
+        let _taken = self.typed.set(typed.clone());
+        Ok(typed)
+    }
+
+    /// Its working form; a copy.
+    #[must_use]
+    pub fn value(&self) -> Value {
+        serde_json::from_slice(&self.raw).unwrap_or_default()
+    }
+
+    /// `metadata.uid`.
+    #[must_use]
+    pub fn uid(&self) -> &str {
+        self.meta.uid.as_deref().unwrap_or_default()
+    }
+
+    /// Deletion has been asked for.
+    #[must_use]
+    pub fn is_deleting(&self) -> bool {
+        self.meta.deletion_timestamp.is_some()
+    }
+}

@@ -1,0 +1,467 @@
+//! The one door: every write of every kind passes here, in one order.
+//!
+//! A write is decided against the newest state, gets the next revision, goes to the store, and is
+//! seen in the cache once it is on disk: nobody ever sees what a power cut could take back.
+
+mod commit;
+mod strategy;
+
+use crate::{
+    auth::UserInfo,
+    cache::{Cache, ChangeKind},
+    object::Object,
+    store::{self, Store},
+};
+use commit::{Committer, Decision};
+use coracle_api::{Key, KindRef, Revision, StatusError, kind, patch, status::Cause};
+use coracle_daemon::{Clock, Tasks};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// What a client wants to hear of unknown fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FieldValidation {
+    /// Drop them and warn.
+    Warn,
+    /// Refuse.
+    Strict,
+    /// Drop them.
+    Ignore,
+}
+
+/// Who writes, and how.
+#[derive(Debug)]
+pub struct Context {
+    /// The user.
+    pub user: UserInfo,
+    /// Name of the program, for `managedFields`.
+    pub field_manager: Option<String>,
+    /// Decide, but do not write.
+    pub dry_run: bool,
+    /// What to do with unknown fields.
+    pub field_validation: FieldValidation,
+    /// What the client is told beside the answer.
+    pub warnings: parking_lot::Mutex<Vec<String>>,
+}
+
+impl Context {
+    /// A part of the controller itself.
+    #[must_use]
+    pub fn system(name: &str) -> Self {
+        Self {
+            user: UserInfo::new(format!("system:{name}"), ["system:masters".to_owned()]),
+            field_manager: Some(name.to_owned()),
+            dry_run: false,
+            field_validation: FieldValidation::Ignore,
+            warnings: parking_lot::Mutex::default(),
+        }
+    }
+}
+
+/// Which part of an object a write is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Subresource {
+    /// All but the status.
+    None,
+    /// The status alone.
+    Status,
+    /// The number of replicas, as an `autoscaling/v1` Scale.
+    Scale,
+    /// A namespace's finalizers.
+    Finalize,
+}
+
+/// The patch algorithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchKind {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Merge that knows list keys.
+    Strategic,
+    /// Server-side apply.
+    Apply,
+}
+
+/// A patch.
+#[derive(Debug)]
+pub struct Patch {
+    /// How to read it.
+    pub kind: PatchKind,
+    /// The patch.
+    pub body: Value,
+    /// Apply: take fields from other managers.
+    pub force: bool,
+}
+
+/// What becomes of an object's dependents.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagation {
+    /// They stay.
+    Orphan,
+    /// They go after it.
+    Background,
+    /// They go before it.
+    Foreground,
+}
+
+/// How to delete.
+#[derive(Debug, Clone, Default)]
+pub struct DeleteOptions {
+    /// Seconds; 0 deletes at once.
+    pub grace_period_seconds: Option<i64>,
+    /// What becomes of dependents.
+    pub propagation: Option<Propagation>,
+    /// Only the object with this uid.
+    pub uid: Option<String>,
+    /// Only at this version.
+    pub resource_version: Option<String>,
+    /// Decide, but do not write.
+    pub dry_run: bool,
+}
+
+/// What a deletion did.
+#[derive(Debug)]
+pub enum Deleted {
+    /// The object is gone; this was its last state.
+    Gone(Arc<Object>),
+    /// The object waits for its grace period or its finalizers.
+    Pending(Arc<Object>),
+}
+
+/// Why the registry cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The store cannot be read.
+    #[error("cannot load the store")]
+    Store(#[from] store::Error),
+    /// An object in the store cannot be read.
+    #[error("the store holds {key}, which cannot be read; it may be of a newer version of this program")]
+    Object {
+        /// Its key.
+        key: String,
+        /// Why.
+        #[source]
+        source: StatusError,
+    },
+}
+
+/// The registry. A clone is another handle to it.
+#[derive(Debug, Clone)]
+pub struct Registry {
+    cache: Cache,
+    clock: Clock,
+    committer: Committer,
+}
+
+/// Revisions skipped at a start: volatile writes take revisions that no disk remembers, and none may
+/// be handed out twice.
+const RESTART_GAP: u64 = 1 << 20;
+/// Namespaces that are always there.
+const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+
+impl Registry {
+    /// Loads the store and starts to take writes.
+    ///
+    /// # Errors
+    /// When the store or an object in it cannot be read.
+    pub fn open(store: Arc<dyn Store>, clock: Clock, tasks: &Tasks) -> Result<Self, Error> {
+        let (entries, counter) = store.load()?;
+        let mut objects = Vec::with_capacity(entries.len());
+        for entry in entries {
+            let unreadable = |source| Error::Object { key: entry.key.clone(), source };
+            let kind = kind_of(&entry.key)
+                .ok_or_else(|| unreadable(StatusError::bad_request("unknown kind")))?;
+            let value = serde_json::from_slice(&entry.value)
+                .map_err(|error| unreadable(StatusError::bad_request(error.to_string())))?;
+            objects.push(Object::new(kind, entry.revision, value).map_err(unreadable)?);
+        }
+        let start = Revision((counter.0 / RESTART_GAP + 1) * RESTART_GAP);
+        let cache = Cache::new(objects, start);
+        let committer = Committer::start(store, cache.clone(), tasks);
+        Ok(Self { cache, clock, committer })
+    }
+
+    /// Creates what every cluster has, where it is missing.
+    ///
+    /// # Errors
+    /// When the store refuses a write.
+    pub async fn bootstrap(&self) -> Result<(), StatusError> {
+        let context = Context::system("apiserver");
+        for name in NAMESPACES {
+            if self.cache.get(kind::NAMESPACE, &Key::cluster(name)).is_none() {
+                self.create(&context, kind::NAMESPACE, "", json!({"metadata": {"name": name}})).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The read side.
+    #[must_use]
+    pub fn cache(&self) -> &Cache {
+        &self.cache
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Creates an object.
+    ///
+    /// # Errors
+    /// As upstream: 400, 403, 404 (namespace), 409, 422.
+    pub async fn create(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        namespace: &str,
+        value: Value,
+    ) -> Result<Arc<Object>, StatusError> {
+        let value = self.prepare_create(context, kind, namespace, value)?;
+        let key = strategy::key_of(kind, &value);
+        self.committer
+            .write(kind, &key, context.dry_run, |current| {
+                if current.is_some() {
+                    return Err(StatusError::already_exists(kind, &key.name));
+                }
+                let value = strategy::allocate(&self.cache, kind, value.clone(), None)?;
+                Ok(Decision::Put(ChangeKind::Added, value))
+            })
+            .await
+    }
+
+    fn prepare_create(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        namespace: &str,
+        mut value: Value,
+    ) -> Result<Value, StatusError> {
+        strategy::decode(context, kind, &mut value)?;
+        strategy::stamp_new(kind, namespace, &mut value, self.clock.now())?;
+        if kind.namespaced {
+            self.check_namespace(kind, namespace, &value)?;
+        }
+        strategy::before_create(kind, &mut value);
+        let causes = coracle_api::validate::create(kind, &value);
+        if causes.is_empty() {
+            return Ok(value);
+        }
+        let name = value["metadata"]["name"].as_str().unwrap_or_default();
+        Err(StatusError::invalid(kind, name, causes))
+    }
+
+    fn check_namespace(&self, kind: KindRef, namespace: &str, value: &Value) -> Result<(), StatusError> {
+        let found = self.cache.get(kind::NAMESPACE, &Key::cluster(namespace));
+        let Some(found) = found else { return Err(StatusError::not_found(kind::NAMESPACE, namespace)) };
+        if found.is_deleting() && kind != kind::EVENT {
+            let name = value["metadata"]["name"].as_str().unwrap_or_default();
+            let why = format!(
+                "unable to create new content in namespace {namespace} because it is being terminated"
+            );
+            return Err(StatusError::forbidden(kind, name, &why));
+        }
+        Ok(())
+    }
+
+    /// Replaces an object, or its status.
+    ///
+    /// # Errors
+    /// As upstream: 400, 404, 409 (stale), 422.
+    pub async fn update(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        part: Subresource,
+        mut value: Value,
+    ) -> Result<Arc<Object>, StatusError> {
+        if part != Subresource::Scale {
+            strategy::decode(context, kind, &mut value)?;
+        }
+        self.change(context, kind, key, part, |_current| Ok(value.clone())).await
+    }
+
+    /// Reads, changes and writes an object in one step; the closure may run again.
+    ///
+    /// # Errors
+    /// What the closure says, or as [`Registry::update`].
+    pub async fn modify(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        part: Subresource,
+        mut change: impl FnMut(&mut Value) -> Result<(), StatusError>,
+    ) -> Result<Arc<Object>, StatusError> {
+        self.change(context, kind, key, part, |current| {
+            let mut value = current.clone();
+            change(&mut value)?;
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Applies a patch; true with the object when it was created by it.
+    ///
+    /// # Errors
+    /// As upstream: 400, 404, 409, 415, 422.
+    pub async fn patch(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        part: Subresource,
+        patch: Patch,
+    ) -> Result<(Arc<Object>, bool), StatusError> {
+        if patch.kind == PatchKind::Apply && self.cache.get(kind, key).is_none() && part == Subresource::None {
+            let mut value = patch.body;
+            value["metadata"]["name"] = json!(key.name);
+            return Ok((self.create(context, kind, &key.namespace, value).await?, true));
+        }
+        let patched = self
+            .change(context, kind, key, part, |current| {
+                let mut value = apply_patch(kind, current, &patch)?;
+                if part != Subresource::Scale {
+                    strategy::decode(context, kind, &mut value)?;
+                }
+                Ok(value)
+            })
+            .await?;
+        Ok((patched, false))
+    }
+
+    /// The common path of all changes: what `change` makes of the current object is checked and put.
+    async fn change(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        part: Subresource,
+        mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
+    ) -> Result<Arc<Object>, StatusError> {
+        self.committer
+            .write(kind, key, context.dry_run, |current| {
+                let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
+                let old = current.value();
+                let shown = if part == Subresource::Scale { strategy::scale_of(kind, &old) } else { old.clone() };
+                let wanted = change(&shown)?;
+                strategy::check_version(kind, &current, &wanted)?;
+                let new = strategy::merge_part(kind, part, &old, wanted)?;
+                let new = strategy::before_update(kind, part, &old, new);
+                let new = strategy::allocate(&self.cache, kind, new, Some(&old))?;
+                let causes = match part {
+                    Subresource::None | Subresource::Scale => coracle_api::validate::update(kind, &new, &old),
+                    Subresource::Status | Subresource::Finalize => Vec::new(),
+                };
+                if !causes.is_empty() {
+                    return Err(StatusError::invalid(kind, &key.name, causes));
+                }
+                if strategy::is_released(kind, &new) {
+                    return Ok(Decision::Delete(new));
+                }
+                if strategy::is_same(&new, &old) {
+                    return Ok(Decision::Keep(current));
+                }
+                Ok(Decision::Put(ChangeKind::Modified, new))
+            })
+            .await
+    }
+
+    /// Deletes an object, or asks it to go.
+    ///
+    /// # Errors
+    /// As upstream: 404, 409 (preconditions).
+    pub async fn delete(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        options: DeleteOptions,
+    ) -> Result<Deleted, StatusError> {
+        let now = self.clock.now();
+        let mut gone = false;
+        let object = self
+            .committer
+            .write(kind, key, context.dry_run || options.dry_run, |current| {
+                let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
+                strategy::check_preconditions(kind, &current, &options)?;
+                let decision = strategy::before_delete(kind, &current, &options, now);
+                gone = matches!(decision, Decision::Delete(_));
+                Ok(decision)
+            })
+            .await?;
+        Ok(if gone { Deleted::Gone(object) } else { Deleted::Pending(object) })
+    }
+
+    /// Ends a pod that its node has let go of, whatever grace it has left.
+    ///
+    /// # Errors
+    /// 404 when the pod with this uid is gone already.
+    pub async fn finish_delete(&self, key: &Key, uid: &str) -> Result<(), StatusError> {
+        let options = DeleteOptions {
+            grace_period_seconds: Some(0),
+            uid: Some(uid.to_owned()),
+            ..DeleteOptions::default()
+        };
+        self.delete(&Context::system("node"), kind::POD, key, options).await.map(|_deleted| ())
+    }
+
+    /// Assigns a pod to a node.
+    ///
+    /// # Errors
+    /// 404, or 409 when it is assigned already.
+    pub async fn bind(&self, context: &Context, pod: &Key, node: &str) -> Result<(), StatusError> {
+        let time = strategy::time(self.clock.now());
+        let bind = |value: &mut Value| {
+            let assigned = value["spec"]["nodeName"].as_str().unwrap_or_default();
+            if !assigned.is_empty() {
+                let why = format!("pod {} is already assigned to node {assigned:?}", pod.name);
+                return Err(StatusError::conflict(kind::POD, &pod.name, &why));
+            }
+            value["spec"]["nodeName"] = json!(node);
+            strategy::set_condition(&mut value["status"], "PodScheduled", "True", &time);
+            Ok(())
+        };
+        let mut bind = bind;
+        let written = self.committer.write(kind::POD, pod, context.dry_run, |current| {
+            let current = current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
+            let mut value = current.value();
+            bind(&mut value)?;
+            Ok(Decision::Put(ChangeKind::Modified, value))
+        });
+        written.await.map(|_object| ())
+    }
+}
+
+fn apply_patch(kind: KindRef, current: &Value, patch: &Patch) -> Result<Value, StatusError> {
+    let body = patch.body.clone();
+    match patch.kind {
+        PatchKind::Json => patch::json::apply(current.clone(), &body).map_err(|error| match error {
+            patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
+            patch::json::Error::Rejected { .. } => {
+                let cause = Cause { reason: "FieldValueInvalid", message: error.to_string(), field: "patch".to_owned() };
+                StatusError::invalid(kind, current["metadata"]["name"].as_str().unwrap_or_default(), vec![cause])
+            }
+        }),
+        PatchKind::Merge => Ok(patch::merge::apply(current.clone(), body)),
+        PatchKind::Strategic | PatchKind::Apply => patch::strategic::apply(current.clone(), body)
+            .map_err(|error| StatusError::bad_request(error.to_string())),
+    }
+}
+
+/// `/registry/<resource>/<namespace>/<name>`; the namespace is empty for cluster-scoped kinds.
+fn store_key(kind: KindRef, key: &Key) -> String {
+    format!("/registry/{}/{}/{}", kind.storage().group_resource(), key.namespace, key.name)
+}
+
+fn kind_of(store_key: &str) -> Option<KindRef> {
+    let resource = store_key.strip_prefix("/registry/")?.split('/').next()?;
+    kind::KINDS.iter().find(|kind| kind.group_resource() == resource)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! The order of writes: decide, number, store, then show.
+//!
+//! Decisions are made one at a time against the newest state, committed or not. The store commits in
+//! that order, and the cache shows changes in that order: one task awaits the commits one by one.
+
+use super::store_key;
+use crate::{
+    cache::{Cache, Change, ChangeKind},
+    object::Object,
+    store::{Committed, Store, Write},
+};
+use coracle_api::{Key, KindRef, Revision, StatusError, kind};
+use coracle_daemon::{OnExit, Tasks};
+use parking_lot::Mutex;
+use serde_json::Value;
+use std::{collections::HashMap, sync::Arc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+
+/// Writes under way; the next ones wait their turn without holding anything.
+const WRITES_MAX: usize = 1024;
+/// The largest object, bytes: etcd's default request limit, so that data fits every store.
+const OBJECT_BYTES_MAX: usize = 1536 * 1024;
+
+/// What is to become of an object.
+pub(super) enum Decision {
+    /// Its next state.
+    Put(ChangeKind, Value),
+    /// It goes; its last state.
+    Delete(Value),
+    /// Nothing changes.
+    Keep(Arc<Object>),
+}
+
+struct Pending {
+    committed: Committed,
+    change: Change,
+    answer: oneshot::Sender<Result<Arc<Object>, StatusError>>,
+    _turn: OwnedSemaphorePermit,
+}
+
+type Id = (&'static str, &'static str, Key);
+
+#[derive(Debug)]
+struct Head {
+    /// The newest state of objects whose writes are under way; none: being deleted.
+    under_way: HashMap<Id, (Revision, Option<Arc<Object>>)>,
+    revision: Revision,
+}
+
+/// Takes writes. A clone is another handle to it.
+#[derive(Debug, Clone)]
+pub(super) struct Committer {
+    store: Arc<dyn Store>,
+    cache: Cache,
+    head: Arc<Mutex<Head>>,
+    turns: Arc<Semaphore>,
+    pending: mpsc::Sender<Pending>,
+}
+
+fn id_of(kind: KindRef, key: &Key) -> Id {
+    let kind = kind.storage();
+    (kind.group, kind.plural, key.clone())
+}
+
+/// Heartbeats of nodes: served from memory, never written to flash.
+fn is_volatile(kind: KindRef, key: &Key) -> bool {
+    kind == kind::LEASE && key.namespace == "kube-node-lease"
+}
+
+impl Committer {
+    pub(super) fn start(store: Arc<dyn Store>, cache: Cache, tasks: &Tasks) -> Self {
+        let (pending, waiting) = mpsc::channel(WRITES_MAX);
+        let head = Arc::new(Mutex::new(Head { under_way: HashMap::new(), revision: cache.revision() }));
+        tasks.spawn("commits", OnExit::Shutdown, show_commits(cache.clone(), Arc::clone(&head), waiting));
+        Self { store, cache, head, turns: Arc::new(Semaphore::new(WRITES_MAX)), pending }
+    }
+
+    /// Decides and writes. `decide` sees the newest state and runs exactly once.
+    pub(super) async fn write(
+        &self,
+        kind: KindRef,
+        key: &Key,
+        dry_run: bool,
+        decide: impl FnOnce(Option<Arc<Object>>) -> Result<Decision, StatusError>,
+    ) -> Result<Arc<Object>, StatusError> {
+        let stopping = || StatusError::unavailable("the controller is stopping");
+        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_closed| stopping())?;
+        let answered = {
+            let mut head = self.head.lock();
+            let id = id_of(kind, key);
+            let current = match head.under_way.get(&id) {
+                Some((_, newest)) => newest.clone(),
+                None => self.cache.get(kind, key),
+            };
+            let (kind_of, value) = match decide(current.clone())? {
+                Decision::Put(kind_of, value) => (kind_of, value),
+                Decision::Delete(value) => (ChangeKind::Deleted, value),
+                Decision::Keep(object) => return Ok(object),
+            };
+            let revision = Revision(head.revision.0 + 1);
+            let object = Arc::new(Object::new(kind.storage(), revision, value)?);
+            if object.raw.len() > OBJECT_BYTES_MAX {
+                return Err(StatusError::too_large(OBJECT_BYTES_MAX));
+            }
+            if dry_run {
+                return Ok(object);
+            }
+            head.revision = revision;
+            let newest = (kind_of != ChangeKind::Deleted).then(|| Arc::clone(&object));
+            let committed = self.store(kind, key, revision, newest.as_ref());
+            head.under_way.insert(id, (revision, newest));
+            let change = Change { revision, object, previous: current, kind_of };
+            let (answer, answered) = oneshot::channel();
+            let pending = Pending { committed, change, answer, _turn: turn };
+            // Never full: there are as many places as turns.
+            self.pending.try_send(pending).map_err(|_stopped| stopping())?;
+            answered
+        };
+        answered.await.unwrap_or_else(|_stopped| Err(stopping()))
+    }
+
+    fn store(&self, kind: KindRef, key: &Key, revision: Revision, newest: Option<&Arc<Object>>) -> Committed {
+        if is_volatile(kind, key) {
+            return Box::pin(std::future::ready(Ok(())));
+        }
+        let value = newest.map(|object| object.raw.clone());
+        self.store.write(Write { key: store_key(kind, key), value, revision })
+    }
+}
+
+/// Awaits commits in order and shows them. Ends with the first that fails: what follows it was decided
+/// on a state that is not on disk.
+async fn show_commits(cache: Cache, head: Arc<Mutex<Head>>, mut waiting: mpsc::Receiver<Pending>) {
+    while let Some(pending) = waiting.recv().await {
+        let Pending { committed, change, answer, _turn } = pending;
+        if let Err(error) = committed.await {
+            tracing::error!(%error, "cannot commit; the controller stops");
+            drop(answer.send(Err(StatusError::internal("the write could not be stored"))));
+            return;
+        }
+        let (object, revision) = (Arc::clone(&change.object), change.revision);
+        let id = id_of(object.kind, &object.key);
+        cache.commit(vec![change]);
+        let mut head = head.lock();
+        if head.under_way.get(&id).is_some_and(|(newest, _)| *newest == revision) {
+            head.under_way.remove(&id);
+        }
+        drop(head);
+        // The client may have gone; its write stands.
+        drop(answer.send(Ok(object)));
+    }
+}
