@@ -1,0 +1,22 @@
+//! A user from a client certificate: the common name is the user, organizations are the groups.
+//!
+//! Never verifies anything: the TLS layer accepts only certificates of the cluster's CA.
+
+use super::UserInfo;
+use x509_parser::prelude::{FromDer as _, X509Certificate};
+
+/// The user that a DER certificate names; none when it cannot be read or has no common name.
+#[must_use]
+pub fn user_of_certificate(der: &[u8]) -> Option<UserInfo> {
+    let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+    let subject = certificate.subject();
+    let name = subject.iter_common_name().next()?.as_str().ok()?.to_owned();
+    if name.is_empty() {
+        return None;
+    }
+    let groups = subject
+        .iter_organization()
+        .filter_map(|organization| organization.as_str().ok())
+        .map(str::to_owned);
+    Some(UserInfo::new(name, groups.collect::<Vec<_>>()))
+}

@@ -1,0 +1,283 @@
+//! The HTTPS endpoint: the Kubernetes API, the image registry, health and metrics.
+//!
+//! One request is answered by plain steps in order: who, may they, what, do it. Every write goes
+//! through the registry and every read comes from its cache; nothing here knows the store.
+
+mod body;
+mod connect;
+mod decode;
+mod discovery;
+mod error;
+mod health;
+mod list;
+mod listen;
+mod negotiate;
+mod observe;
+mod openapi;
+mod query;
+mod render;
+mod respond;
+mod reviews;
+mod route;
+mod select;
+pub(crate) mod usage;
+mod verbs;
+pub mod version;
+mod watch;
+
+pub use body::Body;
+pub(crate) use listen::{Handle, run};
+
+use self::{connect::Links, query::Query, route::RequestInfo, usage::Usage};
+use crate::{
+    auth::{self, Attributes, Authenticator, Schemes, UserInfo},
+    metrics::{self, Metrics},
+    registry::Registry,
+};
+use coracle_api::status::StatusError;
+use coracle_daemon::Tasks;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use hyper::body::Incoming;
+use rustls::ServerConfig;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
+
+/// Requests being answered at once, streams not counted; as upstream.
+const IN_FLIGHT_MAX: usize = 400;
+/// A request that is no stream is answered by then; as upstream.
+const ANSWER_MAX: Duration = Duration::from_secs(60);
+
+/// Everything a request may need. A clone is another handle to the same.
+#[derive(Debug, Clone)]
+pub struct State(Arc<Shared>);
+
+/// What [`State`] shares.
+#[derive(Debug)]
+pub struct Shared {
+    /// The door to every object.
+    pub registry: Registry,
+    /// Who asks.
+    pub authenticator: Authenticator,
+    /// The way to the nodes.
+    pub links: Links,
+    /// What is counted.
+    pub metrics: Metrics,
+    /// Where tasks run.
+    pub tasks: Tasks,
+    openapi: openapi::Documents,
+    discovery: discovery::Documents,
+    usage: Usage,
+    slots: Semaphore,
+}
+
+impl std::ops::Deref for State {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl State {
+    /// The state of an endpoint.
+    #[must_use]
+    pub fn new(
+        registry: Registry,
+        authenticator: Authenticator,
+        links: Links,
+        metrics: Metrics,
+        tasks: Tasks,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            registry,
+            authenticator,
+            links,
+            metrics,
+            tasks,
+            openapi: openapi::Documents::default(),
+            discovery: discovery::Documents::new(),
+            usage: Usage::default(),
+            slots: Semaphore::new(IN_FLIGHT_MAX),
+        }))
+    }
+}
+
+/// The other end of a connection.
+#[derive(Debug)]
+pub(crate) struct Peer {
+    pub(crate) address: SocketAddr,
+    /// From its client certificate.
+    pub(crate) user: Option<UserInfo>,
+}
+
+/// Serves until the tasks are asked to stop. Without `tls` the listener speaks plain HTTP.
+pub async fn serve(
+    tasks: Tasks,
+    state: State,
+    listener: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
+) {
+    tasks.spawn("usage samples", coracle_daemon::OnExit::Ignore, usage::sample(state.clone()));
+    run(tasks, listener, tls, state).await;
+}
+
+/// A request after its URL was read.
+pub(crate) struct Call {
+    pub(crate) user: UserInfo,
+    pub(crate) query: Query,
+    pub(crate) parts: Parts,
+    pub(crate) body: Incoming,
+}
+
+impl Call {
+    pub(crate) fn accept(&self) -> &str {
+        self.header(header::ACCEPT)
+    }
+
+    pub(crate) fn header(&self, name: header::HeaderName) -> &str {
+        self.parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+}
+
+impl Handle for State {
+    async fn handle(&self, peer: Arc<Peer>, request: Request<Incoming>) -> Response<Body> {
+        let started = Instant::now();
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        if path == "/v2" || path.starts_with("/v2/") {
+            return self.images(&peer, Request::from_parts(parts, body)).await;
+        }
+        let query = Query::parse(parts.uri.query().unwrap_or_default());
+        let info = route::parse(&parts.method, path, parts.uri.query().unwrap_or_default());
+        let counted = observe::Counted::new(info.as_ref(), &parts.method);
+        let headers = parts.headers.clone();
+        let call = Call { user: UserInfo::anonymous(), query: query.clone(), parts, body };
+        let answered = self.answer(&peer, info, call).await;
+        let response = match answered {
+            Ok(response) => response,
+            Err(error) => {
+                if error.code >= 500 {
+                    tracing::warn!(code = error.code, message = %error.message, "request failed");
+                }
+                error::reply(&error)
+            }
+        };
+        counted.finish(&self.metrics, response.status(), started);
+        respond::finish(response, &headers, &query)
+    }
+}
+
+impl State {
+    /// Who, may they, what, do it.
+    async fn answer(
+        &self,
+        peer: &Peer,
+        info: Option<RequestInfo>,
+        mut call: Call,
+    ) -> Result<Response<Body>, StatusError> {
+        call.user = self
+            .authenticator
+            .authenticate(peer.user.as_ref(), &call.parts.headers, Schemes::Bearer)
+            .map_err(|_invalid| error::unauthorized())?;
+        authorize(&call, info.as_ref())?;
+        if info.as_ref().is_some_and(RequestInfo::is_stream) {
+            return self.dispatch(info, call).await;
+        }
+        let Ok(_slot) = self.slots.try_acquire() else {
+            self.metrics.rejected();
+            return Err(error::too_many_requests());
+        };
+        let _in_flight = self.metrics.in_flight();
+        tokio::time::timeout(ANSWER_MAX, self.dispatch(info, call))
+            .await
+            .unwrap_or_else(|_elapsed| Err(error::timed_out()))
+    }
+
+    async fn dispatch(
+        &self,
+        info: Option<RequestInfo>,
+        call: Call,
+    ) -> Result<Response<Body>, StatusError> {
+        if let Some(info) = info {
+            return verbs::handle(self, &info, call).await;
+        }
+        if !matches!(call.parts.method, Method::GET | Method::HEAD) {
+            return Err(error::no_such_resource());
+        }
+        let path = call.parts.uri.path().trim_end_matches('/');
+        match path {
+            "/version" => Ok(respond::ok(&version::info())),
+            "/metrics" => Ok(observe::metrics(self)),
+            _ => {
+                if let Some(response) = health::answer(self, path, &call.query) {
+                    return Ok(response);
+                }
+                if let Some(rest) = path.strip_prefix("/openapi") {
+                    return openapi::answer(self, rest, &call);
+                }
+                discovery::answer(self, path, &call)
+            }
+        }
+    }
+
+    /// The image registry. Its clients bring a token as the password of any user.
+    async fn images(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+        let known = self
+            .authenticator
+            .authenticate(peer.user.as_ref(), request.headers(), Schemes::BearerAndBasic)
+            .ok()
+            .filter(|user| !user.is_anonymous());
+        let Some(user) = known else {
+            let mut response = registry_refusal(
+                StatusCode::UNAUTHORIZED,
+                "UNAUTHORIZED",
+                "log in with an API token as the password",
+            );
+            response.headers_mut().insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"coracle\", charset=\"UTF-8\""),
+            );
+            return response;
+        };
+        if !user.is_master() {
+            let message = format!("user {:?} may not use the image registry", user.name);
+            return registry_refusal(StatusCode::FORBIDDEN, "DENIED", &message);
+        }
+        let _registry = request;
+        registry_refusal(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "this controller keeps no images")
+    }
+}
+
+fn registry_refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
+    let errors = serde_json::json!({"errors": [{"code": code, "message": message, "detail": null}]});
+    respond::json(status, &errors)
+}
+
+/// 401 for strangers, 403 for everybody who is not a master.
+fn authorize(call: &Call, info: Option<&RequestInfo>) -> Result<(), StatusError> {
+    let method = call.parts.method.as_str().to_ascii_lowercase();
+    let attributes = match info {
+        Some(info) => Attributes {
+            verb: info.verb,
+            group: &info.group,
+            resource: &info.resource,
+            subresource: &info.subresource,
+            namespace: &info.namespace,
+            name: &info.name,
+            path: "",
+        },
+        None => {
+            Attributes { verb: &method, path: call.parts.uri.path(), ..Attributes::default() }
+        }
+    };
+    if auth::allowed(&call.user, &attributes) {
+        return Ok(());
+    }
+    if call.user.is_anonymous() {
+        return Err(error::unauthorized());
+    }
+    Err(auth::forbidden(&call.user, &attributes))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,393 @@
+//! Discovery: which groups, versions and resources there are, in the old form and the aggregated.
+//!
+//! Made once from the table of kinds, the reviews and the metrics API; every listed verb is true.
+
+use super::{Body, Call, State, error, negotiate, respond, reviews, usage};
+use crate::auth::tokens::hex;
+use bytes::Bytes;
+use coracle_api::{Kind, kind, status::StatusError};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+
+/// One resource, whichever table it comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Resource {
+    name: &'static str,
+    singular: &'static str,
+    namespaced: bool,
+    kind: GroupKind,
+    verbs: Vec<&'static str>,
+    short_names: &'static [&'static str],
+    categories: &'static [&'static str],
+    subresources: Vec<Sub>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sub {
+    name: &'static str,
+    kind: GroupKind,
+    verbs: Vec<&'static str>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct GroupKind {
+    group: &'static str,
+    version: &'static str,
+    kind: &'static str,
+}
+
+/// The documents, made once.
+#[derive(Debug)]
+pub(crate) struct Documents {
+    /// By path: `/api`, `/apis`, `/apis/apps`, `/apis/apps/v1`, ...
+    legacy: BTreeMap<String, Bytes>,
+    /// By path and version of the form.
+    aggregated: BTreeMap<(&'static str, &'static str), Aggregated>,
+}
+
+#[derive(Debug)]
+struct Aggregated {
+    json: Bytes,
+    etag: HeaderValue,
+}
+
+type Groups = Vec<(&'static str, Vec<(&'static str, Vec<Resource>)>)>;
+
+impl Documents {
+    pub(crate) fn new() -> Self {
+        let groups = groups();
+        let mut aggregated = BTreeMap::new();
+        for version in ["v2", "v2beta1"] {
+            for path in ["/api", "/apis"] {
+                let core = path == "/api";
+                let items = groups.iter().filter(|(group, _)| group.is_empty() == core);
+                let json = aggregate(version, items);
+                let etag = format!("\"{}\"", hex(&Sha256::digest(&json)).to_uppercase());
+                let etag = HeaderValue::from_str(&etag).expect("hex in quotes");
+                aggregated.insert((path, version), Aggregated { json: Bytes::from(json), etag });
+            }
+        }
+        Self { legacy: legacy(&groups), aggregated }
+    }
+}
+
+/// Answers a path; a path that is nothing is a 404.
+pub(crate) fn answer(
+    state: &State,
+    path: &str,
+    call: &Call,
+) -> Result<Response<Body>, StatusError> {
+    if let Some(version) = wants_aggregated(call.accept())
+        && let Some(document) = ["/api", "/apis"]
+            .iter()
+            .find(|known| **known == path)
+            .and_then(|known| state.discovery.aggregated.get(&(*known, version)))
+    {
+        return Ok(document.response(version, call.header(header::IF_NONE_MATCH)));
+    }
+    if path.is_empty() {
+        let paths: Vec<&str> = state
+            .discovery
+            .legacy
+            .keys()
+            .map(String::as_str)
+            .chain(["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"])
+            .collect();
+        return Ok(respond::ok(&json!({"paths": paths})));
+    }
+    let document = state.discovery.legacy.get(path).ok_or_else(error::no_such_resource)?;
+    if !negotiate::takes_json(call.accept()) {
+        return Err(error::not_acceptable());
+    }
+    Ok(respond::json_bytes(StatusCode::OK, document.clone()))
+}
+
+impl Aggregated {
+    fn response(&self, version: &'static str, known: &str) -> Response<Body> {
+        let mut response = if self.etag == known {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            respond::json_bytes(StatusCode::OK, self.json.clone())
+        };
+        let kind = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        respond::set(&mut response, header::CONTENT_TYPE, &kind);
+        response.headers_mut().insert(header::ETAG, self.etag.clone());
+        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        let public = HeaderValue::from_static("public");
+        response.headers_mut().insert(header::CACHE_CONTROL, public);
+        response
+    }
+}
+
+/// Which aggregated form is preferred over the old one.
+fn wants_aggregated(accept: &str) -> Option<&'static str> {
+    for range in negotiate::ranges(accept) {
+        if !range.takes_json() {
+            continue;
+        }
+        if range.parameter("as") == "APIGroupDiscoveryList"
+            && range.parameter("g") == "apidiscovery.k8s.io"
+        {
+            match range.parameter("v") {
+                "v2" => return Some("v2"),
+                "v2beta1" => return Some("v2beta1"),
+                _ => {}
+            }
+        } else if range.parameter("as").is_empty() {
+            return None;
+        }
+    }
+    None
+}
+
+/// Everything that is served, groups in the order clients should prefer.
+fn groups() -> Groups {
+    let mut groups: Groups = Vec::new();
+    let mut add = |group, version, resource: Resource| {
+        let at = groups.iter().position(|(known, _)| *known == group).unwrap_or_else(|| {
+            groups.push((group, Vec::new()));
+            groups.len() - 1
+        });
+        let versions = &mut groups[at].1;
+        match versions.iter_mut().find(|(known, _)| *known == version) {
+            Some((_, resources)) => resources.push(resource),
+            None => versions.push((version, vec![resource])),
+        }
+    };
+    for kind in kind::KINDS {
+        add(kind.group, kind.version, of_kind(kind));
+    }
+    for review in &reviews::REVIEWS {
+        add(review.group, review.version, of_review(review));
+    }
+    for (name, kind, namespaced) in usage::RESOURCES {
+        let id = GroupKind { group: usage::GROUP, version: usage::VERSION, kind };
+        add(usage::GROUP, usage::VERSION, Resource {
+            name,
+            singular: "",
+            namespaced,
+            kind: id,
+            verbs: vec!["get", "list"],
+            short_names: &[],
+            categories: &[],
+            subresources: Vec::new(),
+        });
+    }
+    for (_, versions) in &mut groups {
+        for (_, resources) in versions {
+            resources.sort_by_key(|resource| resource.name);
+        }
+    }
+    groups
+}
+
+fn of_review(review: &reviews::Review) -> Resource {
+    Resource {
+        name: review.plural,
+        singular: review.singular,
+        namespaced: false,
+        kind: GroupKind { group: review.group, version: review.version, kind: review.kind },
+        verbs: vec!["create"],
+        short_names: &[],
+        categories: &[],
+        subresources: Vec::new(),
+    }
+}
+
+fn of_kind(kind: &'static Kind) -> Resource {
+    let id = GroupKind { group: kind.group, version: kind.version, kind: kind.kind };
+    let mut verbs = kind.verbs.to_vec();
+    verbs.sort_unstable();
+    Resource {
+        name: kind.plural,
+        singular: kind.singular,
+        namespaced: kind.namespaced,
+        kind: id,
+        verbs,
+        short_names: kind.short_names,
+        categories: kind.categories,
+        subresources: kind
+            .subresources
+            .iter()
+            .map(|sub| {
+                let (group, version, name) = sub.kind;
+                let own = GroupKind { group, version, kind: name };
+                Sub {
+                    name: sub.name,
+                    kind: if name.is_empty() { id } else { own },
+                    verbs: sub.verbs.to_vec(),
+                }
+            })
+            .collect(),
+    }
+}
+
+fn group_version(group: &str, version: &str) -> String {
+    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+}
+
+fn legacy(groups: &Groups) -> BTreeMap<String, Bytes> {
+    let mut documents = BTreeMap::new();
+    let mut put = |path: String, value: Value| documents.insert(path, Bytes::from(value.to_string()));
+    put("/api".to_owned(), json!({
+        "kind": "APIVersions",
+        "versions": ["v1"],
+        "serverAddressByClientCIDRs": [],
+    }));
+    let mut named = Vec::new();
+    for (group, versions) in groups {
+        for (version, resources) in versions {
+            let path = if group.is_empty() {
+                format!("/api/{version}")
+            } else {
+                format!("/apis/{group}/{version}")
+            };
+            put(path, json!({
+                "kind": "APIResourceList",
+                "apiVersion": "v1",
+                "groupVersion": group_version(group, version),
+                "resources": resources.iter().flat_map(legacy_resources).collect::<Vec<_>>(),
+            }));
+        }
+        if group.is_empty() {
+            continue;
+        }
+        let listed: Vec<Value> = versions
+            .iter()
+            .map(|(version, _)| json!({"groupVersion": group_version(group, version), "version": version}))
+            .collect();
+        let mut value = json!({"name": group, "versions": listed, "preferredVersion": listed[0]});
+        named.push(value.clone());
+        value["kind"] = json!("APIGroup");
+        value["apiVersion"] = json!("v1");
+        put(format!("/apis/{group}"), value);
+    }
+    put("/apis".to_owned(), json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": named}));
+    documents
+}
+
+/// A resource and its subresources, as `APIResource`s.
+fn legacy_resources(resource: &Resource) -> Vec<Value> {
+    let mut main = json!({
+        "name": resource.name,
+        "singularName": resource.singular,
+        "namespaced": resource.namespaced,
+        "kind": resource.kind.kind,
+        "verbs": resource.verbs,
+    });
+    if !resource.short_names.is_empty() {
+        main["shortNames"] = json!(resource.short_names);
+    }
+    if !resource.categories.is_empty() {
+        main["categories"] = json!(resource.categories);
+    }
+    let mut all = vec![main];
+    for sub in &resource.subresources {
+        let mut value = json!({
+            "name": format!("{}/{}", resource.name, sub.name),
+            "singularName": "",
+            "namespaced": resource.namespaced,
+            "kind": sub.kind.kind,
+            "verbs": sub.verbs,
+        });
+        if (sub.kind.group, sub.kind.version) != (resource.kind.group, resource.kind.version) {
+            value["group"] = json!(sub.kind.group);
+            value["version"] = json!(sub.kind.version);
+        }
+        all.push(value);
+    }
+    all
+}
+
+fn aggregate<'a>(
+    form: &str,
+    groups: impl Iterator<Item = &'a (&'static str, Vec<(&'static str, Vec<Resource>)>)>,
+) -> Vec<u8> {
+    let id = |id: &GroupKind| json!({"group": id.group, "version": id.version, "kind": id.kind});
+    let resource = |resource: &Resource| {
+        let mut value = json!({
+            "resource": resource.name,
+            "responseKind": id(&resource.kind),
+            "scope": if resource.namespaced { "Namespaced" } else { "Cluster" },
+            "singularResource": resource.singular,
+            "verbs": resource.verbs,
+        });
+        if !resource.short_names.is_empty() {
+            value["shortNames"] = json!(resource.short_names);
+        }
+        if !resource.categories.is_empty() {
+            value["categories"] = json!(resource.categories);
+        }
+        if !resource.subresources.is_empty() {
+            let subs = resource.subresources.iter().map(|sub| {
+                json!({"subresource": sub.name, "responseKind": id(&sub.kind), "verbs": sub.verbs})
+            });
+            value["subresources"] = subs.collect();
+        }
+        value
+    };
+    let items: Vec<Value> = groups
+        .map(|(group, versions)| {
+            let versions: Vec<Value> = versions
+                .iter()
+                .map(|(version, resources)| {
+                    json!({
+                        "version": version,
+                        "resources": resources.iter().map(resource).collect::<Vec<_>>(),
+                        "freshness": "Current",
+                    })
+                })
+                .collect();
+            let mut meta = json!({"creationTimestamp": null});
+            if !group.is_empty() {
+                meta["name"] = json!(group);
+            }
+            json!({"metadata": meta, "versions": versions})
+        })
+        .collect();
+    let list = json!({
+        "kind": "APIGroupDiscoveryList",
+        "apiVersion": format!("apidiscovery.k8s.io/{form}"),
+        "metadata": {},
+        "items": items,
+    });
+    list.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_clients_ask_for_first() {
+        let kubectl = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
+                       application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,\
+                       application/json";
+        assert_eq!(wants_aggregated(kubectl), Some("v2"));
+        let older = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
+        assert_eq!(wants_aggregated(older), Some("v2beta1"));
+        assert_eq!(wants_aggregated("application/json"), None);
+        assert_eq!(wants_aggregated(""), None);
+    }
+
+    #[test]
+    fn documents_hold_every_kind() {
+        let documents = Documents::new();
+        let list: Value = serde_json::from_slice(&documents.legacy["/api/v1"]).unwrap();
+        let names: Vec<&str> =
+            list["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
+        for name in ["pods", "pods/log", "pods/status", "configmaps", "namespaces"] {
+            assert!(names.contains(&name), "{name} in {names:?}");
+        }
+        let apps: Value = serde_json::from_slice(&documents.legacy["/apis/apps"]).unwrap();
+        assert_eq!(apps["preferredVersion"]["groupVersion"], "apps/v1");
+        let all: Value = serde_json::from_slice(&documents.aggregated[&("/apis", "v2")].json).unwrap();
+        assert_eq!(all["apiVersion"], "apidiscovery.k8s.io/v2");
+        let found = all["items"].as_array().unwrap().iter().any(|group| group["metadata"]["name"] == "apps");
+        assert!(found);
+    }
+}

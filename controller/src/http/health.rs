@@ -1,0 +1,61 @@
+//! `/healthz`, `/livez`, `/readyz` and the checks below them, in upstream's form.
+
+use super::{Body, State, query::Query, respond};
+use http::{Response, StatusCode};
+
+/// A check: its name and whether it passes.
+type Check = (&'static str, fn(&State) -> bool);
+
+/// Checks of a live and of a ready server. They look at what is in memory; a check that waited for
+/// the disk would make a slow disk look like a dead server.
+const CHECKS: [Check; 3] = [
+    ("ping", |_| true),
+    ("cache", |state| state.registry.cache().revision().0 > 0),
+    ("shutdown", |state| !state.tasks.stop().is_cancelled()),
+];
+
+/// The answer for a path of these; none for any other.
+pub(crate) fn answer(state: &State, path: &str, query: &Query) -> Option<Response<Body>> {
+    let (endpoint, one) = ["/healthz", "/livez", "/readyz"].iter().find_map(|endpoint| {
+        let rest = path.strip_prefix(endpoint)?;
+        match rest.strip_prefix('/') {
+            Some(one) => Some((&endpoint[1..], one)),
+            None => rest.is_empty().then_some((&endpoint[1..], "")),
+        }
+    })?;
+    let excluded: Vec<&str> = query.all("exclude").collect();
+    let checks: Vec<&Check> = CHECKS
+        .iter()
+        .filter(|(name, _)| {
+            // A server that ends is alive, and no longer ready.
+            let counts = *name == "ping" || endpoint == "readyz";
+            if one.is_empty() { counts && !excluded.contains(name) } else { *name == one }
+        })
+        .collect();
+    if checks.is_empty() && !one.is_empty() {
+        return Some(respond::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+    }
+    let mut passed = true;
+    let mut lines = String::new();
+    for (name, check) in checks {
+        let ok = check(state);
+        passed &= ok;
+        let line = if ok {
+            format!("[+]{name} ok\n")
+        } else {
+            format!("[-]{name} failed: reason withheld\n")
+        };
+        lines.push_str(&line);
+    }
+    if !passed {
+        lines.push_str(endpoint);
+        lines.push_str(" check failed\n");
+        return Some(respond::text(StatusCode::INTERNAL_SERVER_ERROR, lines));
+    }
+    if query.flag("verbose") {
+        lines.push_str(endpoint);
+        lines.push_str(" check passed\n");
+        return Some(respond::text(StatusCode::OK, lines));
+    }
+    Some(respond::text(StatusCode::OK, "ok"))
+}

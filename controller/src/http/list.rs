@@ -1,0 +1,195 @@
+//! LIST: a consistent snapshot, whole or in pages.
+//!
+//! The cache holds the newest state only; an older one is the newest with the change log undone.
+//! A page never mixes two revisions unless the client was told so (410 with a token to go on).
+
+use super::{
+    Body, State, error,
+    negotiate::Format,
+    query::{ListOptions, Match, Query},
+    render::{Include, ListMeta, Render},
+    respond,
+    select::Selection,
+};
+use crate::{cache::Cache, object::Object};
+use base64::Engine as _;
+use coracle_api::{Key, KindRef, Revision, status::StatusError};
+use http::{Response, StatusCode};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// How long a list waits for a revision that this server has not seen yet; as upstream.
+const FRESH_WAIT_MAX: Duration = Duration::from_secs(3);
+
+const EXPIRED_CONTINUE: &str = "The provided continue parameter is too old to display a consistent \
+    list result. You can start a new list without the continue parameter, or use the continue \
+    token in this response to retrieve the remainder of the results. Continuing with the provided \
+    token results in an inconsistent list - objects that were created, modified, or deleted \
+    between the time the first chunk was returned and now may show up in the list.";
+
+/// Where the next page starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Token {
+    v: String,
+    /// -1: whatever is newest.
+    rv: i64,
+    start: String,
+}
+
+impl Token {
+    fn encode(rv: i64, start: &Key) -> String {
+        let start = format!("{}/{}", start.namespace, start.name);
+        let token = Self { v: "meta.k8s.io/v1".to_owned(), rv, start };
+        let json = serde_json::to_vec(&token).expect("three plain fields");
+        base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json)
+    }
+
+    fn decode(text: &str) -> Result<Self, StatusError> {
+        let refused = || error::bad_request("continue key is not valid".to_owned());
+        base64::engine::general_purpose::URL_SAFE_NO_PAD
+            .decode(text.trim_end_matches('='))
+            .ok()
+            .and_then(|json| serde_json::from_slice::<Self>(&json).ok())
+            .filter(|token| token.v == "meta.k8s.io/v1")
+            .ok_or_else(refused)
+    }
+
+    /// The last object of the page before.
+    fn key(&self) -> Key {
+        let (namespace, name) = self.start.split_once('/').unwrap_or(("", &self.start));
+        Key { namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+/// Answers a LIST.
+pub(crate) async fn list(
+    state: &State,
+    kind: KindRef,
+    namespace: &str,
+    query: &Query,
+    format: Format,
+) -> Result<Response<Body>, StatusError> {
+    let options = ListOptions::parse(query, false)?;
+    let selection = Selection::new(kind, namespace, &options)?;
+    let cache = state.registry.cache();
+    if let Some(wanted) = options.resource_version {
+        wait_for(cache, Revision(wanted)).await?;
+    }
+    let page = match page(cache, kind, &selection, &options) {
+        Ok(page) => page,
+        Err(error) if error.reason == "Expired" && !options.continue_token.is_empty() => {
+            return go_on_inconsistently(&error, &options.continue_token);
+        }
+        Err(error) => return Err(error),
+    };
+    let render = Render {
+        kind,
+        format,
+        include: Include::parse(query.get("includeObject")),
+        now: state.registry.clock().now(),
+    };
+    Ok(respond::json_bytes(StatusCode::OK, render.list(&page.objects, &page.meta)))
+}
+
+struct Page {
+    objects: Vec<Arc<Object>>,
+    meta: ListMeta,
+}
+
+fn page(
+    cache: &Cache,
+    kind: KindRef,
+    selection: &Selection,
+    options: &ListOptions,
+) -> Result<Page, StatusError> {
+    let token = match options.continue_token.as_str() {
+        "" => None,
+        text => Some(Token::decode(text)?),
+    };
+    let exact = match (&token, options.version_match) {
+        (Some(token), _) => u64::try_from(token.rv).ok().map(Revision),
+        (None, Match::Exact) => options.resource_version.map(Revision),
+        // A page at a version of its own, as upstream reads the old form without a match.
+        (None, Match::Unset) if options.limit > 0 => {
+            options.resource_version.filter(|version| *version > 0).map(Revision)
+        }
+        _ => None,
+    };
+    let (all, revision) = snapshot(cache, kind, selection.namespace.as_deref(), exact)
+        .map_err(|TooOld| match &token {
+            Some(_) => StatusError::expired(EXPIRED_CONTINUE),
+            None => error::too_old(exact.unwrap_or_default(), cache.revision()),
+        })?;
+    let start = token.as_ref().map(Token::key);
+    let mut objects = Vec::new();
+    let mut rest = all
+        .into_iter()
+        .filter(|object| start.as_ref().is_none_or(|start| object.key > *start))
+        .filter(|object| selection.matches(object));
+    let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+    objects.extend(rest.by_ref().take(limit));
+    let remaining = rest.count();
+    let mut meta = ListMeta { resource_version: revision.0, ..ListMeta::default() };
+    if remaining > 0
+        && let Some(last) = objects.last()
+    {
+        let rv = i64::try_from(revision.0).unwrap_or(i64::MAX);
+        meta.continue_token = Token::encode(rv, &last.key);
+        meta.remaining = selection.is_all().then_some(remaining);
+    }
+    Ok(Page { objects, meta })
+}
+
+/// 410 with a token that continues at whatever is newest then.
+fn go_on_inconsistently(error: &StatusError, token: &str) -> Result<Response<Body>, StatusError> {
+    let mut status = error.to_json();
+    status["metadata"]["continue"] = Token::encode(-1, &Token::decode(token)?.key()).into();
+    Ok(respond::json(StatusCode::GONE, &status))
+}
+
+/// The revision asked for has left the change log.
+#[derive(Debug)]
+pub(crate) struct TooOld;
+
+/// All objects in key order, and the revision at which this was the state.
+pub(crate) fn snapshot(
+    cache: &Cache,
+    kind: KindRef,
+    namespace: Option<&str>,
+    exact: Option<Revision>,
+) -> Result<(Vec<Arc<Object>>, Revision), TooOld> {
+    let at = exact.unwrap_or_else(|| cache.revision());
+    // Whatever was written between the two reads, or after the revision asked for, is undone.
+    let objects = cache.list(kind, namespace);
+    let later = cache.since(at).map_err(|_too_old| TooOld)?;
+    let mut later = later
+        .iter()
+        .rev()
+        .filter(|change| {
+            change.object.kind.storage() == kind.storage()
+                && namespace.is_none_or(|namespace| namespace == change.object.key.namespace)
+        })
+        .peekable();
+    if later.peek().is_none() && objects.is_sorted_by(|a, b| a.key < b.key) {
+        return Ok((objects, at));
+    }
+    let mut sorted: BTreeMap<Key, Arc<Object>> =
+        objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+    for change in later {
+        match &change.previous {
+            Some(previous) => sorted.insert(change.object.key.clone(), Arc::clone(previous)),
+            None => sorted.remove(&change.object.key),
+        };
+    }
+    Ok((sorted.into_values().collect(), at))
+}
+
+/// Waits until the cache is at least at `wanted`.
+pub(crate) async fn wait_for(cache: &Cache, wanted: Revision) -> Result<(), StatusError> {
+    let mut newest = cache.newest();
+    let reached = newest.wait_for(|revision| *revision >= wanted);
+    match tokio::time::timeout(FRESH_WAIT_MAX, reached).await {
+        Ok(Ok(_reached)) => Ok(()),
+        _ => Err(error::too_large(wanted, cache.revision())),
+    }
+}

@@ -1,0 +1,118 @@
+//! What a client accepts: plain JSON, a table, or metadata alone.
+//!
+//! Pure; protobuf and CBOR are not spoken, so a client that accepts nothing else gets 406.
+
+/// The shape of an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Format {
+    /// The objects themselves.
+    Json,
+    /// `meta.k8s.io/v1 Table`.
+    Table,
+    /// `meta.k8s.io/v1 PartialObjectMetadata` or its list.
+    Metadata,
+}
+
+/// One range of an `Accept` header.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Range<'a> {
+    /// `application/json`, lower or upper case as sent.
+    pub(crate) media: &'a str,
+    /// `as`, `v`, `g`, ...
+    pub(crate) parameters: Vec<(&'a str, &'a str)>,
+    quality: f32,
+}
+
+impl<'a> Range<'a> {
+    /// A parameter, or empty.
+    pub(crate) fn parameter(&self, name: &str) -> &'a str {
+        self.parameters
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(name))
+            .map_or("", |(_, value)| value)
+    }
+
+    /// Whether JSON is in the range.
+    pub(crate) fn takes_json(&self) -> bool {
+        ["application/json", "application/*", "*/*", "*"]
+            .iter()
+            .any(|media| self.media.eq_ignore_ascii_case(media))
+    }
+}
+
+/// The ranges of an `Accept` header, best first; none given means anything.
+pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
+    let accept = if accept.trim().is_empty() { "*/*" } else { accept };
+    let mut ranges: Vec<Range<'_>> = accept
+        .split(',')
+        .filter_map(|part| {
+            let mut words = part.split(';').map(str::trim);
+            let media = words.next().filter(|media| !media.is_empty())?;
+            let parameters: Vec<_> = words
+                .filter_map(|word| word.split_once('='))
+                .map(|(name, value)| (name.trim(), value.trim().trim_matches('"')))
+                .collect();
+            let quality = parameters
+                .iter()
+                .find(|(name, _)| *name == "q")
+                .and_then(|(_, value)| value.parse().ok())
+                .unwrap_or(1.0);
+            Some(Range { media, parameters, quality })
+        })
+        .filter(|range| range.quality > 0.0)
+        .collect();
+    ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    ranges
+}
+
+/// The best shape this server can answer in; none means 406.
+pub(crate) fn format(accept: &str) -> Option<Format> {
+    ranges(accept).iter().filter(|range| range.takes_json()).find_map(|range| {
+        let known = range.parameter("g") == "meta.k8s.io"
+            && matches!(range.parameter("v"), "v1" | "v1beta1");
+        match range.parameter("as") {
+            "" => Some(Format::Json),
+            "Table" if known => Some(Format::Table),
+            "PartialObjectMetadata" | "PartialObjectMetadataList" if known => {
+                Some(Format::Metadata)
+            }
+            _ => None,
+        }
+    })
+}
+
+/// Whether plain JSON will do.
+pub(crate) fn takes_json(accept: &str) -> bool {
+    ranges(accept).iter().any(|range| range.takes_json() && range.parameter("as").is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats() {
+        let table = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json;as=Table;v=v1beta1;g=meta.k8s.io,application/json";
+        let cases = [
+            ("", Some(Format::Json)),
+            ("*/*", Some(Format::Json)),
+            ("application/json", Some(Format::Json)),
+            ("application/vnd.kubernetes.protobuf", None),
+            ("application/vnd.kubernetes.protobuf,application/json", Some(Format::Json)),
+            (table, Some(Format::Table)),
+            (
+                "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
+                Some(Format::Metadata),
+            ),
+            ("application/json;as=Nonsense;g=meta.k8s.io;v=v1,application/json", Some(Format::Json)),
+            ("application/json;as=Table;g=other;v=v1", None),
+            ("application/json;q=0", None),
+            ("text/html;q=0.9,*/*;q=0.1", Some(Format::Json)),
+            ("application/json;stream=watch", Some(Format::Json)),
+            (";;,,=", None),
+        ];
+        for (accept, expected) in cases {
+            assert_eq!(format(accept), expected, "{accept}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `/openapi/v3` (an index of documents by hash) and a minimal `/openapi/v2`.
+//!
+//! kubectl reads v3 for `explain`, for schemas of patches and to see that the server validates
+//! fields. Documents are made when first asked for, then kept, also compressed.
+
+use super::{Body, Call, State, error, negotiate, respond, version};
+use crate::auth::tokens::hex;
+use bytes::Bytes;
+use coracle_api::{kind, schema, status::StatusError};
+use http::{HeaderValue, Response, StatusCode, header};
+use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
+
+/// All documents, by path as in the index (`api/v1`, `apis/apps/v1`).
+#[derive(Debug, Default)]
+pub(crate) struct Documents(OnceLock<BTreeMap<String, Arc<Document>>>);
+
+#[derive(Debug)]
+struct Document {
+    json: Bytes,
+    gzip: Option<Bytes>,
+    hash: String,
+}
+
+impl Documents {
+    fn all(&self) -> &BTreeMap<String, Arc<Document>> {
+        self.0.get_or_init(|| {
+            let mut documents = BTreeMap::new();
+            for kind in kind::KINDS {
+                let path = if kind.group.is_empty() {
+                    format!("api/{}", kind.version)
+                } else {
+                    format!("apis/{}/{}", kind.group, kind.version)
+                };
+                documents
+                    .entry(path)
+                    .or_insert_with(|| Document::new(&schema::openapi_v3(kind.group, kind.version)));
+            }
+            documents
+        })
+    }
+
+    fn index(&self) -> Document {
+        let paths: serde_json::Map<String, Value> = self
+            .all()
+            .iter()
+            .map(|(path, document)| {
+                let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+                (path.clone(), json!({"serverRelativeURL": url}))
+            })
+            .collect();
+        Document::make(&json!({"paths": paths}))
+    }
+}
+
+impl Document {
+    fn new(value: &Value) -> Arc<Self> {
+        Arc::new(Self::make(value))
+    }
+
+    fn make(value: &Value) -> Self {
+        let json = Bytes::from(value.to_string());
+        let hash = hex(&Sha256::digest(&json)).to_uppercase();
+        Self { gzip: respond::gzip(&json), json, hash }
+    }
+
+    fn response(&self, call: &Call) -> Response<Body> {
+        let etag = format!("\"{}\"", self.hash);
+        let known = call.header(header::IF_NONE_MATCH);
+        let mut response = if known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag) {
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NOT_MODIFIED;
+            response
+        } else {
+            match &self.gzip {
+                Some(small) if respond::accepts_gzip(&call.parts.headers) => {
+                    let mut response = respond::json_bytes(StatusCode::OK, small.clone());
+                    let gzip = HeaderValue::from_static("gzip");
+                    response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+                    response
+                }
+                _ => respond::json_bytes(StatusCode::OK, self.json.clone()),
+            }
+        };
+        respond::set(&mut response, header::ETAG, &etag);
+        let vary = HeaderValue::from_static("Accept, Accept-Encoding");
+        response.headers_mut().insert(header::VARY, vary);
+        response
+    }
+}
+
+/// Answers a path below `/openapi`.
+pub(crate) fn answer(
+    state: &State,
+    path: &str,
+    call: &Call,
+) -> Result<Response<Body>, StatusError> {
+    let path = path.trim_matches('/');
+    if path != "v2" && path != "v3" && !path.starts_with("v3/") {
+        return Err(error::no_such_resource());
+    }
+    if !negotiate::takes_json(call.accept()) {
+        return Err(error::not_acceptable());
+    }
+    match path {
+        "v2" => Ok(respond::ok(&v2())),
+        "v3" => Ok(state.openapi.index().response(call)),
+        _ => {
+            let name = path.trim_start_matches("v3/");
+            let document = state.openapi.all().get(name).ok_or_else(error::no_such_resource)?;
+            match call.query.get("hash") {
+                Some(hash) if hash != document.hash => {
+                    let mut response = Response::new(Body::empty());
+                    *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
+                    let url = format!("/openapi/v3/{name}?hash={}", document.hash);
+                    respond::set(&mut response, header::LOCATION, &url);
+                    Ok(response)
+                }
+                hash => {
+                    let mut response = document.response(call);
+                    // A document named by its hash never changes.
+                    let cache = if hash.is_some() { "public, immutable" } else { "no-cache, private" };
+                    respond::set(&mut response, header::CACHE_CONTROL, cache);
+                    Ok(response)
+                }
+            }
+        }
+    }
+}
+
+/// The least that is valid: clients of today read v3.
+fn v2() -> Value {
+    json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": version::GIT_VERSION},
+        "paths": {},
+        "definitions": {},
+    })
+}

@@ -1,0 +1,219 @@
+//! Query parameters, decoded, and the options that the verbs read from them.
+//!
+//! Pure. A value that cannot be understood is a 400 that names the parameter.
+
+use super::{error, route};
+use coracle_api::status::StatusError;
+
+/// The decoded parameters, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Query(Vec<(String, String)>);
+
+impl Query {
+    /// The parameters of a query string; a bad escape is kept as it is.
+    pub(crate) fn parse(query: &str) -> Self {
+        let text = |raw: &str| {
+            let spaced = raw.replace('+', " ");
+            route::decode(&spaced).unwrap_or(spaced)
+        };
+        let pairs = query.split('&').filter(|pair| !pair.is_empty());
+        Self(
+            pairs
+                .map(|pair| {
+                    let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+                    (text(name), text(value))
+                })
+                .collect(),
+        )
+    }
+
+    /// The first value of a parameter; absent and empty are the same.
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
+            .filter(|value| !value.is_empty())
+    }
+
+    /// All values of a parameter.
+    pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+    }
+
+    /// True when present and not `false` or `0`.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.0.iter().any(|(key, value)| key == name && route::truthy(value))
+    }
+
+    /// A whole number.
+    pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, StatusError> {
+        self.get(name)
+            .map(|value| {
+                value.parse().map_err(|_not_a_number| {
+                    error::bad_request(format!(
+                        "unable to parse query parameter {name:?}: {value:?} is not a number"
+                    ))
+                })
+            })
+            .transpose()
+    }
+}
+
+/// How a resource version is to be matched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// As the version says by itself.
+    Unset,
+    /// At least this new.
+    NotOlderThan,
+    /// Exactly this one.
+    Exact,
+}
+
+/// Options of LIST, WATCH and DELETECOLLECTION.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ListOptions {
+    pub(crate) label_selector: String,
+    pub(crate) field_selector: String,
+    pub(crate) limit: usize,
+    pub(crate) continue_token: String,
+    /// None for the newest, `Some(0)` for any.
+    pub(crate) resource_version: Option<u64>,
+    pub(crate) version_match: Match,
+    pub(crate) bookmarks: bool,
+    pub(crate) send_initial_events: Option<bool>,
+    pub(crate) timeout_secs: Option<u64>,
+}
+
+impl ListOptions {
+    /// Reads and checks them.
+    pub(crate) fn parse(query: &Query, watch: bool) -> Result<Self, StatusError> {
+        let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
+        let resource_version = resource_version(query)?;
+        let version_match = match query.get("resourceVersionMatch") {
+            None => Match::Unset,
+            Some("NotOlderThan") => Match::NotOlderThan,
+            Some("Exact") => Match::Exact,
+            Some(other) => {
+                return Err(invalid(format!(
+                    "resourceVersionMatch: Unsupported value: {other:?}: supported values: \
+                     \"Exact\", \"NotOlderThan\", \"\""
+                )));
+            }
+        };
+        let initial = query.get("sendInitialEvents").map(route::truthy);
+        let options = Self {
+            label_selector: text("labelSelector"),
+            field_selector: text("fieldSelector"),
+            limit: usize::try_from(query.number("limit")?.unwrap_or(0)).unwrap_or(0),
+            continue_token: text("continue"),
+            resource_version,
+            version_match,
+            bookmarks: query.flag("allowWatchBookmarks"),
+            send_initial_events: initial,
+            timeout_secs: query
+                .number("timeoutSeconds")?
+                .and_then(|seconds| u64::try_from(seconds).ok())
+                .filter(|seconds| *seconds > 0),
+        };
+        options.check(watch)?;
+        Ok(options)
+    }
+
+    fn check(&self, watch: bool) -> Result<(), StatusError> {
+        if watch {
+            return match (self.send_initial_events, self.version_match) {
+                (None, Match::Unset) | (Some(_), Match::NotOlderThan) => Ok(()),
+                (None, _) => Err(invalid(
+                    "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch \
+                     unless sendInitialEvents is provided",
+                )),
+                (Some(_), _) => Err(invalid(
+                    "resourceVersionMatch: Forbidden: sendInitialEvents requires setting \
+                     resourceVersionMatch to NotOlderThan",
+                )),
+            };
+        }
+        if self.send_initial_events.is_some() {
+            return Err(invalid(
+                "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list",
+            ));
+        }
+        if self.version_match == Match::Unset {
+            return Ok(());
+        }
+        if self.resource_version.is_none() {
+            return Err(invalid(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless \
+                 resourceVersion is provided",
+            ));
+        }
+        if !self.continue_token.is_empty() {
+            return Err(invalid(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue \
+                 is provided",
+            ));
+        }
+        if self.version_match == Match::Exact && self.resource_version == Some(0) {
+            return Err(invalid(
+                "resourceVersionMatch: Forbidden: resourceVersionMatch \"Exact\" is forbidden for \
+                 resourceVersion \"0\"",
+            ));
+        }
+        Ok(())
+    }
+}
+
+fn invalid(message: impl Into<String>) -> StatusError {
+    error::status(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {}", message.into()))
+}
+
+/// `resourceVersion`: none when unset.
+pub(crate) fn resource_version(query: &Query) -> Result<Option<u64>, StatusError> {
+    query
+        .get("resourceVersion")
+        .map(|value| {
+            value.parse().map_err(|_not_a_number| {
+                error::bad_request(format!(
+                    "resourceVersion: Invalid value: {value:?}: strconv.ParseUint: parsing \
+                     {value:?}: invalid syntax"
+                ))
+            })
+        })
+        .transpose()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_decoded() {
+        let query = Query::parse("labelSelector=a%3Db%2Cc+in+%28x%29&limit=5&dryRun=All&watch&bad=%zz");
+        assert_eq!(query.get("labelSelector"), Some("a=b,c in (x)"));
+        assert_eq!(query.number("limit").unwrap(), Some(5));
+        assert!(query.flag("watch") && !query.flag("follow"));
+        assert_eq!(query.get("bad"), Some("%zz"));
+        assert!(Query::parse("limit=x").number("limit").is_err());
+    }
+
+    #[track_caller]
+    fn check(query: &str, watch: bool, ok: bool) {
+        let parsed = ListOptions::parse(&Query::parse(query), watch);
+        assert_eq!(parsed.is_ok(), ok, "{query}: {parsed:?}");
+    }
+
+    #[test]
+    fn list_and_watch_options_are_checked() {
+        check("resourceVersion=5&resourceVersionMatch=Exact", false, true);
+        check("resourceVersion=0&resourceVersionMatch=Exact", false, false);
+        check("resourceVersionMatch=NotOlderThan", false, false);
+        check("resourceVersion=5&resourceVersionMatch=Sometimes", false, false);
+        check("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", true, true);
+        check("sendInitialEvents=true", true, false);
+        check("sendInitialEvents=true", false, false);
+        check("resourceVersionMatch=NotOlderThan", true, false);
+        check("resourceVersion=abc", false, false);
+    }
+}

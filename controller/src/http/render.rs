@@ -1,0 +1,189 @@
+//! Objects as a client wants to see them: themselves, a table, or metadata alone.
+//!
+//! Only copies bytes for plain JSON: an object is never decoded to be sent.
+
+use super::negotiate::Format;
+use crate::object::Object;
+use coracle_api::{KindRef, table};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// How to show objects of a kind.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Render {
+    pub(crate) kind: KindRef,
+    pub(crate) format: Format,
+    pub(crate) include: Include,
+    /// For ages.
+    pub(crate) now: Timestamp,
+}
+
+/// What a row of a table carries along.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Include {
+    None,
+    Metadata,
+    Object,
+}
+
+impl Include {
+    /// From the query parameter `includeObject`.
+    pub(crate) fn parse(text: Option<&str>) -> Self {
+        match text {
+            Some("None") => Self::None,
+            Some("Object") => Self::Object,
+            _ => Self::Metadata,
+        }
+    }
+}
+
+/// What a list says of itself.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ListMeta {
+    pub(crate) resource_version: u64,
+    pub(crate) continue_token: String,
+    pub(crate) remaining: Option<usize>,
+}
+
+impl ListMeta {
+    fn value(&self) -> Value {
+        let mut meta = json!({"resourceVersion": self.resource_version.to_string()});
+        if !self.continue_token.is_empty() {
+            meta["continue"] = json!(self.continue_token);
+        }
+        if let Some(remaining) = self.remaining {
+            meta["remainingItemCount"] = json!(remaining);
+        }
+        meta
+    }
+}
+
+impl Render {
+    /// One object.
+    pub(crate) fn object(&self, object: &Object) -> Vec<u8> {
+        match self.format {
+            Format::Json => object.raw.to_vec(),
+            Format::Metadata => bytes(&partial(object)),
+            Format::Table => {
+                let meta = json!({"resourceVersion": object.revision.0.to_string()});
+                bytes(&self.table(meta, &[self.row(object)], true))
+            }
+        }
+    }
+
+    /// A list.
+    pub(crate) fn list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Vec<u8> {
+        match self.format {
+            Format::Json => self.plain_list(objects, meta),
+            Format::Metadata => bytes(&json!({
+                "kind": "PartialObjectMetadataList",
+                "apiVersion": "meta.k8s.io/v1",
+                "metadata": meta.value(),
+                "items": objects.iter().map(|object| partial(object)).collect::<Vec<_>>(),
+            })),
+            Format::Table => {
+                let rows: Vec<Value> = objects.iter().map(|object| self.row(object)).collect();
+                bytes(&self.table(meta.value(), &rows, true))
+            }
+        }
+    }
+
+    fn plain_list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Vec<u8> {
+        let size: usize = objects.iter().map(|object| object.raw.len() + 1).sum();
+        let mut list = Vec::with_capacity(size + 256);
+        let head = format!(
+            "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+            self.kind.kind,
+            self.kind.api_version(),
+            meta.value()
+        );
+        list.extend_from_slice(head.as_bytes());
+        for (index, object) in objects.iter().enumerate() {
+            if index > 0 {
+                list.push(b',');
+            }
+            list.extend_from_slice(&object.raw);
+        }
+        list.extend_from_slice(b"]}");
+        list
+    }
+
+    /// One object of a watch; only the first table has headers.
+    pub(crate) fn watched(&self, object: &Object, first: bool) -> Vec<u8> {
+        match self.format {
+            Format::Table => {
+                let meta = json!({"resourceVersion": object.revision.0.to_string()});
+                bytes(&self.table(meta, &[self.row(object)], first))
+            }
+            _ => self.object(object),
+        }
+    }
+
+    /// The object of a BOOKMARK event.
+    pub(crate) fn bookmark(&self, revision: u64, initial_events_end: bool, first: bool) -> Vec<u8> {
+        let mut meta = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
+        if initial_events_end {
+            meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+        }
+        let object = |kind: &str, version: &str, meta: &Value| {
+            json!({"kind": kind, "apiVersion": version, "metadata": meta})
+        };
+        match self.format {
+            Format::Json => bytes(&object(self.kind.kind, &self.kind.api_version(), &meta)),
+            Format::Metadata => bytes(&object("PartialObjectMetadata", "meta.k8s.io/v1", &meta)),
+            Format::Table => {
+                let cells = table::columns(self.kind).iter().map(|_| json!("")).collect::<Vec<_>>();
+                let held = object("PartialObjectMetadata", "meta.k8s.io/v1", &meta);
+                let row = json!({"cells": cells, "object": held});
+                bytes(&self.table(json!({"resourceVersion": revision.to_string()}), &[row], first))
+            }
+        }
+    }
+
+    fn table(&self, meta: Value, rows: &[Value], headers: bool) -> Value {
+        let columns: Vec<Value> = if headers {
+            table::columns(self.kind)
+                .iter()
+                .map(|column| {
+                    json!({
+                        "name": column.name,
+                        "type": column.kind,
+                        "format": column.format,
+                        "description": column.description,
+                        "priority": column.priority,
+                    })
+                })
+                .collect()
+        } else {
+            Vec::new()
+        };
+        json!({
+            "kind": "Table",
+            "apiVersion": "meta.k8s.io/v1",
+            "metadata": meta,
+            "columnDefinitions": columns,
+            "rows": rows,
+        })
+    }
+
+    fn row(&self, object: &Object) -> Value {
+        let value = object.value();
+        let cells = table::cells(self.kind, &value, self.now);
+        match self.include {
+            Include::None => json!({"cells": cells}),
+            Include::Metadata => json!({"cells": cells, "object": partial(object)}),
+            Include::Object => json!({"cells": cells, "object": value}),
+        }
+    }
+}
+
+fn partial(object: &Object) -> Value {
+    let mut meta = object.value();
+    let meta = meta.get_mut("metadata").map(Value::take).unwrap_or_default();
+    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta})
+}
+
+fn bytes(value: &Value) -> Vec<u8> {
+    value.to_string().into_bytes()
+}

@@ -1,0 +1,118 @@
+//! Answers: JSON, plain text, and what every answer gets on its way out.
+
+use super::{Body, query::Query};
+use bytes::Bytes;
+use flate2::{Compression, write::GzEncoder};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+use std::io::Write as _;
+
+/// Smaller answers are not worth compressing; as upstream.
+const GZIP_BYTES_MIN: usize = 128 * 1024;
+
+/// JSON that is already bytes.
+pub(crate) fn json_bytes(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::whole(json));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+/// A value as JSON.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
+    json_bytes(status, serde_json::to_vec(value).expect("our own values have text keys"))
+}
+
+/// A value as JSON with 200.
+pub(crate) fn ok(value: &impl Serialize) -> Response<Body> {
+    json(StatusCode::OK, value)
+}
+
+/// Plain text.
+pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Body::whole(text));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    response
+}
+
+/// Sets a header whose value is ours to know as valid; an invalid one is left out.
+pub(crate) fn set(response: &mut Response<Body>, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// Adds `Warning: 299 - "..."` headers, which kubectl prints.
+pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    for warning in warnings {
+        let clean: String = warning
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect::<String>()
+            .replace('\\', "\\\\")
+            .replace('"', "\\\"");
+        if let Ok(value) = HeaderValue::from_bytes(format!("299 - \"{clean}\"").as_bytes()) {
+            response.headers_mut().append(header::WARNING, value);
+        }
+    }
+}
+
+/// Indents when asked, compresses when large and accepted.
+pub(crate) fn finish(
+    mut response: Response<Body>,
+    headers: &HeaderMap,
+    query: &Query,
+) -> Response<Body> {
+    let Some(bytes) = response.body().bytes().cloned() else { return response };
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
+    let mut bytes = bytes;
+    if is_json
+        && query.flag("pretty")
+        && let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes)
+        && let Ok(mut pretty) = serde_json::to_vec_pretty(&value)
+    {
+        pretty.push(b'\n');
+        bytes = Bytes::from(pretty);
+        *response.body_mut() = Body::whole(bytes.clone());
+    }
+    if bytes.len() >= GZIP_BYTES_MIN
+        && !response.headers().contains_key(header::CONTENT_ENCODING)
+        && accepts_gzip(headers)
+        && let Some(small) = gzip(&bytes)
+    {
+        *response.body_mut() = Body::whole(small);
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    }
+    response
+}
+
+/// Whether the client takes gzip.
+pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
+    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(
+        |value| {
+            value.split(',').any(|part| {
+                let mut words = part.split(';').map(str::trim);
+                words.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
+                    && !words.any(|word| matches!(word, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+            })
+        },
+    )
+}
+
+/// The bytes, compressed.
+pub(crate) fn gzip(bytes: &[u8]) -> Option<Bytes> {
+    let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
+    encoder.write_all(bytes).ok()?;
+    encoder.finish().ok().map(Bytes::from)
+}

@@ -1,0 +1,7 @@
+//! The endpoint over real connections: one server a test, port 0, a plain client.
+
+mod client;
+mod reads;
+mod security;
+mod watches;
+mod writes;

@@ -1,0 +1,101 @@
+use super::client::{MAPS, Server, config_map};
+use http::StatusCode;
+use serde_json::json;
+
+#[tokio::test]
+async fn a_watch_starts_with_the_state_and_goes_on() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    let mut lines = server.watch(&format!("{MAPS}?watch=true"), &[]).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+    server.ask("POST", MAPS, &config_map("b", json!({}))).await;
+    assert_eq!(lines.brief().await, "ADDED b");
+    let merge = [("content-type", "application/merge-patch+json")];
+    server.ask_with("PATCH", &format!("{MAPS}/a"), "{\"data\":{\"x\":\"y\"}}", &merge).await;
+    assert_eq!(lines.brief().await, "MODIFIED a");
+    server.ask("DELETE", &format!("{MAPS}/b"), "").await;
+    assert_eq!(lines.brief().await, "DELETED b");
+}
+
+#[tokio::test]
+async fn a_watch_from_a_revision_repeats_nothing() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    let version = server.ask("GET", MAPS, "").await.json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    server.ask("POST", MAPS, &config_map("b", json!({}))).await;
+    let path = format!("{MAPS}?watch=true&resourceVersion={version}&timeoutSeconds=1&allowWatchBookmarks=true");
+    let mut lines = server.watch(&path, &[]).await;
+    assert_eq!(lines.brief().await, "ADDED b");
+    let bookmark = lines.next().await.unwrap();
+    assert_eq!(bookmark["type"], "BOOKMARK");
+    assert!(bookmark["object"]["metadata"]["resourceVersion"].as_str().unwrap() > version.as_str());
+    assert_eq!(lines.brief().await, "end");
+}
+
+#[tokio::test]
+async fn initial_events_end_in_an_annotated_bookmark() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    let path = format!(
+        "{MAPS}?watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
+    );
+    let mut lines = server.watch(&path, &[]).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+    let bookmark = lines.next().await.unwrap();
+    assert_eq!(bookmark["type"], "BOOKMARK");
+    assert_eq!(bookmark["object"]["kind"], "ConfigMap");
+    assert_eq!(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    server.ask("POST", MAPS, &config_map("b", json!({}))).await;
+    assert_eq!(lines.brief().await, "ADDED b");
+}
+
+#[tokio::test]
+async fn leaving_a_selection_is_a_deletion() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, &config_map("a", json!({"tier": "x"}))).await;
+    let mut lines = server.watch(&format!("{MAPS}?watch=true&labelSelector=tier%3Dx"), &[]).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+    let merge = [("content-type", "application/merge-patch+json")];
+    let path = format!("{MAPS}/a");
+    let moved = server.ask_with("PATCH", &path, "{\"metadata\":{\"labels\":{\"tier\":\"y\"}}}", &merge).await.json();
+    let gone = lines.next().await.unwrap();
+    assert_eq!((gone["type"].clone(), gone["object"]["metadata"]["labels"]["tier"].clone()), (json!("DELETED"), json!("x")));
+    assert_eq!(gone["object"]["metadata"]["resourceVersion"], moved["metadata"]["resourceVersion"]);
+    server.ask_with("PATCH", &path, "{\"metadata\":{\"labels\":{\"tier\":\"x\"}}}", &merge).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+}
+
+#[tokio::test]
+async fn a_watch_in_tables_has_headers_once() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    server.ask("POST", MAPS, &config_map("b", json!({}))).await;
+    let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let mut lines = server.watch(&format!("{MAPS}?watch=true"), &accept).await;
+    let first = lines.next().await.unwrap();
+    assert_eq!((first["object"]["kind"].clone(), first["object"]["rows"][0]["cells"][0].clone()), (json!("Table"), json!("a")));
+    assert_ne!(first["object"]["columnDefinitions"], json!([]));
+    let second = lines.next().await.unwrap();
+    assert_eq!(second["object"]["columnDefinitions"], json!([]));
+}
+
+#[tokio::test]
+async fn bad_options_are_refused_before_the_stream() {
+    let server = Server::start().await;
+    for query in ["sendInitialEvents=true", "resourceVersion=abc", "fieldSelector=spec.x%3Dy"] {
+        let answer = server.ask("GET", &format!("{MAPS}?watch=true&{query}"), "").await;
+        assert!(
+            matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY),
+            "{query}: {}",
+            answer.status
+        );
+    }
+}
+
+#[tokio::test]
+async fn stopping_ends_watches() {
+    let server = Server::start().await;
+    let mut lines = server.watch(&format!("{MAPS}?watch=true"), &[]).await;
+    server.tasks.stop().cancel();
+    assert_eq!(lines.brief().await, "end");
+}

@@ -1,0 +1,169 @@
+//! The verbs of every stored kind: read from the cache, written through the registry.
+//!
+//! Generic over the table of kinds; subresources that deviate have their own step here.
+
+mod options;
+mod remove;
+mod scale;
+mod write;
+
+use super::{
+    Body, Call, State, connect, error, list,
+    negotiate::{self, Format},
+    query,
+    render::{Include, Render},
+    respond, reviews,
+    route::RequestInfo,
+    usage, watch,
+};
+use crate::object::Object;
+use coracle_api::{Key, KindRef, Revision, kind, status::StatusError};
+use http::{Response, StatusCode};
+
+/// A request for a stored kind.
+pub(crate) struct Target<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) info: &'a RequestInfo,
+    pub(crate) kind: KindRef,
+    pub(crate) format: Format,
+}
+
+/// Answers a request for a resource.
+pub(crate) async fn handle(
+    state: &State,
+    info: &RequestInfo,
+    call: Call,
+) -> Result<Response<Body>, StatusError> {
+    if info.group == usage::GROUP && info.version == usage::VERSION {
+        return usage::answer(state, info, &call);
+    }
+    if let Some(review) = reviews::find(&info.group, &info.version, &info.resource) {
+        return reviews::answer(state, review, info.verb, call).await;
+    }
+    let kind = match kind::find(&info.group, &info.version, &info.resource) {
+        Some(kind) => kind,
+        None if info.group.is_empty() && info.resource == "bindings" && info.verb == "create" => {
+            let format = Format::Json;
+            return write::bind(&Target { state, info, kind: kind::POD, format }, call).await;
+        }
+        None => return Err(error::no_such_resource()),
+    };
+    check_scope(kind, info)?;
+    match (kind.plural, info.subresource.as_str()) {
+        ("pods", "log") if info.verb == "get" => return connect::log(state, info, &call).await,
+        ("pods", "proxy") => return connect::pod_proxy(state, info, call).await,
+        ("services", "proxy") => return connect::service_proxy(state, info, call).await,
+        _ => {}
+    }
+    if !info.rest.trim_matches('/').is_empty() {
+        return Err(error::no_such_resource());
+    }
+    let format = negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?;
+    let target = Target { state, info, kind, format };
+    if info.subresource.is_empty() {
+        target.main(call).await
+    } else {
+        target.subresource(call).await
+    }
+}
+
+/// A namespaced kind needs a namespace for one object; a cluster's kind must not have one.
+fn check_scope(kind: KindRef, info: &RequestInfo) -> Result<(), StatusError> {
+    if kind.namespaced {
+        let all_namespaces = info.namespace.is_empty();
+        if all_namespaces && !info.name.is_empty() {
+            return Err(error::no_such_resource());
+        }
+        if all_namespaces && !matches!(info.verb, "list" | "watch") {
+            return Err(error::method_not_allowed());
+        }
+        return Ok(());
+    }
+    let is_own_namespace = kind.plural == "namespaces" && kind.group.is_empty();
+    if info.namespace.is_empty() || is_own_namespace {
+        return Ok(());
+    }
+    Err(error::no_such_resource())
+}
+
+impl Target<'_> {
+    async fn main(&self, call: Call) -> Result<Response<Body>, StatusError> {
+        if !self.kind.verbs.contains(&self.info.verb) {
+            return Err(error::method_not_allowed());
+        }
+        let Self { state, kind, info, format } = *self;
+        match info.verb {
+            "get" => self.get(&call).await,
+            // kubectl get NAME -w asks for a collection of one.
+            "list" => list::list(state, kind, &info.namespace, &call.query, format).await,
+            "watch" => watch::watch(state, kind, &info.namespace, &call.query, format),
+            "create" if info.name.is_empty() => write::create(self, call).await,
+            "update" if !info.name.is_empty() => write::update(self, call).await,
+            "patch" if !info.name.is_empty() => write::patch(self, call).await,
+            "delete" => remove::delete(self, call).await,
+            "deletecollection" => remove::delete_collection(self, call).await,
+            _ => Err(error::method_not_allowed()),
+        }
+    }
+
+    async fn subresource(&self, call: Call) -> Result<Response<Body>, StatusError> {
+        let name = self.info.subresource.as_str();
+        let known = self.kind.subresources.iter().find(|sub| sub.name == name);
+        let Some(known) = known else { return Err(error::no_such_resource()) };
+        if !known.verbs.contains(&self.info.verb) {
+            return Err(error::method_not_allowed());
+        }
+        match (name, self.info.verb) {
+            ("status", "get") => self.get(&call).await,
+            ("status" | "finalize", "update") => write::update(self, call).await,
+            ("status", "patch") => write::patch(self, call).await,
+            ("scale", _) => scale::scale(self, call).await,
+            ("binding", "create") => write::bind(self, call).await,
+            _ => Err(error::method_not_allowed()),
+        }
+    }
+
+    /// The key of the object that is named.
+    pub(crate) fn key(&self) -> Key {
+        let namespace =
+            if self.kind.namespaced { self.info.namespace.clone() } else { String::new() };
+        Key { namespace, name: self.info.name.clone() }
+    }
+
+    /// The object that is named.
+    pub(crate) fn object(&self) -> Result<std::sync::Arc<Object>, StatusError> {
+        self.state
+            .registry
+            .cache()
+            .get(self.kind, &self.key())
+            .ok_or_else(|| StatusError::not_found(self.kind, &self.info.name))
+    }
+
+    async fn get(&self, call: &Call) -> Result<Response<Body>, StatusError> {
+        if let Some(wanted) = query::resource_version(&call.query)? {
+            list::wait_for(self.state.registry.cache(), Revision(wanted)).await?;
+        }
+        let object = self.object()?;
+        Ok(self.show(StatusCode::OK, &object, call.query.get("includeObject")))
+    }
+
+    /// An object in the format that was asked for.
+    pub(crate) fn show(
+        &self,
+        status: StatusCode,
+        object: &Object,
+        include: Option<&str>,
+    ) -> Response<Body> {
+        respond::json_bytes(status, self.render(include).object(object))
+    }
+
+    /// How this client wants to see objects.
+    pub(crate) fn render(&self, include: Option<&str>) -> Render {
+        Render {
+            kind: self.kind,
+            format: self.format,
+            include: Include::parse(include),
+            now: self.state.registry.clock().now(),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! From query parameters to what the registry is told of a write.
+
+use super::super::{Call, error, query::Query};
+use crate::registry::{Context, FieldValidation};
+use coracle_api::status::StatusError;
+use http::header;
+
+/// The context of a write.
+pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
+    let query = &call.query;
+    let manager = match query.get("fieldManager") {
+        Some(manager) => {
+            check_manager(manager)?;
+            manager.to_owned()
+        }
+        None => default_manager(call.header(header::USER_AGENT)),
+    };
+    Ok(Context {
+        user: call.user.clone(),
+        field_manager: Some(manager),
+        dry_run: dry_run(query)?,
+        field_validation: field_validation(query)?,
+        warnings: parking_lot::Mutex::new(Vec::new()),
+    })
+}
+
+/// What `fieldManager` upstream takes when none is given: the program's name.
+fn default_manager(user_agent: &str) -> String {
+    let name = user_agent.split('/').next().unwrap_or_default();
+    let clean: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
+    if clean.is_empty() { "unknown".to_owned() } else { clean }
+}
+
+fn check_manager(manager: &str) -> Result<(), StatusError> {
+    if manager.chars().count() > 128 {
+        return Err(invalid(format!("fieldManager: Too long: may not be more than 128 bytes")));
+    }
+    if manager.chars().any(char::is_control) {
+        return Err(invalid(format!(
+            "fieldManager: Invalid value: {manager:?}: should only contain printable characters"
+        )));
+    }
+    Ok(())
+}
+
+/// `dryRun`: absent or `All`.
+pub(super) fn dry_run(query: &Query) -> Result<bool, StatusError> {
+    let mut values = query.all("dryRun").filter(|value| !value.is_empty()).peekable();
+    let asked = values.peek().is_some();
+    match values.find(|value| *value != "All") {
+        Some(other) => Err(invalid(format!(
+            "dryRun: Unsupported value: {other:?}: supported values: \"All\""
+        ))),
+        None => Ok(asked),
+    }
+}
+
+fn field_validation(query: &Query) -> Result<FieldValidation, StatusError> {
+    match query.get("fieldValidation") {
+        None | Some("Warn") => Ok(FieldValidation::Warn),
+        Some("Strict") => Ok(FieldValidation::Strict),
+        Some("Ignore") => Ok(FieldValidation::Ignore),
+        Some(other) => Err(invalid(format!(
+            "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \
+             \"Strict\", \"Warn\""
+        ))),
+    }
+}
+
+fn invalid(message: String) -> StatusError {
+    error::status(422, "Invalid", format!("Options.meta.k8s.io \"\" is invalid: {message}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options() {
+        assert!(dry_run(&Query::parse("dryRun=All")).unwrap());
+        assert!(!dry_run(&Query::parse("dryRun=")).unwrap());
+        assert!(dry_run(&Query::parse("dryRun=Some")).is_err());
+        assert!(field_validation(&Query::parse("fieldValidation=Sometimes")).is_err());
+        assert_eq!(default_manager("kubectl/v1.35.0 (linux/amd64)"), "kubectl");
+        assert_eq!(default_manager(""), "unknown");
+        assert!(check_manager(&"x".repeat(129)).is_err());
+    }
+}

@@ -1,0 +1,142 @@
+//! DELETE of one object and of a collection.
+
+use super::{
+    super::{Body, Call, decode, error, list, query::ListOptions, render::ListMeta, respond},
+    Target, options,
+};
+use crate::registry::{DeleteOptions, Deleted, Propagation};
+use coracle_api::{Kind, status::StatusError};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+/// DELETE of one object.
+pub(super) async fn delete(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    let (options, context) = read(&mut call).await?;
+    let foreground = options.propagation == Some(Propagation::Foreground);
+    let key = target.key();
+    let deleted = target.state.registry.delete(&context, target.kind, &key, options).await?;
+    let include = call.query.get("includeObject");
+    let mut response = match deleted {
+        Deleted::Pending(object) => {
+            let status = if foreground { StatusCode::ACCEPTED } else { StatusCode::OK };
+            target.show(status, &object, include)
+        }
+        Deleted::Gone(object) if returns_object(target.kind) => {
+            target.show(StatusCode::OK, &object, include)
+        }
+        Deleted::Gone(object) => respond::ok(&json!({
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Success",
+            "details": details(target.kind, &key.name, object.uid()),
+        })),
+    };
+    respond::warn(&mut response, &context.warnings.lock());
+    Ok(response)
+}
+
+/// The kinds whose last state upstream answers with instead of a Status.
+fn returns_object(kind: &Kind) -> bool {
+    kind.group.is_empty() && matches!(kind.plural, "pods" | "services" | "serviceaccounts")
+}
+
+fn details(kind: &Kind, name: &str, uid: &str) -> Value {
+    let mut details = json!({"name": name, "kind": kind.plural, "uid": uid});
+    if !kind.group.is_empty() {
+        details["group"] = json!(kind.group);
+    }
+    details
+}
+
+/// DELETE of everything that is selected.
+pub(super) async fn delete_collection(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    let list_options = ListOptions::parse(&call.query, false)?;
+    let selection = super::super::select::Selection::new(
+        target.kind,
+        &target.info.namespace,
+        &list_options,
+    )?;
+    let (options, context) = read(&mut call).await?;
+    let state = target.state;
+    let cache = state.registry.cache();
+    let (objects, revision) =
+        list::snapshot(cache, target.kind, selection.namespace.as_deref(), None)
+            .map_err(|list::TooOld| error::timed_out())?;
+    let mut removed = Vec::new();
+    for object in objects.into_iter().filter(|object| selection.matches(object)) {
+        let deleted =
+            state.registry.delete(&context, target.kind, &object.key, options.clone()).await;
+        match deleted {
+            Ok(Deleted::Gone(object) | Deleted::Pending(object)) => removed.push(object),
+            // Somebody else was faster.
+            Err(error) if error.code == 404 => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let meta = ListMeta { resource_version: revision.0, ..ListMeta::default() };
+    let shown = target.render(call.query.get("includeObject")).list(&removed, &meta);
+    let mut response = respond::json_bytes(StatusCode::OK, shown);
+    respond::warn(&mut response, &context.warnings.lock());
+    Ok(response)
+}
+
+/// Options from the body, else from the query.
+async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Context), StatusError> {
+    let body = decode::optional_object(call).await?.unwrap_or_default();
+    let mut context = options::context(call)?;
+    let text = |name: &str| body.get(name).and_then(Value::as_str);
+    let grace = match body.get("gracePeriodSeconds") {
+        Some(seconds) if !seconds.is_null() => Some(seconds.as_i64().ok_or_else(|| {
+            error::bad_request("gracePeriodSeconds: must be a whole number")
+        })?),
+        _ => call.query.number("gracePeriodSeconds")?,
+    };
+    if grace.is_some_and(|seconds| seconds < 0) {
+        return Err(invalid("gracePeriodSeconds: Invalid value: must be greater than or equal to 0"));
+    }
+    let orphan = body.get("orphanDependents").and_then(Value::as_bool);
+    let propagation = text("propagationPolicy").or(call.query.get("propagationPolicy"));
+    let propagation = match (propagation, orphan) {
+        (None | Some(""), None) => None,
+        (None | Some(""), Some(true)) | (Some("Orphan"), None) => Some(Propagation::Orphan),
+        (None | Some(""), Some(false)) | (Some("Background"), None) => Some(Propagation::Background),
+        (Some("Foreground"), None) => Some(Propagation::Foreground),
+        (Some(_), Some(_)) => {
+            return Err(invalid(
+                "propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot \
+                 be both set",
+            ));
+        }
+        (Some(other), None) => {
+            return Err(invalid(&format!(
+                "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \
+                 \"Foreground\", \"Orphan\""
+            )));
+        }
+    };
+    let body_dry = body.get("dryRun").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    if body_dry && body["dryRun"] != json!(["All"]) {
+        return Err(invalid("dryRun: Unsupported value: supported values: \"All\""));
+    }
+    context.dry_run |= body_dry;
+    let condition = |name: &str| body["preconditions"][name].as_str().map(str::to_owned);
+    let options = DeleteOptions {
+        grace_period_seconds: grace,
+        propagation,
+        uid: condition("uid"),
+        resource_version: condition("resourceVersion"),
+        dry_run: context.dry_run,
+    };
+    Ok((options, context))
+}
+
+fn invalid(why: &str) -> StatusError {
+    error::status(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"))
+}

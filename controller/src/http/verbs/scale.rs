@@ -1,0 +1,156 @@
+//! `scale`: the replicas of a workload as an `autoscaling/v1 Scale`.
+
+use super::{
+    super::{Body, Call, decode, decode::PatchType, error, respond},
+    Target, options,
+};
+use crate::{object::Object, registry::Subresource};
+use coracle_api::{patch, status::StatusError};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+/// GET, PUT and PATCH.
+pub(super) async fn scale(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    if target.info.verb == "get" {
+        let object = target.object()?;
+        return Ok(respond::ok(&of(&object)));
+    }
+    let wanted = match target.info.verb {
+        "update" => decode::object(&mut call).await?,
+        _ => {
+            let (kind, body) = decode::patch(&mut call).await?;
+            let current = of(&*target.object()?);
+            match kind {
+                PatchType::Json => patch::json::apply(current, &body)
+                    .map_err(|refused| error::status(422, "Invalid", refused.to_string()))?,
+                // A Scale has no lists: the three others mean the same.
+                PatchType::Merge | PatchType::Strategic | PatchType::Apply => {
+                    patch::merge::apply(current, body)
+                }
+            }
+        }
+    };
+    let replicas = check(target, &wanted)?;
+    let sent = |field: &str| wanted["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let (uid, version) = (sent("uid"), sent("resourceVersion"));
+    let context = options::context(&call)?;
+    let kind = target.kind;
+    let name = &target.info.name;
+    let modify = |value: &mut Value| {
+        let is = |field: &str| value["metadata"][field].as_str().unwrap_or_default();
+        if !uid.is_empty() && uid != is("uid") {
+            return Err(StatusError::conflict(
+                kind,
+                name,
+                &format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", is("uid")),
+            ));
+        }
+        if target.info.verb == "update" && !version.is_empty() && version != is("resourceVersion") {
+            return Err(StatusError::stale(kind, name));
+        }
+        value["spec"]["replicas"] = json!(replicas);
+        Ok(())
+    };
+    let object = target
+        .state
+        .registry
+        .modify(&context, kind, &target.key(), Subresource::Scale, modify)
+        .await?;
+    let mut response = respond::json(StatusCode::OK, &of(&object));
+    respond::warn(&mut response, &context.warnings.lock());
+    Ok(response)
+}
+
+fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
+    let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
+    if !name.is_empty() && name != target.info.name {
+        return Err(error::bad_request(format!(
+            "the name of the object ({name}) does not match the name on the URL ({})",
+            target.info.name
+        )));
+    }
+    // As upstream: an absent number is zero.
+    let replicas = match &wanted["spec"]["replicas"] {
+        Value::Null => 0,
+        number => number.as_i64().ok_or_else(|| error::bad_request("spec.replicas: must be a whole number"))?,
+    };
+    match i32::try_from(replicas) {
+        Ok(replicas) if replicas >= 0 => Ok(replicas),
+        _ => Err(error::status(
+            422,
+            "Invalid",
+            format!(
+                "Scale.autoscaling {:?} is invalid: spec.replicas: Invalid value: {replicas}: must \
+                 be greater than or equal to 0",
+                target.info.name
+            ),
+        )),
+    }
+}
+
+/// The Scale of a workload.
+fn of(object: &Object) -> Value {
+    let value = object.value();
+    let meta = &value["metadata"];
+    let selector = selector_text(&value["spec"]["selector"]);
+    json!({
+        "kind": "Scale",
+        "apiVersion": "autoscaling/v1",
+        "metadata": {
+            "name": meta["name"],
+            "namespace": meta["namespace"],
+            "uid": meta["uid"],
+            "resourceVersion": meta["resourceVersion"],
+            "creationTimestamp": meta["creationTimestamp"],
+        },
+        "spec": {"replicas": value["spec"]["replicas"].as_i64().unwrap_or(1)},
+        "status": {
+            "replicas": value["status"]["replicas"].as_i64().unwrap_or(0),
+            "selector": selector,
+        },
+    })
+}
+
+/// A selector as one writes it on a command line.
+fn selector_text(selector: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let mut terms: Vec<String> = selector["matchLabels"]
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", text(value)))
+        .collect();
+    for one in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let values: Vec<String> = one["values"].as_array().into_iter().flatten().map(text).collect();
+        let (key, values) = (text(&one["key"]), values.join(","));
+        match one["operator"].as_str() {
+            Some("In") => terms.push(format!("{key} in ({values})")),
+            Some("NotIn") => terms.push(format!("{key} notin ({values})")),
+            Some("Exists") => terms.push(key),
+            Some("DoesNotExist") => terms.push(format!("!{key}")),
+            _ => {}
+        }
+    }
+    terms.sort();
+    terms.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn selectors_are_written_as_on_a_command_line() {
+        let selector = json!({
+            "matchLabels": {"app": "a"},
+            "matchExpressions": [
+                {"key": "tier", "operator": "In", "values": ["x", "y"]},
+                {"key": "old", "operator": "DoesNotExist"},
+            ],
+        });
+        assert_eq!(selector_text(&selector), "!old,app=a,tier in (x,y)");
+    }
+}

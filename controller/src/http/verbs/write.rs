@@ -1,0 +1,206 @@
+//! Create, update, patch and bind.
+
+use super::{
+    super::{
+        Body, Call, decode,
+        decode::PatchType,
+        error, respond,
+    },
+    Target, options,
+};
+use crate::{
+    object::Object,
+    registry::{Context, Patch, PatchKind, Subresource},
+};
+use coracle_api::{Key, KindRef, status::StatusError};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+/// POST on a collection.
+pub(super) async fn create(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    let body = decode::object(&mut call).await?;
+    check_identity(target.kind, &body, &target.info.namespace, "")?;
+    let context = options::context(&call)?;
+    let namespace = if target.kind.namespaced { target.info.namespace.as_str() } else { "" };
+    let object = target.state.registry.create(&context, target.kind, namespace, body).await?;
+    Ok(written(target, &call, &context, StatusCode::CREATED, &object))
+}
+
+/// PUT on an object or on its status.
+pub(super) async fn update(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    let body = decode::object(&mut call).await?;
+    check_identity(target.kind, &body, &target.info.namespace, &target.info.name)?;
+    let context = options::context(&call)?;
+    let part = part(&target.info.subresource)?;
+    let key = target.key();
+    let object = target.state.registry.update(&context, target.kind, &key, part, body).await?;
+    Ok(written(target, &call, &context, StatusCode::OK, &object))
+}
+
+/// PATCH of any of the four types.
+pub(super) async fn patch(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    let (kind, body) = decode::patch(&mut call).await?;
+    let force = call.query.flag("force");
+    let kind = match kind {
+        PatchType::Json => PatchKind::Json,
+        PatchType::Merge => PatchKind::Merge,
+        PatchType::Strategic => PatchKind::Strategic,
+        PatchType::Apply => {
+            if call.query.get("fieldManager").is_none() {
+                return Err(error::status(
+                    422,
+                    "Invalid",
+                    "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is \
+                     required for apply patch",
+                ));
+            }
+            check_identity(target.kind, &body, &target.info.namespace, &target.info.name)?;
+            PatchKind::Apply
+        }
+    };
+    if force && kind != PatchKind::Apply {
+        return Err(error::status(
+            422,
+            "Invalid",
+            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for \
+             non-apply patch",
+        ));
+    }
+    let context = options::context(&call)?;
+    let part = part(&target.info.subresource)?;
+    let key = target.key();
+    let patch = Patch { kind, body, force };
+    let (object, created) =
+        target.state.registry.patch(&context, target.kind, &key, part, patch).await?;
+    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok(written(target, &call, &context, status, &object))
+}
+
+/// POST of a Binding, to a pod or to the collection of bindings.
+pub(super) async fn bind(
+    target: &Target<'_>,
+    mut call: Call,
+) -> Result<Response<Body>, StatusError> {
+    let body = decode::object(&mut call).await?;
+    let text = |value: &Value, name: &str| {
+        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let meta = body.get("metadata").cloned().unwrap_or_default();
+    let named = text(&meta, "name");
+    let name = if target.info.name.is_empty() { named.clone() } else { target.info.name.clone() };
+    if name.is_empty() || (!named.is_empty() && named != name) {
+        return Err(error::bad_request("name in URL does not match name in Binding object"));
+    }
+    let node = body.get("target").map(|to| (text(to, "kind"), text(to, "name")));
+    let Some((kind, node)) = node else {
+        return Err(invalid_binding(&name, "target.name: Required value"));
+    };
+    if !matches!(kind.as_str(), "" | "Node") {
+        let why = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+        return Err(invalid_binding(&name, &why));
+    }
+    if node.is_empty() {
+        return Err(invalid_binding(&name, "target.name: Required value"));
+    }
+    let context = options::context(&call)?;
+    let key = Key { namespace: target.info.namespace.clone(), name };
+    target.state.registry.bind(&context, &key, &node).await?;
+    let done = json!({
+        "kind": "Status",
+        "apiVersion": "v1",
+        "metadata": {},
+        "status": "Success",
+        "code": 201,
+    });
+    let mut response = respond::json(StatusCode::CREATED, &done);
+    respond::warn(&mut response, &context.warnings.lock());
+    Ok(response)
+}
+
+fn invalid_binding(name: &str, why: &str) -> StatusError {
+    error::status(422, "Invalid", format!("Binding {name:?} is invalid: {why}"))
+}
+
+fn part(subresource: &str) -> Result<Subresource, StatusError> {
+    match subresource {
+        "" => Ok(Subresource::None),
+        "status" => Ok(Subresource::Status),
+        "finalize" => Ok(Subresource::Finalize),
+        _ => Err(error::method_not_allowed()),
+    }
+}
+
+fn written(
+    target: &Target<'_>,
+    call: &Call,
+    context: &Context,
+    status: StatusCode,
+    object: &Object,
+) -> Response<Body> {
+    let mut response = target.show(status, object, call.query.get("includeObject"));
+    respond::warn(&mut response, &context.warnings.lock());
+    response
+}
+
+/// What the body says it is must be what the URL says it is.
+pub(super) fn check_identity(
+    kind: KindRef,
+    body: &Value,
+    namespace: &str,
+    name: &str,
+) -> Result<(), StatusError> {
+    let text = |value: &Value, field: &str| {
+        value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+    };
+    let (version, kind_name) = (text(body, "apiVersion"), text(body, "kind"));
+    let expected = kind.api_version();
+    if (!version.is_empty() && version != expected)
+        || (!kind_name.is_empty() && kind_name != kind.kind)
+    {
+        return Err(error::bad_request(format!(
+            "the API version in the data ({version}, Kind={kind_name}) does not match the expected \
+             API version ({expected}, Kind={})",
+            kind.kind
+        )));
+    }
+    let meta = body.get("metadata").cloned().unwrap_or_default();
+    let sent = text(&meta, "namespace");
+    if kind.namespaced && !sent.is_empty() && sent != namespace {
+        return Err(error::bad_request(format!(
+            "the namespace of the provided object does not match the namespace sent on the request"
+        )));
+    }
+    let sent = text(&meta, "name");
+    if !name.is_empty() && !sent.is_empty() && sent != name {
+        return Err(error::bad_request(format!(
+            "the name of the object ({sent}) does not match the name on the URL ({name})"
+        )));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coracle_api::kind;
+
+    #[test]
+    fn a_body_for_something_else_is_refused() {
+        let check = |body: Value| check_identity(kind::DEPLOYMENT, &body, "a", "d").is_ok();
+        assert!(check(json!({})));
+        assert!(check(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "a"}})));
+        assert!(!check(json!({"apiVersion": "v1", "kind": "Deployment"})));
+        assert!(!check(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet"})));
+        assert!(!check(json!({"metadata": {"namespace": "b"}})));
+        assert!(!check(json!({"metadata": {"name": "e"}})));
+    }
+}

@@ -1,0 +1,291 @@
+//! WATCH: the cache's change log as JSON lines.
+//!
+//! A watch is a position in the log, not a queue: it costs nothing while nothing changes, and a
+//! client that is too slow finds its position gone and gets 410. Never loses or repeats a change.
+
+use super::{
+    Body, State, error,
+    list::snapshot,
+    negotiate::Format,
+    query::{ListOptions, Query},
+    render::{Include, Render},
+    respond,
+    select::Selection,
+};
+use crate::{
+    cache::{Cache, Change, ChangeKind},
+    metrics::{Held, Metrics},
+    object::Object,
+};
+use bytes::Bytes;
+use coracle_api::{KindRef, Revision, status::StatusError};
+use coracle_daemon::Clock;
+use http::{Response, StatusCode};
+use rand::Rng as _;
+use serde_json::Value;
+use std::{io, sync::Arc, time::Duration};
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+/// A bookmark is owed at least each minute.
+const BOOKMARK_PERIOD: Duration = Duration::from_secs(50);
+/// Without `timeoutSeconds` a watch ends between this and twice this; as upstream.
+const TIMEOUT_MIN: Duration = Duration::from_secs(30 * 60);
+/// Nobody watches for longer than this without asking again.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// Events are sent together up to about this many bytes.
+const CHUNK_BYTES: usize = 64 * 1024;
+
+/// Answers a WATCH.
+pub(crate) fn watch(
+    state: &State,
+    kind: KindRef,
+    namespace: &str,
+    query: &Query,
+    format: Format,
+) -> Result<Response<Body>, StatusError> {
+    let options = ListOptions::parse(query, true)?;
+    let cache = state.registry.cache().clone();
+    let mut watch = Watch {
+        selection: Selection::new(kind, namespace, &options)?,
+        kind,
+        format,
+        include: Include::parse(query.get("includeObject")),
+        clock: state.registry.clock().clone(),
+        newest: cache.newest(),
+        position: cache.revision(),
+        initial: Vec::new().into_iter(),
+        initial_end: false,
+        bookmarks: options.bookmarks,
+        next_bookmark: Instant::now() + BOOKMARK_PERIOD,
+        deadline: Instant::now() + lifetime(options.timeout_secs),
+        first: true,
+        failed: None,
+        ended: false,
+        stop: state.tasks.stop().clone(),
+        metrics: state.metrics.clone(),
+        _open: state.metrics.watcher(),
+        cache,
+    };
+    watch.begin(&options);
+    let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
+        watch.next().await.map(|chunk| (Ok::<_, io::Error>(chunk), watch))
+    });
+    let mut response = respond::json_bytes(StatusCode::OK, Bytes::new());
+    *response.body_mut() = Body::stream(chunks);
+    Ok(response)
+}
+
+fn lifetime(timeout_secs: Option<u64>) -> Duration {
+    match timeout_secs {
+        Some(seconds) => Duration::from_secs(seconds).min(TIMEOUT_MAX),
+        // Spread, so that clients that came together do not come back together.
+        None => TIMEOUT_MIN.mul_f64(rand::rng().random_range(1.0..2.0)),
+    }
+}
+
+struct Watch {
+    cache: Cache,
+    kind: KindRef,
+    selection: Selection,
+    format: Format,
+    include: Include,
+    clock: Clock,
+    newest: Receiver<Revision>,
+    /// Every change up to here has been sent, or was not selected.
+    position: Revision,
+    /// What existed at the start and is still to be sent.
+    initial: std::vec::IntoIter<Arc<Object>>,
+    /// A bookmark that ends the initial events is owed.
+    initial_end: bool,
+    bookmarks: bool,
+    next_bookmark: Instant,
+    deadline: Instant,
+    /// No table has been sent yet.
+    first: bool,
+    failed: Option<StatusError>,
+    ended: bool,
+    stop: CancellationToken,
+    metrics: Metrics,
+    _open: Held,
+}
+
+impl Watch {
+    /// Decides where to start: with the state, or after a revision.
+    fn begin(&mut self, options: &ListOptions) {
+        let state_first = match options.send_initial_events {
+            Some(wanted) => wanted,
+            None => options.resource_version.unwrap_or(0) == 0,
+        };
+        self.initial_end = options.send_initial_events == Some(true) && options.bookmarks;
+        if !state_first {
+            // `sendInitialEvents=false` without a version starts at the newest.
+            if let Some(version) = options.resource_version.filter(|version| *version > 0) {
+                self.position = Revision(version);
+            }
+            return;
+        }
+        match snapshot(&self.cache, self.kind, self.selection.namespace.as_deref(), None) {
+            Ok((objects, revision)) => {
+                let selection = &self.selection;
+                let selected: Vec<_> =
+                    objects.into_iter().filter(|object| selection.matches(object)).collect();
+                self.initial = selected.into_iter();
+                self.position = revision;
+            }
+            Err(_too_old) => {
+                self.failed = Some(error::too_old(self.position, self.cache.revision()));
+            }
+        }
+    }
+
+    /// The next lines; none when the watch is over.
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.ended {
+            return None;
+        }
+        let mut chunk = Vec::new();
+        self.send_initial(&mut chunk);
+        while chunk.is_empty() {
+            if let Some(failure) = self.failed.take() {
+                self.ended = true;
+                line(&mut chunk, "ERROR", &failure.to_json().to_string().into_bytes());
+                break;
+            }
+            self.send_changes(&mut chunk);
+            // A busy cluster must put off neither the end nor the bookmarks.
+            let now = Instant::now();
+            self.ended = now >= self.deadline;
+            if self.bookmarks && (self.ended || now >= self.next_bookmark) {
+                self.bookmark(&mut chunk, false);
+            }
+            if self.ended || !chunk.is_empty() || self.failed.is_some() {
+                if self.ended {
+                    break;
+                }
+                continue;
+            }
+            // Level, not edge: a change between the read above and this wait is seen at once.
+            let position = self.position;
+            tokio::select! {
+                seen = self.newest.wait_for(|newest| *newest > position) => {
+                    self.ended |= seen.is_err();
+                }
+                // What is due then is done at the top of the loop.
+                () = sleep_until(self.next_bookmark), if self.bookmarks => {}
+                () = sleep_until(self.deadline) => {}
+                () = self.stop.cancelled() => self.ended = true,
+            }
+            if self.ended {
+                break;
+            }
+        }
+        (!chunk.is_empty()).then(|| Bytes::from(chunk))
+    }
+
+    fn send_initial(&mut self, chunk: &mut Vec<u8>) {
+        while chunk.len() < CHUNK_BYTES {
+            let Some(object) = self.initial.next() else { break };
+            self.event(chunk, "ADDED", &object);
+        }
+        if self.initial_end && self.initial.len() == 0 {
+            self.initial_end = false;
+            self.bookmark(chunk, true);
+        }
+    }
+
+    fn send_changes(&mut self, chunk: &mut Vec<u8>) {
+        let changes = match self.cache.since(self.position) {
+            Ok(changes) => changes,
+            Err(_too_old) => {
+                self.metrics.watch_too_old();
+                self.failed = Some(error::too_old(self.position, self.cache.revision()));
+                return;
+            }
+        };
+        for change in changes {
+            self.change(chunk, &change);
+            self.position = self.position.max(change.revision);
+            if chunk.len() >= CHUNK_BYTES {
+                return;
+            }
+        }
+    }
+
+    fn change(&mut self, chunk: &mut Vec<u8>, change: &Change) {
+        if change.object.kind.storage() != self.kind.storage() {
+            return;
+        }
+        let was = change.previous.as_ref().is_some_and(|previous| self.selection.matches(previous));
+        let is = change.kind_of != ChangeKind::Deleted && self.selection.matches(&change.object);
+        match (was, is) {
+            (false, false) => {}
+            (false, true) => self.event(chunk, "ADDED", &change.object),
+            (true, true) => self.event(chunk, "MODIFIED", &change.object),
+            (true, false) => self.gone(chunk, change),
+        }
+    }
+
+    fn event(&mut self, chunk: &mut Vec<u8>, kind: &str, object: &Object) {
+        let shown = self.render().watched(object, self.first);
+        self.first = false;
+        line(chunk, kind, &shown);
+    }
+
+    /// An object that was deleted, or is no longer selected: its last state that was, at the
+    /// revision of the change.
+    fn gone(&mut self, chunk: &mut Vec<u8>, change: &Change) {
+        let last = match (&change.previous, change.kind_of) {
+            (Some(previous), ChangeKind::Added | ChangeKind::Modified) => previous,
+            _ => &change.object,
+        };
+        let shown = self.render().watched(last, self.first);
+        self.first = false;
+        let shown = if last.revision == change.revision {
+            shown
+        } else {
+            at_revision(&shown, change.revision)
+        };
+        line(chunk, "DELETED", &shown);
+    }
+
+    fn bookmark(&mut self, chunk: &mut Vec<u8>, initial_events_end: bool) {
+        let shown = self.render().bookmark(self.position.0, initial_events_end, self.first);
+        self.first = false;
+        self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
+        line(chunk, "BOOKMARK", &shown);
+    }
+
+    fn render(&self) -> Render {
+        Render {
+            kind: self.kind,
+            format: self.format,
+            include: self.include,
+            now: self.clock.now(),
+        }
+    }
+}
+
+/// A shown object, or a table of one, with another `resourceVersion`.
+fn at_revision(shown: &[u8], revision: Revision) -> Vec<u8> {
+    let mut value: Value = serde_json::from_slice(shown).unwrap_or_default();
+    let version = Value::from(revision.to_string());
+    if let Some(held) = value.pointer_mut("/rows/0/object/metadata/resourceVersion") {
+        *held = version.clone();
+    }
+    if let Some(own) = value.pointer_mut("/metadata/resourceVersion") {
+        *own = version;
+    }
+    value.to_string().into_bytes()
+}
+
+fn line(chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
+    chunk.extend_from_slice(b"{\"type\":\"");
+    chunk.extend_from_slice(kind.as_bytes());
+    chunk.extend_from_slice(b"\",\"object\":");
+    chunk.extend_from_slice(object);
+    chunk.extend_from_slice(b"}\n");
+}
