@@ -44,7 +44,11 @@ impl UserInfo {
         if !groups.iter().any(|group| group == AUTHENTICATED) {
             groups.push(AUTHENTICATED.to_owned());
         }
-        Self { name: name.into(), groups, ..Self::default() }
+        Self {
+            name: name.into(),
+            groups,
+            ..Self::default()
+        }
     }
 
     /// The user of a request without credentials.
@@ -128,9 +132,12 @@ impl Authenticator {
 }
 
 fn basic_password(encoded: &str) -> Option<String> {
-    let decoded = base64::engine::general_purpose::STANDARD.decode(encoded).ok()?;
+    let decoded = base64::engine::general_purpose::STANDARD
+        .decode(encoded)
+        .ok()?;
     let text = String::from_utf8(decoded).ok()?;
-    text.split_once(':').map(|(_user, password)| password.to_owned())
+    text.split_once(':')
+        .map(|(_user, password)| password.to_owned())
 }
 
 /// `--as` and `--as-group`: who may do everything may also act as someone else.
@@ -138,13 +145,23 @@ fn basic_password(encoded: &str) -> Option<String> {
 /// A header that is ignored would let a command run with more rights than its author asked for.
 fn impersonated(user: UserInfo, headers: &HeaderMap) -> Result<UserInfo, InvalidCredentials> {
     let text = |name: &str| {
-        headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).map(str::to_owned)
+        headers
+            .get_all(name)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .map(str::to_owned)
     };
     let Some(name) = text("impersonate-user").next() else {
         let stray = headers.contains_key("impersonate-group")
             || headers.contains_key("impersonate-uid")
-            || headers.keys().any(|name| name.as_str().starts_with("impersonate-extra-"));
-        return if stray { Err(InvalidCredentials) } else { Ok(user) };
+            || headers
+                .keys()
+                .any(|name| name.as_str().starts_with("impersonate-extra-"));
+        return if stray {
+            Err(InvalidCredentials)
+        } else {
+            Ok(user)
+        };
     };
     if !user.is_master() {
         return Err(InvalidCredentials);

@@ -8,6 +8,7 @@ mod connect;
 mod decode;
 mod discovery;
 mod error;
+mod event_view;
 mod health;
 mod list;
 mod listen;
@@ -28,15 +29,17 @@ mod watch;
 pub use body::Body;
 pub(crate) use listen::{Handle, run};
 
-use self::{connect::Links, query::Query, route::RequestInfo, usage::Usage};
+pub use self::connect::Links;
+use self::{query::Query, route::RequestInfo, usage::Usage};
 use crate::{
     auth::{self, Attributes, Authenticator, Schemes, UserInfo},
-    metrics::{self, Metrics},
+    images::Images,
+    metrics::Metrics,
     registry::Registry,
 };
 use coracle_api::status::StatusError;
 use coracle_daemon::Tasks;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use rustls::ServerConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
@@ -60,6 +63,8 @@ pub struct Shared {
     pub authenticator: Authenticator,
     /// The way to the nodes.
     pub links: Links,
+    /// What `/v2/` serves; none where no images are kept.
+    pub images: Option<Images>,
     /// What is counted.
     pub metrics: Metrics,
     /// Where tasks run.
@@ -85,6 +90,7 @@ impl State {
         registry: Registry,
         authenticator: Authenticator,
         links: Links,
+        images: Option<Images>,
         metrics: Metrics,
         tasks: Tasks,
     ) -> Self {
@@ -92,6 +98,7 @@ impl State {
             registry,
             authenticator,
             links,
+            images,
             metrics,
             tasks,
             openapi: openapi::Documents::default(),
@@ -105,6 +112,7 @@ impl State {
 /// The other end of a connection.
 #[derive(Debug)]
 pub(crate) struct Peer {
+    /// Where it is.
     pub(crate) address: SocketAddr,
     /// From its client certificate.
     pub(crate) user: Option<UserInfo>,
@@ -117,7 +125,11 @@ pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
 ) {
-    tasks.spawn("usage samples", coracle_daemon::OnExit::Ignore, usage::sample(state.clone()));
+    tasks.spawn(
+        "usage samples",
+        coracle_daemon::OnExit::Ignore,
+        usage::sample(state.clone()),
+    );
     run(tasks, listener, tls, state).await;
 }
 
@@ -135,7 +147,11 @@ impl Call {
     }
 
     pub(crate) fn header(&self, name: header::HeaderName) -> &str {
-        self.parts.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+        self.parts
+            .headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
     }
 }
 
@@ -145,19 +161,26 @@ impl Handle for State {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         if path == "/v2" || path.starts_with("/v2/") {
-            return self.images(&peer, Request::from_parts(parts, body)).await;
+            return self
+                .image_registry(&peer, Request::from_parts(parts, body))
+                .await;
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let info = route::parse(&parts.method, path, parts.uri.query().unwrap_or_default());
         let counted = observe::Counted::new(info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
-        let call = Call { user: UserInfo::anonymous(), query: query.clone(), parts, body };
+        let call = Call {
+            user: UserInfo::anonymous(),
+            query: query.clone(),
+            parts,
+            body,
+        };
         let answered = self.answer(&peer, info, call).await;
         let response = match answered {
             Ok(response) => response,
             Err(error) => {
                 if error.code >= 500 {
-                    tracing::warn!(code = error.code, message = %error.message, "request failed");
+                    tracing::warn!(peer = %peer.address, code = error.code, message = %error.message, "request failed");
                 }
                 error::reply(&error)
             }
@@ -221,10 +244,14 @@ impl State {
     }
 
     /// The image registry. Its clients bring a token as the password of any user.
-    async fn images(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn image_registry(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
         let known = self
             .authenticator
-            .authenticate(peer.user.as_ref(), request.headers(), Schemes::BearerAndBasic)
+            .authenticate(
+                peer.user.as_ref(),
+                request.headers(),
+                Schemes::BearerAndBasic,
+            )
             .ok()
             .filter(|user| !user.is_anonymous());
         let Some(user) = known else {
@@ -243,13 +270,20 @@ impl State {
             let message = format!("user {:?} may not use the image registry", user.name);
             return registry_refusal(StatusCode::FORBIDDEN, "DENIED", &message);
         }
-        let _registry = request;
-        registry_refusal(StatusCode::NOT_FOUND, "NAME_UNKNOWN", "this controller keeps no images")
+        match &self.images {
+            Some(images) => images.handle(request).await.map(Body::wrap),
+            None => registry_refusal(
+                StatusCode::NOT_FOUND,
+                "NAME_UNKNOWN",
+                "this controller keeps no images",
+            ),
+        }
     }
 }
 
 fn registry_refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
-    let errors = serde_json::json!({"errors": [{"code": code, "message": message, "detail": null}]});
+    let errors =
+        serde_json::json!({"errors": [{"code": code, "message": message, "detail": null}]});
     respond::json(status, &errors)
 }
 
@@ -266,9 +300,11 @@ fn authorize(call: &Call, info: Option<&RequestInfo>) -> Result<(), StatusError>
             name: &info.name,
             path: "",
         },
-        None => {
-            Attributes { verb: &method, path: call.parts.uri.path(), ..Attributes::default() }
-        }
+        None => Attributes {
+            verb: &method,
+            path: call.parts.uri.path(),
+            ..Attributes::default()
+        },
     };
     if auth::allowed(&call.user, &attributes) {
         return Ok(());

@@ -14,8 +14,9 @@ use std::{
 };
 
 /// Upper bounds of the latency buckets, seconds.
-const BUCKETS: [f64; 12] =
-    [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0];
+const BUCKETS: [f64; 12] = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 5.0, 30.0,
+];
 
 /// The counters. A clone counts into the same ones.
 #[derive(Debug, Clone, Default)]
@@ -104,11 +105,18 @@ impl Metrics {
 
     /// Writes everything this struct holds.
     pub fn write(&self, text: &mut Text) {
-        text.family("apiserver_request_total", "counter", "API requests answered.");
+        text.family(
+            "apiserver_request_total",
+            "counter",
+            "API requests answered.",
+        );
         for (request, count) in self.0.requests.lock().iter() {
             let code = request.code.to_string();
-            let labels =
-                [("verb", request.verb), ("resource", request.resource.as_str()), ("code", &code)];
+            let labels = [
+                ("verb", request.verb),
+                ("resource", request.resource.as_str()),
+                ("code", &code),
+            ];
             text.sample("apiserver_request_total", &labels, *count);
         }
         self.write_latency(text);
@@ -119,7 +127,12 @@ impl Metrics {
             "API requests being answered, watches and other streams not counted.",
             load(&self.0.in_flight),
         );
-        text.one("apiserver_registered_watchers", "gauge", "Open watches.", load(&self.0.watchers));
+        text.one(
+            "apiserver_registered_watchers",
+            "gauge",
+            "Open watches.",
+            load(&self.0.watchers),
+        );
         text.one(
             "coracle_watch_too_old_total",
             "counter",
@@ -140,10 +153,18 @@ impl Metrics {
         for (verb, histogram) in self.0.latency.lock().iter() {
             let bucket = format!("{NAME}_bucket");
             for (count, bound) in histogram.buckets.iter().zip(BUCKETS) {
-                text.sample(&bucket, &[("verb", verb), ("le", &bound.to_string())], *count);
+                text.sample(
+                    &bucket,
+                    &[("verb", verb), ("le", &bound.to_string())],
+                    *count,
+                );
             }
             text.sample(&bucket, &[("verb", verb), ("le", "+Inf")], histogram.count);
-            text.sample(&format!("{NAME}_sum"), &[("verb", verb)], histogram.sum_secs);
+            text.sample(
+                &format!("{NAME}_sum"),
+                &[("verb", verb)],
+                histogram.sum_secs,
+            );
             text.sample(&format!("{NAME}_count"), &[("verb", verb)], histogram.count);
         }
     }
@@ -201,7 +222,11 @@ mod tests {
     #[test]
     fn counts_are_written_with_escaped_labels() {
         let metrics = Metrics::default();
-        let request = Request { verb: "get", resource: "pods".to_owned(), code: 200 };
+        let request = Request {
+            verb: "get",
+            resource: "pods".to_owned(),
+            code: 200,
+        };
         metrics.request(request.clone(), Some(Duration::from_millis(3)));
         metrics.request(request, None);
         let held = metrics.watcher();

@@ -57,13 +57,22 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, Error> {
     if !address.ip().is_loopback() {
         return Err(Error::NotLoopback(address));
     }
-    TcpListener::bind(address).await.map_err(|source| Error::Listen { address, source })
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| Error::Listen { address, source })
 }
 
 /// Serves the page until the tasks are asked to stop.
 pub async fn serve(tasks: Tasks, registry: Registry, listener: TcpListener, access: Access) {
-    let Ok(address) = listener.local_addr() else { return };
-    let page = Page { registry, access, port: address.port(), tasks: tasks.clone() };
+    let Ok(address) = listener.local_addr() else {
+        return;
+    };
+    let page = Page {
+        registry,
+        access,
+        port: address.port(),
+        tasks: tasks.clone(),
+    };
     crate::http::run(tasks, listener, None, page).await;
 }
 
@@ -85,7 +94,10 @@ impl Handle for Page {
             (header::X_FRAME_OPTIONS, "DENY"),
             (header::REFERRER_POLICY, "no-referrer"),
             (header::CACHE_CONTROL, "no-store"),
-            (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
+            (
+                HeaderName::from_static("cross-origin-resource-policy"),
+                "same-origin",
+            ),
         ] {
             headers.insert(name, HeaderValue::from_static(value));
         }
@@ -101,7 +113,10 @@ impl Page {
             .and_then(|host| host.to_str().ok())
             .or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
         if !host.is_some_and(|host| is_own_host(host, self.port)) {
-            return say(StatusCode::MISDIRECTED_REQUEST, "This page answers to its own address only.");
+            return say(
+                StatusCode::MISDIRECTED_REQUEST,
+                "This page answers to its own address only.",
+            );
         }
         if request.method() != Method::GET {
             return say(StatusCode::METHOD_NOT_ALLOWED, "This page is read-only.");
@@ -112,7 +127,10 @@ impl Page {
             "/page.css" => return file("text/css; charset=utf-8", STYLE),
             _ => {}
         }
-        let token = request.uri().query().and_then(|query| query.strip_prefix("token="));
+        let token = request
+            .uri()
+            .query()
+            .and_then(|query| query.strip_prefix("token="));
         let cookie = self.access.enter(token, request.headers(), self.port);
         let Some(cookie) = cookie else {
             return say(
@@ -135,22 +153,24 @@ impl Page {
     fn live(&self) -> Response<Body> {
         let cache = self.registry.cache().clone();
         let start = (self.clone(), cache.newest(), false);
-        let events = futures_util::stream::unfold(start, |(page, mut newest, started)| async move {
-            if started {
-                tokio::select! {
-                    () = page.tasks.stop().cancelled() => return None,
-                    () = wait_for_change(&mut newest) => {}
+        let events =
+            futures_util::stream::unfold(start, |(page, mut newest, started)| async move {
+                if started {
+                    tokio::select! {
+                        () = page.tasks.stop().cancelled() => return None,
+                        () = wait_for_change(&mut newest) => {}
+                    }
                 }
-            }
-            newest.borrow_and_update();
-            let snapshot = view::snapshot(page.registry.cache(), page.registry.clock().now());
-            let event = Bytes::from(format!("data: {snapshot}\n\n"));
-            Some((Ok::<_, io::Error>(event), (page, newest, true)))
-        });
+                newest.borrow_and_update();
+                let snapshot = view::snapshot(page.registry.cache(), page.registry.clock().now());
+                let event = Bytes::from(format!("data: {snapshot}\n\n"));
+                Some((Ok::<_, io::Error>(event), (page, newest, true)))
+            });
         let mut response = Response::new(Body::stream(events));
-        response
-            .headers_mut()
-            .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+        response.headers_mut().insert(
+            header::CONTENT_TYPE,
+            HeaderValue::from_static("text/event-stream"),
+        );
         response
     }
 }
@@ -158,22 +178,28 @@ impl Page {
 async fn wait_for_change(newest: &mut tokio::sync::watch::Receiver<coracle_api::Revision>) {
     tokio::time::sleep(REFRESH_MIN).await;
     // A closed channel and a quiet cluster look the same: the next snapshot comes by the period.
-    let _quiet_or_closed =
-        tokio::time::timeout(REFRESH_MAX, async { while newest.changed().await.is_err() {
+    let _quiet_or_closed = tokio::time::timeout(REFRESH_MAX, async {
+        while newest.changed().await.is_err() {
             std::future::pending::<()>().await;
-        } }).await;
+        }
+    })
+    .await;
 }
 
 /// Names of loopback with our port: anything else is a page of somebody else's whose name resolves
 /// to this machine.
 fn is_own_host(host: &str, port: u16) -> bool {
-    let name = host.strip_suffix(&format!(":{port}")).unwrap_or(if port == 80 { host } else { "" });
+    let name = host
+        .strip_suffix(&format!(":{port}"))
+        .unwrap_or(if port == 80 { host } else { "" });
     matches!(name, "127.0.0.1" | "localhost" | "[::1]")
 }
 
 fn file(kind: &'static str, text: &'static str) -> Response<Body> {
     let mut response = Response::new(Body::whole(text));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
     response
 }
 

@@ -33,7 +33,8 @@ pub fn allowed(user: &UserInfo, attributes: &Attributes<'_>) -> bool {
 /// Paths that anybody may read.
 fn is_public(path: &str) -> bool {
     let under = |root: &str| {
-        path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        path.strip_prefix(root)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     };
     path == "/version" || under("/healthz") || under("/livez") || under("/readyz")
 }
@@ -41,7 +42,15 @@ fn is_public(path: &str) -> bool {
 /// The refusal, in upstream's words.
 #[must_use]
 pub fn forbidden(user: &UserInfo, attributes: &Attributes<'_>) -> StatusError {
-    let Attributes { verb, group, resource, subresource, namespace, name, path } = *attributes;
+    let Attributes {
+        verb,
+        group,
+        resource,
+        subresource,
+        namespace,
+        name,
+        path,
+    } = *attributes;
     if resource.is_empty() {
         return StatusError::forbidden_text(format!(
             "forbidden: User {:?} cannot {verb} path {path:?}",
@@ -57,9 +66,16 @@ pub fn forbidden(user: &UserInfo, attributes: &Attributes<'_>) -> StatusError {
     } else {
         format!(" in the namespace {namespace:?}")
     };
-    let group_resource =
-        if group.is_empty() { resource.to_owned() } else { format!("{resource}.{group}") };
-    let object = if name.is_empty() { String::new() } else { format!(" {name:?}") };
+    let group_resource = if group.is_empty() {
+        resource.to_owned()
+    } else {
+        format!("{resource}.{group}")
+    };
+    let object = if name.is_empty() {
+        String::new()
+    } else {
+        format!(" {name:?}")
+    };
     let message = format!(
         "{group_resource}{object} is forbidden: User {:?} cannot {verb} resource {full:?} in API \
          group {group:?}{place}",

@@ -2,7 +2,10 @@ use super::*;
 use rand::SeedableRng as _;
 
 fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-    pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap())).collect()
+    pairs
+        .iter()
+        .map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()))
+        .collect()
 }
 
 #[test]
@@ -14,50 +17,115 @@ fn schemes_and_impersonation() {
     let reader = tokens::issue(&path, "reader", &["readers"], &mut rng).unwrap();
     let authenticator = Authenticator::new(Tokens::open(&path).unwrap());
     let ask = |pairs: &[(&'static str, &str)], schemes| {
-        authenticator.authenticate(None, &headers(pairs), schemes).map(|user| user.name)
+        authenticator
+            .authenticate(None, &headers(pairs), schemes)
+            .map(|user| user.name)
     };
     let bearer = |token: &str| format!("Bearer {token}");
-    let basic = format!("Basic {}", base64::engine::general_purpose::STANDARD.encode(format!("x:{admin}")));
+    let basic = format!(
+        "Basic {}",
+        base64::engine::general_purpose::STANDARD.encode(format!("x:{admin}"))
+    );
 
     assert_eq!(ask(&[], Schemes::Bearer).unwrap(), ANONYMOUS);
-    assert_eq!(ask(&[("authorization", &bearer(&admin))], Schemes::Bearer).unwrap(), "admin");
+    assert_eq!(
+        ask(&[("authorization", &bearer(&admin))], Schemes::Bearer).unwrap(),
+        "admin"
+    );
     assert!(ask(&[("authorization", &bearer("nonsense"))], Schemes::Bearer).is_err());
     assert!(ask(&[("authorization", "Bearer")], Schemes::Bearer).is_err());
     assert!(ask(&[("authorization", &basic)], Schemes::Bearer).is_err());
-    assert_eq!(ask(&[("authorization", &basic)], Schemes::BearerAndBasic).unwrap(), "admin");
+    assert_eq!(
+        ask(&[("authorization", &basic)], Schemes::BearerAndBasic).unwrap(),
+        "admin"
+    );
     assert!(ask(&[("authorization", "Basic !!")], Schemes::BearerAndBasic).is_err());
 
-    let act = |token: &str| ask(&[("authorization", &bearer(token)), ("impersonate-user", "ann")], Schemes::Bearer);
+    let act = |token: &str| {
+        ask(
+            &[
+                ("authorization", &bearer(token)),
+                ("impersonate-user", "ann"),
+            ],
+            Schemes::Bearer,
+        )
+    };
     assert_eq!(act(&admin).unwrap(), "ann");
     assert!(act(&reader).is_err());
-    let stray = [("authorization", &*bearer(&admin)), ("impersonate-group", "g")];
+    let stray = [
+        ("authorization", &*bearer(&admin)),
+        ("impersonate-group", "g"),
+    ];
     assert!(ask(&stray, Schemes::Bearer).is_err());
 }
 
 #[test]
 fn refusals_are_worded_as_upstream_words_them() {
     let user = UserInfo::new("x", []);
-    let pods = Attributes { verb: "list", resource: "pods", namespace: "default", ..Attributes::default() };
+    let pods = Attributes {
+        verb: "list",
+        resource: "pods",
+        namespace: "default",
+        ..Attributes::default()
+    };
     assert!(!allowed(&user, &pods));
     assert_eq!(
         forbidden(&user, &pods).message,
         "pods is forbidden: User \"x\" cannot list resource \"pods\" in API group \"\" in the namespace \"default\""
     );
-    let scale = Attributes { verb: "patch", group: "apps", resource: "deployments", subresource: "scale", namespace: "a", name: "d", path: "" };
+    let scale = Attributes {
+        verb: "patch",
+        group: "apps",
+        resource: "deployments",
+        subresource: "scale",
+        namespace: "a",
+        name: "d",
+        path: "",
+    };
     assert_eq!(
         forbidden(&user, &scale).message,
         "deployments.apps \"d\" is forbidden: User \"x\" cannot patch resource \"deployments/scale\" in API group \"apps\" in the namespace \"a\""
     );
-    let nodes = Attributes { verb: "list", resource: "nodes", ..Attributes::default() };
-    assert!(forbidden(&user, &nodes).message.ends_with("at the cluster scope"));
-    let path = Attributes { verb: "get", path: "/apis", ..Attributes::default() };
-    assert_eq!(forbidden(&user, &path).message, "forbidden: User \"x\" cannot get path \"/apis\"");
+    let nodes = Attributes {
+        verb: "list",
+        resource: "nodes",
+        ..Attributes::default()
+    };
+    assert!(
+        forbidden(&user, &nodes)
+            .message
+            .ends_with("at the cluster scope")
+    );
+    let path = Attributes {
+        verb: "get",
+        path: "/apis",
+        ..Attributes::default()
+    };
+    assert_eq!(
+        forbidden(&user, &path).message,
+        "forbidden: User \"x\" cannot get path \"/apis\""
+    );
 }
 
 #[test]
 fn the_public_paths() {
-    for (path, public) in [("/healthz", true), ("/livez/ping", true), ("/version", true), ("/healthzz", false), ("/metrics", false), ("/apis", false)] {
-        let attributes = Attributes { verb: "get", path, ..Attributes::default() };
-        assert_eq!(allowed(&UserInfo::anonymous(), &attributes), public, "{path}");
+    for (path, public) in [
+        ("/healthz", true),
+        ("/livez/ping", true),
+        ("/version", true),
+        ("/healthzz", false),
+        ("/metrics", false),
+        ("/apis", false),
+    ] {
+        let attributes = Attributes {
+            verb: "get",
+            path,
+            ..Attributes::default()
+        };
+        assert_eq!(
+            allowed(&UserInfo::anonymous(), &attributes),
+            public,
+            "{path}"
+        );
     }
 }

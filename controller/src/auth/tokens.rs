@@ -59,9 +59,11 @@ struct File {
     path: Option<PathBuf>,
     stamp: Option<Stamp>,
     looked: Instant,
-    users: HashMap<String, UserInfo>,
+    users: Users,
 }
 
+/// By the hash of their token.
+type Users = HashMap<String, UserInfo>;
 /// What tells one version of the file from the next.
 type Stamp = (std::time::SystemTime, u64);
 
@@ -132,15 +134,24 @@ pub fn issue(
     rng: &mut impl RngCore,
 ) -> Result<String, Error> {
     for name in groups.iter().chain([&user]) {
-        if name.is_empty() || name.chars().any(|c| c.is_whitespace() || c.is_control() || c == ',') {
-            return Err(Error::Name { name: (*name).to_owned() });
+        if name.is_empty()
+            || name
+                .chars()
+                .any(|c| c.is_whitespace() || c.is_control() || c == ',')
+        {
+            return Err(Error::Name {
+                name: (*name).to_owned(),
+            });
         }
     }
     let mut secret = [0_u8; 24];
     rng.fill_bytes(&mut secret);
     let token = format!("coracle-{}", hex(&secret));
     let line = format!("{} {user} {}\n", hash(&token), groups.join(","));
-    let failed = |source| Error::Io { path: path.to_owned(), source };
+    let failed = |source| Error::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -157,19 +168,29 @@ fn stamp(path: &Path) -> Option<Stamp> {
     Some((meta.modified().ok()?, meta.len()))
 }
 
-fn read(path: &Path) -> Result<(Option<Stamp>, HashMap<String, UserInfo>), Error> {
+fn read(path: &Path) -> Result<(Option<Stamp>, Users), Error> {
     let stamp = stamp(path);
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
-        Err(source) if source.kind() == io::ErrorKind::NotFound => return Ok((None, HashMap::new())),
-        Err(source) => return Err(Error::Io { path: path.to_owned(), source }),
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {
+            return Ok((None, HashMap::new()));
+        }
+        Err(source) => {
+            return Err(Error::Io {
+                path: path.to_owned(),
+                source,
+            });
+        }
     };
-    let users = parse(&text).map_err(|line| Error::Line { path: path.to_owned(), line })?;
+    let users = parse(&text).map_err(|line| Error::Line {
+        path: path.to_owned(),
+        line,
+    })?;
     Ok((stamp, users))
 }
 
 /// The users by hash, or the number of the first bad line.
-fn parse(text: &str) -> Result<HashMap<String, UserInfo>, usize> {
+fn parse(text: &str) -> Result<Users, usize> {
     let mut users = HashMap::new();
     for (number, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -177,16 +198,25 @@ fn parse(text: &str) -> Result<HashMap<String, UserInfo>, usize> {
             continue;
         }
         let mut words = line.split_whitespace();
-        let (Some(hash), Some(user), groups, None) =
-            (words.next(), words.next(), words.next().unwrap_or_default(), words.next())
-        else {
+        let (Some(hash), Some(user), groups, None) = (
+            words.next(),
+            words.next(),
+            words.next().unwrap_or_default(),
+            words.next(),
+        ) else {
             return Err(number + 1);
         };
         if hash.len() != 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return Err(number + 1);
         }
-        let groups = groups.split(',').filter(|group| !group.is_empty()).map(str::to_owned);
-        users.insert(hash.to_ascii_lowercase(), UserInfo::new(user, groups.collect::<Vec<_>>()));
+        let groups = groups
+            .split(',')
+            .filter(|group| !group.is_empty())
+            .map(str::to_owned);
+        users.insert(
+            hash.to_ascii_lowercase(),
+            UserInfo::new(user, groups.collect::<Vec<_>>()),
+        );
     }
     Ok(users)
 }
@@ -197,10 +227,12 @@ fn hash(token: &str) -> String {
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _infallible = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            let _infallible = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]

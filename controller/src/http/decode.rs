@@ -36,7 +36,10 @@ pub(crate) enum PatchType {
 
 /// Reads the whole body.
 pub(crate) async fn bytes(call: &mut Call) -> Result<Bytes, StatusError> {
-    let declared = call.header(header::CONTENT_LENGTH).parse::<usize>().unwrap_or(0);
+    let declared = call
+        .header(header::CONTENT_LENGTH)
+        .parse::<usize>()
+        .unwrap_or(0);
     if declared > BODY_BYTES_MAX {
         return Err(error::too_large_body(BODY_BYTES_MAX));
     }
@@ -46,7 +49,9 @@ pub(crate) async fn bytes(call: &mut Call) -> Result<Bytes, StatusError> {
         Ok(Err(failure)) if failure.is::<LengthLimitError>() => {
             Err(error::too_large_body(BODY_BYTES_MAX))
         }
-        Ok(Err(failure)) => Err(error::bad_request(format!("cannot read the body: {failure}"))),
+        Ok(Err(failure)) => Err(error::bad_request(format!(
+            "cannot read the body: {failure}"
+        ))),
         Err(_elapsed) => Err(error::timed_out()),
     }
 }
@@ -54,7 +59,12 @@ pub(crate) async fn bytes(call: &mut Call) -> Result<Bytes, StatusError> {
 /// The media type of the body, without parameters, in lower case.
 fn media_type(call: &Call) -> String {
     let whole = call.header(header::CONTENT_TYPE);
-    whole.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    whole
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }
 
 /// An object; the body must not be empty.
@@ -69,7 +79,9 @@ pub(crate) async fn object(call: &mut Call) -> Result<Value, StatusError> {
     if value.is_object() {
         Ok(value)
     } else {
-        Err(error::bad_request("couldn't get version/kind; json parse error: the body is no object"))
+        Err(error::bad_request(
+            "couldn't get version/kind; json parse error: the body is no object",
+        ))
     }
 }
 
@@ -93,7 +105,11 @@ pub(crate) async fn patch(call: &mut Call) -> Result<(PatchType, Value), StatusE
         _ => return Err(error::unsupported_media_type(&PATCH_TYPES)),
     };
     let bytes = bytes(call).await?;
-    let value = if kind == PatchType::Apply { yaml(&bytes)? } else { json(&bytes)? };
+    let value = if kind == PatchType::Apply {
+        yaml(&bytes)?
+    } else {
+        json(&bytes)?
+    };
     Ok((kind, value))
 }
 
@@ -151,6 +167,9 @@ mod tests {
     fn media_types() {
         assert!(reader("").is_ok() && reader("application/yaml").is_ok());
         let refused = reader("application/vnd.kubernetes.protobuf").unwrap_err();
-        assert_eq!((refused.code, refused.reason), (415, "UnsupportedMediaType"));
+        assert_eq!(
+            (refused.code, refused.reason),
+            (415, "UnsupportedMediaType")
+        );
     }
 }

@@ -66,10 +66,19 @@ impl Documents {
                 let json = aggregate(version, items);
                 let etag = format!("\"{}\"", hex(&Sha256::digest(&json)).to_uppercase());
                 let etag = HeaderValue::from_str(&etag).expect("hex in quotes");
-                aggregated.insert((path, version), Aggregated { json: Bytes::from(json), etag });
+                aggregated.insert(
+                    (path, version),
+                    Aggregated {
+                        json: Bytes::from(json),
+                        etag,
+                    },
+                );
             }
         }
-        Self { legacy: legacy(&groups), aggregated }
+        Self {
+            legacy: legacy(&groups),
+            aggregated,
+        }
     }
 }
 
@@ -93,11 +102,23 @@ pub(crate) fn answer(
             .legacy
             .keys()
             .map(String::as_str)
-            .chain(["/healthz", "/livez", "/metrics", "/openapi/v2", "/openapi/v3", "/readyz", "/version"])
+            .chain([
+                "/healthz",
+                "/livez",
+                "/metrics",
+                "/openapi/v2",
+                "/openapi/v3",
+                "/readyz",
+                "/version",
+            ])
             .collect();
         return Ok(respond::ok(&json!({"paths": paths})));
     }
-    let document = state.discovery.legacy.get(path).ok_or_else(error::no_such_resource)?;
+    let document = state
+        .discovery
+        .legacy
+        .get(path)
+        .ok_or_else(error::no_such_resource)?;
     if !negotiate::takes_json(call.accept()) {
         return Err(error::not_acceptable());
     }
@@ -113,10 +134,15 @@ impl Aggregated {
         } else {
             respond::json_bytes(StatusCode::OK, self.json.clone())
         };
-        let kind = format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        let kind =
+            format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
         respond::set(&mut response, header::CONTENT_TYPE, &kind);
-        response.headers_mut().insert(header::ETAG, self.etag.clone());
-        response.headers_mut().insert(header::VARY, HeaderValue::from_static("Accept"));
+        response
+            .headers_mut()
+            .insert(header::ETAG, self.etag.clone());
+        response
+            .headers_mut()
+            .insert(header::VARY, HeaderValue::from_static("Accept"));
         let public = HeaderValue::from_static("public");
         response.headers_mut().insert(header::CACHE_CONTROL, public);
         response
@@ -148,10 +174,13 @@ fn wants_aggregated(accept: &str) -> Option<&'static str> {
 fn groups() -> Groups {
     let mut groups: Groups = Vec::new();
     let mut add = |group, version, resource: Resource| {
-        let at = groups.iter().position(|(known, _)| *known == group).unwrap_or_else(|| {
-            groups.push((group, Vec::new()));
-            groups.len() - 1
-        });
+        let at = groups
+            .iter()
+            .position(|(known, _)| *known == group)
+            .unwrap_or_else(|| {
+                groups.push((group, Vec::new()));
+                groups.len() - 1
+            });
         let versions = &mut groups[at].1;
         match versions.iter_mut().find(|(known, _)| *known == version) {
             Some((_, resources)) => resources.push(resource),
@@ -165,17 +194,25 @@ fn groups() -> Groups {
         add(review.group, review.version, of_review(review));
     }
     for (name, kind, namespaced) in usage::RESOURCES {
-        let id = GroupKind { group: usage::GROUP, version: usage::VERSION, kind };
-        add(usage::GROUP, usage::VERSION, Resource {
-            name,
-            singular: "",
-            namespaced,
-            kind: id,
-            verbs: vec!["get", "list"],
-            short_names: &[],
-            categories: &[],
-            subresources: Vec::new(),
-        });
+        let id = GroupKind {
+            group: usage::GROUP,
+            version: usage::VERSION,
+            kind,
+        };
+        add(
+            usage::GROUP,
+            usage::VERSION,
+            Resource {
+                name,
+                singular: "",
+                namespaced,
+                kind: id,
+                verbs: vec!["get", "list"],
+                short_names: &[],
+                categories: &[],
+                subresources: Vec::new(),
+            },
+        );
     }
     for (_, versions) in &mut groups {
         for (_, resources) in versions {
@@ -190,7 +227,11 @@ fn of_review(review: &reviews::Review) -> Resource {
         name: review.plural,
         singular: review.singular,
         namespaced: false,
-        kind: GroupKind { group: review.group, version: review.version, kind: review.kind },
+        kind: GroupKind {
+            group: review.group,
+            version: review.version,
+            kind: review.kind,
+        },
         verbs: vec!["create"],
         short_names: &[],
         categories: &[],
@@ -199,7 +240,11 @@ fn of_review(review: &reviews::Review) -> Resource {
 }
 
 fn of_kind(kind: &'static Kind) -> Resource {
-    let id = GroupKind { group: kind.group, version: kind.version, kind: kind.kind };
+    let id = GroupKind {
+        group: kind.group,
+        version: kind.version,
+        kind: kind.kind,
+    };
     let mut verbs = kind.verbs.to_vec();
     verbs.sort_unstable();
     Resource {
@@ -215,7 +260,11 @@ fn of_kind(kind: &'static Kind) -> Resource {
             .iter()
             .map(|sub| {
                 let (group, version, name) = sub.kind;
-                let own = GroupKind { group, version, kind: name };
+                let own = GroupKind {
+                    group,
+                    version,
+                    kind: name,
+                };
                 Sub {
                     name: sub.name,
                     kind: if name.is_empty() { id } else { own },
@@ -227,17 +276,25 @@ fn of_kind(kind: &'static Kind) -> Resource {
 }
 
 fn group_version(group: &str, version: &str) -> String {
-    if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") }
+    if group.is_empty() {
+        version.to_owned()
+    } else {
+        format!("{group}/{version}")
+    }
 }
 
 fn legacy(groups: &Groups) -> BTreeMap<String, Bytes> {
     let mut documents = BTreeMap::new();
-    let mut put = |path: String, value: Value| documents.insert(path, Bytes::from(value.to_string()));
-    put("/api".to_owned(), json!({
-        "kind": "APIVersions",
-        "versions": ["v1"],
-        "serverAddressByClientCIDRs": [],
-    }));
+    let mut put =
+        |path: String, value: Value| documents.insert(path, Bytes::from(value.to_string()));
+    put(
+        "/api".to_owned(),
+        json!({
+            "kind": "APIVersions",
+            "versions": ["v1"],
+            "serverAddressByClientCIDRs": [],
+        }),
+    );
     let mut named = Vec::new();
     for (group, versions) in groups {
         for (version, resources) in versions {
@@ -246,12 +303,15 @@ fn legacy(groups: &Groups) -> BTreeMap<String, Bytes> {
             } else {
                 format!("/apis/{group}/{version}")
             };
-            put(path, json!({
-                "kind": "APIResourceList",
-                "apiVersion": "v1",
-                "groupVersion": group_version(group, version),
-                "resources": resources.iter().flat_map(legacy_resources).collect::<Vec<_>>(),
-            }));
+            put(
+                path,
+                json!({
+                    "kind": "APIResourceList",
+                    "apiVersion": "v1",
+                    "groupVersion": group_version(group, version),
+                    "resources": resources.iter().flat_map(legacy_resources).collect::<Vec<_>>(),
+                }),
+            );
         }
         if group.is_empty() {
             continue;
@@ -266,7 +326,10 @@ fn legacy(groups: &Groups) -> BTreeMap<String, Bytes> {
         value["apiVersion"] = json!("v1");
         put(format!("/apis/{group}"), value);
     }
-    put("/apis".to_owned(), json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": named}));
+    put(
+        "/apis".to_owned(),
+        json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": named}),
+    );
     documents
 }
 
@@ -378,16 +441,31 @@ mod tests {
     fn documents_hold_every_kind() {
         let documents = Documents::new();
         let list: Value = serde_json::from_slice(&documents.legacy["/api/v1"]).unwrap();
-        let names: Vec<&str> =
-            list["resources"].as_array().unwrap().iter().map(|r| r["name"].as_str().unwrap()).collect();
-        for name in ["pods", "pods/log", "pods/status", "configmaps", "namespaces"] {
+        let names: Vec<&str> = list["resources"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|r| r["name"].as_str().unwrap())
+            .collect();
+        for name in [
+            "pods",
+            "pods/log",
+            "pods/status",
+            "configmaps",
+            "namespaces",
+        ] {
             assert!(names.contains(&name), "{name} in {names:?}");
         }
         let apps: Value = serde_json::from_slice(&documents.legacy["/apis/apps"]).unwrap();
         assert_eq!(apps["preferredVersion"]["groupVersion"], "apps/v1");
-        let all: Value = serde_json::from_slice(&documents.aggregated[&("/apis", "v2")].json).unwrap();
+        let all: Value =
+            serde_json::from_slice(&documents.aggregated[&("/apis", "v2")].json).unwrap();
         assert_eq!(all["apiVersion"], "apidiscovery.k8s.io/v2");
-        let found = all["items"].as_array().unwrap().iter().any(|group| group["metadata"]["name"] == "apps");
+        let found = all["items"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|group| group["metadata"]["name"] == "apps");
         assert!(found);
     }
 }

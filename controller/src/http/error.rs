@@ -11,7 +11,12 @@ use http::{Response, StatusCode, header};
 
 /// An error without details.
 pub(crate) fn status(code: u16, reason: &'static str, message: impl Into<String>) -> StatusError {
-    StatusError { code, reason, message: message.into(), details: None }
+    StatusError {
+        code,
+        reason,
+        message: message.into(),
+        details: None,
+    }
 }
 
 /// 400.
@@ -21,12 +26,20 @@ pub(crate) fn bad_request(message: impl Into<String>) -> StatusError {
 
 /// 404 for a path or a kind that does not exist.
 pub(crate) fn no_such_resource() -> StatusError {
-    status(404, "NotFound", "the server could not find the requested resource")
+    status(
+        404,
+        "NotFound",
+        "the server could not find the requested resource",
+    )
 }
 
 /// 405.
 pub(crate) fn method_not_allowed() -> StatusError {
-    status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+    status(
+        405,
+        "MethodNotAllowed",
+        "the server does not allow this method on the requested resource",
+    )
 }
 
 /// 406.
@@ -71,7 +84,10 @@ pub(crate) fn too_many_requests() -> StatusError {
         "TooManyRequests",
         "The server has received too many requests and has asked us to try again later",
     );
-    error.details = Some(Box::new(Details { retry_after_secs: 1, ..Details::default() }));
+    error.details = Some(Box::new(Details {
+        retry_after_secs: 1,
+        ..Details::default()
+    }));
     error
 }
 
@@ -80,21 +96,23 @@ pub(crate) fn unavailable(message: impl Into<String>) -> StatusError {
     status(503, "ServiceUnavailable", message)
 }
 
-/// 500.
-pub(crate) fn internal(message: impl std::fmt::Display) -> StatusError {
-    status(500, "InternalError", format!("Internal error occurred: {message}"))
-}
-
 /// 504 for a request that took too long.
 pub(crate) fn timed_out() -> StatusError {
-    status(504, "Timeout", "Timeout: request did not complete within the allotted timeout")
+    status(
+        504,
+        "Timeout",
+        "Timeout: request did not complete within the allotted timeout",
+    )
 }
 
 /// 410: the revision is no longer in the change log.
 pub(crate) fn too_old(asked: Revision, oldest: Revision) -> StatusError {
-    status(410, "Expired", format!("too old resource version: {asked} ({oldest})"))
+    status(
+        410,
+        "Expired",
+        format!("too old resource version: {asked} ({oldest})"),
+    )
 }
-
 
 /// 504: a revision from the future.
 pub(crate) fn too_large(asked: Revision, current: Revision) -> StatusError {
@@ -119,7 +137,10 @@ pub(crate) fn too_large(asked: Revision, current: Revision) -> StatusError {
 pub(crate) fn reply(error: &StatusError) -> Response<Body> {
     let code = StatusCode::from_u16(error.code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = respond::json(code, &error.to_json());
-    let wait = error.details.as_ref().map_or(0, |details| details.retry_after_secs);
+    let wait = error
+        .details
+        .as_ref()
+        .map_or(0, |details| details.retry_after_secs);
     if wait > 0 {
         respond::set(&mut response, header::RETRY_AFTER, &wait.to_string());
     }

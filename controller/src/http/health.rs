@@ -16,20 +16,26 @@ const CHECKS: [Check; 3] = [
 
 /// The answer for a path of these; none for any other.
 pub(crate) fn answer(state: &State, path: &str, query: &Query) -> Option<Response<Body>> {
-    let (endpoint, one) = ["/healthz", "/livez", "/readyz"].iter().find_map(|endpoint| {
-        let rest = path.strip_prefix(endpoint)?;
-        match rest.strip_prefix('/') {
-            Some(one) => Some((&endpoint[1..], one)),
-            None => rest.is_empty().then_some((&endpoint[1..], "")),
-        }
-    })?;
+    let (endpoint, one) = ["/healthz", "/livez", "/readyz"]
+        .iter()
+        .find_map(|endpoint| {
+            let rest = path.strip_prefix(endpoint)?;
+            match rest.strip_prefix('/') {
+                Some(one) => Some((&endpoint[1..], one)),
+                None => rest.is_empty().then_some((&endpoint[1..], "")),
+            }
+        })?;
     let excluded: Vec<&str> = query.all("exclude").collect();
     let checks: Vec<&Check> = CHECKS
         .iter()
         .filter(|(name, _)| {
             // A server that ends is alive, and no longer ready.
             let counts = *name == "ping" || endpoint == "readyz";
-            if one.is_empty() { counts && !excluded.contains(name) } else { *name == one }
+            if one.is_empty() {
+                counts && !excluded.contains(name)
+            } else {
+                *name == one
+            }
         })
         .collect();
     if checks.is_empty() && !one.is_empty() {

@@ -39,7 +39,11 @@ struct Token {
 impl Token {
     fn encode(rv: i64, start: &Key) -> String {
         let start = format!("{}/{}", start.namespace, start.name);
-        let token = Self { v: "meta.k8s.io/v1".to_owned(), rv, start };
+        let token = Self {
+            v: "meta.k8s.io/v1".to_owned(),
+            rv,
+            start,
+        };
         let json = serde_json::to_vec(&token).expect("three plain fields");
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json)
     }
@@ -57,7 +61,10 @@ impl Token {
     /// The last object of the page before.
     fn key(&self) -> Key {
         let (namespace, name) = self.start.split_once('/').unwrap_or(("", &self.start));
-        Key { namespace: namespace.to_owned(), name: name.to_owned() }
+        Key {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 }
 
@@ -88,7 +95,10 @@ pub(crate) async fn list(
         include: Include::parse(query.get("includeObject")),
         now: state.registry.clock().now(),
     };
-    Ok(respond::json_bytes(StatusCode::OK, render.list(&page.objects, &page.meta)))
+    Ok(respond::json_bytes(
+        StatusCode::OK,
+        render.list(&page.objects, &page.meta),
+    ))
 }
 
 struct Page {
@@ -110,26 +120,35 @@ fn page(
         (Some(token), _) => u64::try_from(token.rv).ok().map(Revision),
         (None, Match::Exact) => options.resource_version.map(Revision),
         // A page at a version of its own, as upstream reads the old form without a match.
-        (None, Match::Unset) if options.limit > 0 => {
-            options.resource_version.filter(|version| *version > 0).map(Revision)
-        }
+        (None, Match::Unset) if options.limit > 0 => options
+            .resource_version
+            .filter(|version| *version > 0)
+            .map(Revision),
         _ => None,
     };
-    let (all, revision) = snapshot(cache, kind, selection.namespace.as_deref(), exact)
-        .map_err(|TooOld| match &token {
+    let (all, revision) = snapshot(cache, kind, selection.namespace.as_deref(), exact).map_err(
+        |TooOld| match &token {
             Some(_) => StatusError::expired(EXPIRED_CONTINUE),
             None => error::too_old(exact.unwrap_or_default(), cache.revision()),
-        })?;
+        },
+    )?;
     let start = token.as_ref().map(Token::key);
     let mut objects = Vec::new();
     let mut rest = all
         .into_iter()
         .filter(|object| start.as_ref().is_none_or(|start| object.key > *start))
         .filter(|object| selection.matches(object));
-    let limit = if options.limit == 0 { usize::MAX } else { options.limit };
+    let limit = if options.limit == 0 {
+        usize::MAX
+    } else {
+        options.limit
+    };
     objects.extend(rest.by_ref().take(limit));
     let remaining = rest.count();
-    let mut meta = ListMeta { resource_version: revision.0, ..ListMeta::default() };
+    let mut meta = ListMeta {
+        resource_version: revision.0,
+        ..ListMeta::default()
+    };
     if remaining > 0
         && let Some(last) = objects.last()
     {
@@ -158,23 +177,21 @@ pub(crate) fn snapshot(
     namespace: Option<&str>,
     exact: Option<Revision>,
 ) -> Result<(Vec<Arc<Object>>, Revision), TooOld> {
-    let at = exact.unwrap_or_else(|| cache.revision());
-    // Whatever was written between the two reads, or after the revision asked for, is undone.
-    let objects = cache.list(kind, namespace);
-    let later = cache.since(at).map_err(|_too_old| TooOld)?;
-    let mut later = later
-        .iter()
-        .rev()
-        .filter(|change| {
-            change.object.kind.storage() == kind.storage()
-                && namespace.is_none_or(|namespace| namespace == change.object.key.namespace)
-        })
-        .peekable();
-    if later.peek().is_none() && objects.is_sorted_by(|a, b| a.key < b.key) {
+    let (objects, newest) = cache.list_at(kind, namespace);
+    let at = exact.unwrap_or(newest);
+    if at == newest {
         return Ok((objects, at));
     }
-    let mut sorted: BTreeMap<Key, Arc<Object>> =
-        objects.into_iter().map(|object| (object.key.clone(), object)).collect();
+    // What was written after the revision asked for is undone, also what came after the read.
+    let later = cache.since(at).map_err(|_too_old| TooOld)?;
+    let later = later.iter().rev().filter(|change| {
+        change.object.kind.storage() == kind.storage()
+            && namespace.is_none_or(|namespace| namespace == change.object.key.namespace)
+    });
+    let mut sorted: BTreeMap<Key, Arc<Object>> = objects
+        .into_iter()
+        .map(|object| (object.key.clone(), object))
+        .collect();
     for change in later {
         match &change.previous {
             Some(previous) => sorted.insert(change.object.key.clone(), Arc::clone(previous)),

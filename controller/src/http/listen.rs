@@ -88,7 +88,11 @@ pub(crate) async fn run<H: Handle>(
                 continue;
             }
         };
-        let connection = Connection { tasks: tasks.clone(), address, slot };
+        let connection = Connection {
+            tasks: tasks.clone(),
+            address,
+            slot,
+        };
         tasks.spawn(
             "http connection",
             OnExit::Ignore,
@@ -101,7 +105,10 @@ async fn accept(
     listener: &TcpListener,
     slots: &Arc<Semaphore>,
 ) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots).acquire_owned().await.map_err(std::io::Error::other)?;
+    let slot = Arc::clone(slots)
+        .acquire_owned()
+        .await
+        .map_err(std::io::Error::other)?;
     let (stream, address) = listener.accept().await?;
     Ok((stream, address, slot))
 }
@@ -137,7 +144,10 @@ impl Connection {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handle,
     {
-        let peer = Arc::new(Peer { address: self.address, user });
+        let peer = Arc::new(Peer {
+            address: self.address,
+            user,
+        });
         let service = service_fn(move |request| {
             let (handler, peer) = (handler.clone(), Arc::clone(&peer));
             async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }

@@ -42,7 +42,11 @@ impl<'a> Range<'a> {
 
 /// The ranges of an `Accept` header, best first; none given means anything.
 pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
-    let accept = if accept.trim().is_empty() { "*/*" } else { accept };
+    let accept = if accept.trim().is_empty() {
+        "*/*"
+    } else {
+        accept
+    };
     let mut ranges: Vec<Range<'_>> = accept
         .split(',')
         .filter_map(|part| {
@@ -57,7 +61,11 @@ pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
                 .find(|(name, _)| *name == "q")
                 .and_then(|(_, value)| value.parse().ok())
                 .unwrap_or(1.0);
-            Some(Range { media, parameters, quality })
+            Some(Range {
+                media,
+                parameters,
+                quality,
+            })
         })
         .filter(|range| range.quality > 0.0)
         .collect();
@@ -67,23 +75,28 @@ pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
 
 /// The best shape this server can answer in; none means 406.
 pub(crate) fn format(accept: &str) -> Option<Format> {
-    ranges(accept).iter().filter(|range| range.takes_json()).find_map(|range| {
-        let known = range.parameter("g") == "meta.k8s.io"
-            && matches!(range.parameter("v"), "v1" | "v1beta1");
-        match range.parameter("as") {
-            "" => Some(Format::Json),
-            "Table" if known => Some(Format::Table),
-            "PartialObjectMetadata" | "PartialObjectMetadataList" if known => {
-                Some(Format::Metadata)
+    ranges(accept)
+        .iter()
+        .filter(|range| range.takes_json())
+        .find_map(|range| {
+            let known = range.parameter("g") == "meta.k8s.io"
+                && matches!(range.parameter("v"), "v1" | "v1beta1");
+            match range.parameter("as") {
+                "" => Some(Format::Json),
+                "Table" if known => Some(Format::Table),
+                "PartialObjectMetadata" | "PartialObjectMetadataList" if known => {
+                    Some(Format::Metadata)
+                }
+                _ => None,
             }
-            _ => None,
-        }
-    })
+        })
 }
 
 /// Whether plain JSON will do.
 pub(crate) fn takes_json(accept: &str) -> bool {
-    ranges(accept).iter().any(|range| range.takes_json() && range.parameter("as").is_empty())
+    ranges(accept)
+        .iter()
+        .any(|range| range.takes_json() && range.parameter("as").is_empty())
 }
 
 #[cfg(test)]
@@ -98,13 +111,19 @@ mod tests {
             ("*/*", Some(Format::Json)),
             ("application/json", Some(Format::Json)),
             ("application/vnd.kubernetes.protobuf", None),
-            ("application/vnd.kubernetes.protobuf,application/json", Some(Format::Json)),
+            (
+                "application/vnd.kubernetes.protobuf,application/json",
+                Some(Format::Json),
+            ),
             (table, Some(Format::Table)),
             (
                 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
                 Some(Format::Metadata),
             ),
-            ("application/json;as=Nonsense;g=meta.k8s.io;v=v1,application/json", Some(Format::Json)),
+            (
+                "application/json;as=Nonsense;g=meta.k8s.io;v=v1,application/json",
+                Some(Format::Json),
+            ),
             ("application/json;as=Table;g=other;v=v1", None),
             ("application/json;q=0", None),
             ("text/html;q=0.9,*/*;q=0.1", Some(Format::Json)),

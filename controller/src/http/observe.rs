@@ -24,23 +24,41 @@ impl Counted {
                 Method::POST => "create",
                 _ => "other",
             };
-            return Self { verb, resource: String::new(), stream: false };
+            return Self {
+                verb,
+                resource: String::new(),
+                stream: false,
+            };
         };
         let known = kind::find(&info.group, &info.version, &info.resource);
         let resource = match known {
             None => "other".to_owned(),
             Some(kind) => {
-                let sub = kind.subresources.iter().find(|sub| sub.name == info.subresource);
-                sub.map_or_else(|| kind.plural.to_owned(), |sub| format!("{}/{}", kind.plural, sub.name))
+                let sub = kind
+                    .subresources
+                    .iter()
+                    .find(|sub| sub.name == info.subresource);
+                sub.map_or_else(
+                    || kind.plural.to_owned(),
+                    |sub| format!("{}/{}", kind.plural, sub.name),
+                )
             }
         };
-        Self { verb: info.verb, resource, stream: info.is_stream() }
+        Self {
+            verb: info.verb,
+            resource,
+            stream: info.is_stream(),
+        }
     }
 
     /// Counts it.
     pub(crate) fn finish(self, metrics: &Metrics, status: StatusCode, started: Instant) {
         let took = (!self.stream).then(|| started.elapsed());
-        let request = Request { verb: self.verb, resource: self.resource, code: status.as_u16() };
+        let request = Request {
+            verb: self.verb,
+            resource: self.resource,
+            code: status.as_u16(),
+        };
         metrics.request(request, took);
     }
 }
@@ -61,11 +79,27 @@ pub(crate) fn metrics(state: &State) -> Response<Body> {
 
 fn cluster(state: &State, text: &mut Text) {
     let cache = state.registry.cache();
-    text.one("coracle_revision", "counter", "Revision of the store.", cache.revision().0);
+    text.one(
+        "coracle_revision",
+        "counter",
+        "Revision of the store.",
+        cache.revision().0,
+    );
     let nodes = cache.list(kind::NODE, None);
-    let linked = nodes.iter().filter(|node| state.links.connected(&node.key.name)).count();
-    text.one("coracle_link_sessions", "gauge", "Nodes with an open link.", linked);
-    let ready = nodes.iter().filter(|node| usage::condition(&node.value(), "Ready")).count();
+    let linked = nodes
+        .iter()
+        .filter(|node| state.links.connected(&node.key.name))
+        .count();
+    text.one(
+        "coracle_link_sessions",
+        "gauge",
+        "Nodes with an open link.",
+        linked,
+    );
+    let ready = nodes
+        .iter()
+        .filter(|node| usage::condition(&node.value(), "Ready"))
+        .count();
     text.family("coracle_nodes", "gauge", "Nodes by readiness.");
     text.sample("coracle_nodes", &[("ready", "true")], ready);
     text.sample("coracle_nodes", &[("ready", "false")], nodes.len() - ready);
@@ -78,7 +112,11 @@ fn cluster(state: &State, text: &mut Text) {
         let value = pod.value();
         let phase = value["status"]["phase"].as_str().unwrap_or("Pending");
         // Only the five phases: a label with any other value would have no bound.
-        let phase = if phases.contains_key(phase) { phase } else { "Unknown" };
+        let phase = if phases.contains_key(phase) {
+            phase
+        } else {
+            "Unknown"
+        };
         *phases.entry(phase.to_owned()).or_default() += 1;
         restarts += usage::restarts(&value);
     }
@@ -86,48 +124,82 @@ fn cluster(state: &State, text: &mut Text) {
     for (phase, count) in phases {
         text.sample("coracle_pods", &[("phase", &phase)], count);
     }
-    text.one("coracle_container_restarts", "gauge", "Restarts of all existing pods.", restarts);
+    text.one(
+        "coracle_container_restarts",
+        "gauge",
+        "Restarts of all existing pods.",
+        restarts,
+    );
 }
 
 /// What agents measure of their containers; bounded by the pods that run.
 fn guests(state: &State, text: &mut Text) {
     let nodes: BTreeMap<_, _> = state.links.node_stats().into_iter().collect();
-    text.family("coracle_node_cpu_seconds_total", "counter", "CPU time of an agent.");
+    text.family(
+        "coracle_node_cpu_seconds_total",
+        "counter",
+        "CPU time of an agent.",
+    );
     for (node, stats) in &nodes {
-        text.sample("coracle_node_cpu_seconds_total", &[("node", node)], seconds(stats.cpu_nanos));
+        text.sample(
+            "coracle_node_cpu_seconds_total",
+            &[("node", node)],
+            seconds(stats.cpu_nanos),
+        );
     }
-    text.family("coracle_node_memory_bytes", "gauge", "Resident memory of an agent.");
+    text.family(
+        "coracle_node_memory_bytes",
+        "gauge",
+        "Resident memory of an agent.",
+    );
     for (node, stats) in &nodes {
-        text.sample("coracle_node_memory_bytes", &[("node", node)], stats.memory_bytes);
+        text.sample(
+            "coracle_node_memory_bytes",
+            &[("node", node)],
+            stats.memory_bytes,
+        );
     }
     let containers: Vec<_> = nodes
         .iter()
         .flat_map(|(node, stats)| stats.containers.iter().map(move |one| (node, one)))
         .collect();
-    let mut family = |name: &str, kind: &str, help: &str, value: fn(&usage::ContainerUsage) -> f64| {
-        text.family(name, kind, help);
-        for (node, one) in &containers {
-            let labels = [
-                ("namespace", one.namespace.as_str()),
-                ("pod", one.pod.as_str()),
-                ("container", one.container.as_str()),
-                ("node", node.as_str()),
-            ];
-            text.sample(name, &labels, value(one));
-        }
-    };
-    family("coracle_guest_requests_total", "counter", "HTTP requests served by a guest.", |one| {
-        count(one.requests)
-    });
-    family("coracle_guest_traps_total", "counter", "HTTP requests that ended in a trap.", |one| {
-        count(one.traps)
-    });
-    family("coracle_guest_cpu_seconds_total", "counter", "CPU time of a guest.", |one| {
-        seconds(one.cpu_nanos)
-    });
-    family("coracle_guest_memory_bytes", "gauge", "Memory of a guest.", |one| {
-        count(one.memory_bytes)
-    });
+    let mut family =
+        |name: &str, kind: &str, help: &str, value: fn(&usage::ContainerUsage) -> f64| {
+            text.family(name, kind, help);
+            for (node, one) in &containers {
+                let labels = [
+                    ("namespace", one.namespace.as_str()),
+                    ("pod", one.pod.as_str()),
+                    ("container", one.container.as_str()),
+                    ("node", node.as_str()),
+                ];
+                text.sample(name, &labels, value(one));
+            }
+        };
+    family(
+        "coracle_guest_requests_total",
+        "counter",
+        "HTTP requests served by a guest.",
+        |one| count(one.requests),
+    );
+    family(
+        "coracle_guest_traps_total",
+        "counter",
+        "HTTP requests that ended in a trap.",
+        |one| count(one.traps),
+    );
+    family(
+        "coracle_guest_cpu_seconds_total",
+        "counter",
+        "CPU time of a guest.",
+        |one| seconds(one.cpu_nanos),
+    );
+    family(
+        "coracle_guest_memory_bytes",
+        "gauge",
+        "Memory of a guest.",
+        |one| count(one.memory_bytes),
+    );
 }
 
 #[expect(clippy::cast_precision_loss, reason = "Prometheus' numbers are floats")]

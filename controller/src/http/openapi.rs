@@ -36,9 +36,9 @@ impl Documents {
                 } else {
                     format!("apis/{}/{}", kind.group, kind.version)
                 };
-                documents
-                    .entry(path)
-                    .or_insert_with(|| Document::new(&schema::openapi_v3(kind.group, kind.version)));
+                documents.entry(path).or_insert_with(|| {
+                    Document::new(&schema::openapi_v3(kind.group, kind.version))
+                });
             }
             documents
         })
@@ -65,13 +65,20 @@ impl Document {
     fn make(value: &Value) -> Self {
         let json = Bytes::from(value.to_string());
         let hash = hex(&Sha256::digest(&json)).to_uppercase();
-        Self { gzip: respond::gzip(&json), json, hash }
+        Self {
+            gzip: respond::gzip(&json),
+            json,
+            hash,
+        }
     }
 
     fn response(&self, call: &Call) -> Response<Body> {
         let etag = format!("\"{}\"", self.hash);
         let known = call.header(header::IF_NONE_MATCH);
-        let mut response = if known.split(',').any(|tag| tag.trim().trim_start_matches("W/") == etag) {
+        let mut response = if known
+            .split(',')
+            .any(|tag| tag.trim().trim_start_matches("W/") == etag)
+        {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
@@ -80,7 +87,9 @@ impl Document {
                 Some(small) if respond::accepts_gzip(&call.parts.headers) => {
                     let mut response = respond::json_bytes(StatusCode::OK, small.clone());
                     let gzip = HeaderValue::from_static("gzip");
-                    response.headers_mut().insert(header::CONTENT_ENCODING, gzip);
+                    response
+                        .headers_mut()
+                        .insert(header::CONTENT_ENCODING, gzip);
                     response
                 }
                 _ => respond::json_bytes(StatusCode::OK, self.json.clone()),
@@ -111,7 +120,11 @@ pub(crate) fn answer(
         "v3" => Ok(state.openapi.index().response(call)),
         _ => {
             let name = path.trim_start_matches("v3/");
-            let document = state.openapi.all().get(name).ok_or_else(error::no_such_resource)?;
+            let document = state
+                .openapi
+                .all()
+                .get(name)
+                .ok_or_else(error::no_such_resource)?;
             match call.query.get("hash") {
                 Some(hash) if hash != document.hash => {
                     let mut response = Response::new(Body::empty());
@@ -123,7 +136,11 @@ pub(crate) fn answer(
                 hash => {
                     let mut response = document.response(call);
                     // A document named by its hash never changes.
-                    let cache = if hash.is_some() { "public, immutable" } else { "no-cache, private" };
+                    let cache = if hash.is_some() {
+                        "public, immutable"
+                    } else {
+                        "no-cache, private"
+                    };
                     respond::set(&mut response, header::CACHE_CONTROL, cache);
                     Ok(response)
                 }

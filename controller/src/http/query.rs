@@ -38,12 +38,17 @@ impl Query {
 
     /// All values of a parameter.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.0.iter().filter(move |(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .filter(move |(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// True when present and not `false` or `0`.
     pub(crate) fn flag(&self, name: &str) -> bool {
-        self.0.iter().any(|(key, value)| key == name && route::truthy(value))
+        self.0
+            .iter()
+            .any(|(key, value)| key == name && route::truthy(value))
     }
 
     /// A whole number.
@@ -166,7 +171,14 @@ impl ListOptions {
 }
 
 fn invalid(message: impl Into<String>) -> StatusError {
-    error::status(422, "Invalid", format!("ListOptions.meta.k8s.io \"\" is invalid: {}", message.into()))
+    error::status(
+        422,
+        "Invalid",
+        format!(
+            "ListOptions.meta.k8s.io \"\" is invalid: {}",
+            message.into()
+        ),
+    )
 }
 
 /// `resourceVersion`: none when unset.
@@ -190,7 +202,8 @@ mod tests {
 
     #[test]
     fn parameters_are_decoded() {
-        let query = Query::parse("labelSelector=a%3Db%2Cc+in+%28x%29&limit=5&dryRun=All&watch&bad=%zz");
+        let query =
+            Query::parse("labelSelector=a%3Db%2Cc+in+%28x%29&limit=5&dryRun=All&watch&bad=%zz");
         assert_eq!(query.get("labelSelector"), Some("a=b,c in (x)"));
         assert_eq!(query.number("limit").unwrap(), Some(5));
         assert!(query.flag("watch") && !query.flag("follow"));
@@ -209,8 +222,16 @@ mod tests {
         check("resourceVersion=5&resourceVersionMatch=Exact", false, true);
         check("resourceVersion=0&resourceVersionMatch=Exact", false, false);
         check("resourceVersionMatch=NotOlderThan", false, false);
-        check("resourceVersion=5&resourceVersionMatch=Sometimes", false, false);
-        check("sendInitialEvents=true&resourceVersionMatch=NotOlderThan", true, true);
+        check(
+            "resourceVersion=5&resourceVersionMatch=Sometimes",
+            false,
+            false,
+        );
+        check(
+            "sendInitialEvents=true&resourceVersionMatch=NotOlderThan",
+            true,
+            true,
+        );
         check("sendInitialEvents=true", true, false);
         check("sendInitialEvents=true", false, false);
         check("resourceVersionMatch=NotOlderThan", true, false);

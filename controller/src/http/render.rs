@@ -2,7 +2,7 @@
 //!
 //! Only copies bytes for plain JSON: an object is never decoded to be sent.
 
-use super::negotiate::Format;
+use super::{event_view, negotiate::Format};
 use crate::object::Object;
 use coracle_api::{KindRef, table};
 use jiff::Timestamp;
@@ -63,7 +63,8 @@ impl Render {
     /// One object.
     pub(crate) fn object(&self, object: &Object) -> Vec<u8> {
         match self.format {
-            Format::Json => object.raw.to_vec(),
+            Format::Json if self.is_own(object) => object.raw.to_vec(),
+            Format::Json => bytes(&event_view::shown(self.kind, object.value())),
             Format::Metadata => bytes(&partial(object)),
             Format::Table => {
                 let meta = json!({"resourceVersion": object.revision.0.to_string()});
@@ -103,7 +104,11 @@ impl Render {
             if index > 0 {
                 list.push(b',');
             }
-            list.extend_from_slice(&object.raw);
+            if self.is_own(object) {
+                list.extend_from_slice(&object.raw);
+            } else {
+                list.extend_from_slice(&self.object(object));
+            }
         }
         list.extend_from_slice(b"]}");
         list
@@ -126,17 +131,22 @@ impl Render {
         if initial_events_end {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
         }
-        let object = |kind: &str, version: &str, meta: &Value| {
-            json!({"kind": kind, "apiVersion": version, "metadata": meta})
-        };
+        let object = |kind: &str, version: &str, meta: &Value| json!({"kind": kind, "apiVersion": version, "metadata": meta});
         match self.format {
             Format::Json => bytes(&object(self.kind.kind, &self.kind.api_version(), &meta)),
             Format::Metadata => bytes(&object("PartialObjectMetadata", "meta.k8s.io/v1", &meta)),
             Format::Table => {
-                let cells = table::columns(self.kind).iter().map(|_| json!("")).collect::<Vec<_>>();
+                let cells = table::columns(self.kind)
+                    .iter()
+                    .map(|_| json!(""))
+                    .collect::<Vec<_>>();
                 let held = object("PartialObjectMetadata", "meta.k8s.io/v1", &meta);
                 let row = json!({"cells": cells, "object": held});
-                bytes(&self.table(json!({"resourceVersion": revision.to_string()}), &[row], first))
+                bytes(&self.table(
+                    json!({"resourceVersion": revision.to_string()}),
+                    &[row],
+                    first,
+                ))
             }
         }
     }
@@ -167,8 +177,13 @@ impl Render {
         })
     }
 
+    /// False for an object that is stored as another kind than it is shown as.
+    fn is_own(&self, object: &Object) -> bool {
+        object.kind == self.kind
+    }
+
     fn row(&self, object: &Object) -> Value {
-        let value = object.value();
+        let value = event_view::shown(self.kind, object.value());
         let cells = table::cells(self.kind, &value, self.now);
         match self.include {
             Include::None => json!({"cells": cells}),
@@ -180,7 +195,10 @@ impl Render {
 
 fn partial(object: &Object) -> Value {
     let mut meta = object.value();
-    let meta = meta.get_mut("metadata").map(Value::take).unwrap_or_default();
+    let meta = meta
+        .get_mut("metadata")
+        .map(Value::take)
+        .unwrap_or_default();
     json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta})
 }
 

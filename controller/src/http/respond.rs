@@ -15,14 +15,23 @@ pub(crate) fn json_bytes(status: StatusCode, json: impl Into<Bytes>) -> Response
     let mut response = Response::new(Body::whole(json));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     response
 }
 
 /// A value as JSON.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
-    json_bytes(status, serde_json::to_vec(value).expect("our own values have text keys"))
+    json_bytes(
+        status,
+        serde_json::to_vec(value).expect("our own values have text keys"),
+    )
 }
 
 /// A value as JSON with 200.
@@ -35,9 +44,18 @@ pub(crate) fn text(status: StatusCode, text: impl Into<Bytes>) -> Response<Body>
     let mut response = Response::new(Body::whole(text));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/plain; charset=utf-8"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     response
 }
 
@@ -69,7 +87,9 @@ pub(crate) fn finish(
     headers: &HeaderMap,
     query: &Query,
 ) -> Response<Body> {
-    let Some(bytes) = response.body().bytes().cloned() else { return response };
+    let Some(bytes) = response.body().bytes().cloned() else {
+        return response;
+    };
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
@@ -99,15 +119,19 @@ pub(crate) fn finish(
 
 /// Whether the client takes gzip.
 pub(crate) fn accepts_gzip(headers: &HeaderMap) -> bool {
-    headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok()).any(
-        |value| {
+    headers
+        .get_all(header::ACCEPT_ENCODING)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| {
             value.split(',').any(|part| {
                 let mut words = part.split(';').map(str::trim);
-                words.next().is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
+                words
+                    .next()
+                    .is_some_and(|name| name.eq_ignore_ascii_case("gzip"))
                     && !words.any(|word| matches!(word, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
             })
-        },
-    )
+        })
 }
 
 /// The bytes, compressed.

@@ -104,21 +104,45 @@ fn whoami(user: &UserInfo) -> Value {
 
 fn access(user: &UserInfo, spec: &Value) -> Result<Value, StatusError> {
     let text = |part: &'_ Value, name: &str| {
-        part.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        part.get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
-    let (resource, path) = (spec.get("resourceAttributes"), spec.get("nonResourceAttributes"));
+    let (resource, path) = (
+        spec.get("resourceAttributes"),
+        spec.get("nonResourceAttributes"),
+    );
     let allowed = match (resource, path) {
         (Some(part), None) => {
-            let asked = ["verb", "group", "resource", "subresource", "namespace", "name"]
-                .map(|name| text(part, name));
+            let asked = [
+                "verb",
+                "group",
+                "resource",
+                "subresource",
+                "namespace",
+                "name",
+            ]
+            .map(|name| text(part, name));
             let [verb, group, resource, subresource, namespace, name] = &asked;
-            let attributes =
-                Attributes { verb, group, resource, subresource, namespace, name, path: "" };
+            let attributes = Attributes {
+                verb,
+                group,
+                resource,
+                subresource,
+                namespace,
+                name,
+                path: "",
+            };
             auth::allowed(user, &attributes)
         }
         (None, Some(part)) => {
             let (verb, path) = (text(part, "verb"), text(part, "path"));
-            let attributes = Attributes { verb: &verb, path: &path, ..Attributes::default() };
+            let attributes = Attributes {
+                verb: &verb,
+                path: &path,
+                ..Attributes::default()
+            };
             auth::allowed(user, &attributes)
         }
         _ => {
@@ -143,7 +167,10 @@ fn rules(user: &UserInfo) -> Value {
         (every, json!([{"verbs": ["*"], "nonResourceURLs": ["*"]}]))
     } else {
         let public = ["/healthz", "/livez", "/readyz", "/version"];
-        (json!([]), json!([{"verbs": ["get"], "nonResourceURLs": public}]))
+        (
+            json!([]),
+            json!([{"verbs": ["get"], "nonResourceURLs": public}]),
+        )
     };
     json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
 }

@@ -38,8 +38,9 @@ impl Selection {
         let labels = if options.label_selector.is_empty() {
             None
         } else {
-            let selector = LabelSelector::parse(&options.label_selector)
-                .map_err(|refused| error::bad_request(format!("unable to parse requirement: {refused}")))?;
+            let selector = LabelSelector::parse(&options.label_selector).map_err(|refused| {
+                error::bad_request(format!("unable to parse requirement: {refused}"))
+            })?;
             Some(selector)
         };
         let fields = if options.field_selector.is_empty() {
@@ -48,17 +49,29 @@ impl Selection {
             Some(Fields::parse(kind, &options.field_selector)?)
         };
         let namespace = (!namespace.is_empty() && kind.namespaced).then(|| namespace.to_owned());
-        Ok(Self { namespace, labels, fields })
+        Ok(Self {
+            namespace,
+            labels,
+            fields,
+        })
     }
 
     /// Whether an object is selected.
     pub(crate) fn matches(&self, object: &Object) -> bool {
-        self.namespace.as_ref().is_none_or(|namespace| *namespace == object.key.namespace)
-            && self.labels.as_ref().is_none_or(|labels| match &object.meta.labels {
-                Some(found) => labels.matches(found),
-                None => labels.matches(&BTreeMap::new()),
-            })
-            && self.fields.as_ref().is_none_or(|fields| fields.match_object(object))
+        self.namespace
+            .as_ref()
+            .is_none_or(|namespace| *namespace == object.key.namespace)
+            && self
+                .labels
+                .as_ref()
+                .is_none_or(|labels| match &object.meta.labels {
+                    Some(found) => labels.matches(found),
+                    None => labels.matches(&BTreeMap::new()),
+                })
+            && self
+                .fields
+                .as_ref()
+                .is_none_or(|fields| fields.match_object(object))
     }
 
     /// Whether every object of the namespace is selected.
@@ -73,9 +86,15 @@ impl Fields {
             error::bad_request(format!("invalid field selector {text:?}: {refused}"))
         })?;
         let supported = supported(kind);
-        selector.check(supported).map_err(|refused| error::bad_request(refused.to_string()))?;
+        selector
+            .check(supported)
+            .map_err(|refused| error::bad_request(refused.to_string()))?;
         // Only what the text mentions has to be read from an object.
-        let paths = supported.iter().copied().filter(|path| text.contains(path)).collect();
+        let paths = supported
+            .iter()
+            .copied()
+            .filter(|path| text.contains(path))
+            .collect();
         Ok(Self { selector, paths })
     }
 
@@ -149,9 +168,11 @@ fn field(value: &Value, path: &str) -> String {
     }
     match found {
         Some(Value::String(text)) => text.clone(),
-        Some(Value::Object(source)) if path == "source" => {
-            source.get("component").and_then(Value::as_str).unwrap_or_default().to_owned()
-        }
+        Some(Value::Object(source)) if path == "source" => source
+            .get("component")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned(),
         Some(Value::Bool(flag)) => flag.to_string(),
         Some(Value::Number(number)) => number.to_string(),
         _ if matches!(path, "spec.unschedulable" | "spec.hostNetwork") => "false".to_owned(),
@@ -161,5 +182,6 @@ fn field(value: &Value, path: &str) -> String {
 }
 
 fn look_up<'a>(value: &'a Value, path: &str) -> Option<&'a Value> {
-    path.split('.').try_fold(value, |value, part| value.get(part))
+    path.split('.')
+        .try_fold(value, |value, part| value.get(part))
 }

@@ -1,6 +1,8 @@
 //! The endpoint over real connections: one server a test, port 0, a plain client.
 
 mod client;
+mod encrypted;
+mod page;
 mod reads;
 mod security;
 mod watches;

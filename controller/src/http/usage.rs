@@ -24,8 +24,10 @@ pub(crate) use coracle_link::node::ContainerUsage;
 pub(crate) const GROUP: &str = "metrics.k8s.io";
 pub(crate) const VERSION: &str = "v1beta1";
 /// Name, kind, namespaced.
-pub(crate) const RESOURCES: [(&str, &str, bool); 2] =
-    [("nodes", "NodeMetrics", false), ("pods", "PodMetrics", true)];
+pub(crate) const RESOURCES: [(&str, &str, bool); 2] = [
+    ("nodes", "NodeMetrics", false),
+    ("pods", "PodMetrics", true),
+];
 /// How often the newest sample is looked at; agents report every 10 s or less often.
 const SAMPLE_PERIOD: Duration = Duration::from_secs(5);
 
@@ -63,7 +65,13 @@ impl Usage {
                     window.before = Some(older);
                 }
                 None => {
-                    windows.insert(node, Window { before: None, newest: Arc::new(usage) });
+                    windows.insert(
+                        node,
+                        Window {
+                            before: None,
+                            newest: Arc::new(usage),
+                        },
+                    );
                 }
             }
         }
@@ -80,7 +88,9 @@ impl Usage {
 
 impl Window {
     fn span_ms(&self) -> i64 {
-        self.before.as_ref().map_or(0, |before| self.newest.time_ms - before.time_ms)
+        self.before
+            .as_ref()
+            .map_or(0, |before| self.newest.time_ms - before.time_ms)
     }
 
     /// Thousandths of a core between two counters of CPU time, zero without two samples.
@@ -94,14 +104,18 @@ impl Window {
     }
 
     fn head(&self, kind: &str, object: &Object) -> Value {
-        let mut meta = json!({"name": object.key.name, "creationTimestamp": time(self.newest.time_ms)});
+        let mut meta =
+            json!({"name": object.key.name, "creationTimestamp": time(self.newest.time_ms)});
         if !object.key.namespace.is_empty() {
             meta["namespace"] = json!(object.key.namespace);
         }
         if let Some(labels) = &object.meta.labels {
             meta["labels"] = json!(labels);
         }
-        #[expect(clippy::cast_precision_loss, reason = "a span of seconds is far below 2^52")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a span of seconds is far below 2^52"
+        )]
         let window = format!("{:.3}s", self.span_ms() as f64 / 1000.0);
         json!({
             "kind": kind,
@@ -124,14 +138,21 @@ impl Window {
 
     fn pod(&self, object: &Object) -> Option<Value> {
         let of_pod = |usage: &NodeUsage| -> Vec<ContainerUsage> {
-            let own = usage.containers.iter().filter(|one| one.pod_uid == object.uid());
+            let own = usage
+                .containers
+                .iter()
+                .filter(|one| one.pod_uid == object.uid());
             own.cloned().collect()
         };
         let newest = of_pod(&self.newest);
         if newest.is_empty() {
             return None;
         }
-        let before = self.before.as_ref().map(|before| of_pod(before)).unwrap_or_default();
+        let before = self
+            .before
+            .as_ref()
+            .map(|before| of_pod(before))
+            .unwrap_or_default();
         let containers: Vec<Value> = newest
             .iter()
             .map(|one| {
@@ -170,9 +191,9 @@ pub(crate) fn answer(
         return Err(error::no_such_resource());
     }
     // A table of these has no columns of ours: plain JSON, or nothing.
-    if negotiate::format(call.accept()).is_none_or(|format| {
-        format != Format::Json && !negotiate::takes_json(call.accept())
-    }) {
+    if negotiate::format(call.accept())
+        .is_none_or(|format| format != Format::Json && !negotiate::takes_json(call.accept()))
+    {
         return Err(error::not_acceptable());
     }
     match info.verb {
@@ -183,11 +204,22 @@ pub(crate) fn answer(
 }
 
 fn one(state: &State, kind: KindRef, info: &RequestInfo) -> Result<Response<Body>, StatusError> {
-    let namespace = if kind.namespaced { info.namespace.clone() } else { String::new() };
-    let key = Key { namespace, name: info.name.clone() };
+    let namespace = if kind.namespaced {
+        info.namespace.clone()
+    } else {
+        String::new()
+    };
+    let key = Key {
+        namespace,
+        name: info.name.clone(),
+    };
     let missing = || {
         let resource = format!("{}.{GROUP}", info.resource);
-        error::status(404, "NotFound", format!("{resource} {:?} not found", info.name))
+        error::status(
+            404,
+            "NotFound",
+            format!("{resource} {:?} not found", info.name),
+        )
     };
     let object = state.registry.cache().get(kind, &key).ok_or_else(missing)?;
     let found = measure(state, &object).ok_or_else(missing)?;
@@ -209,7 +241,11 @@ fn list(
         .filter(|object| selection.matches(object))
         .filter_map(|object| measure(state, object))
         .collect();
-    let name = if kind.namespaced { "PodMetricsList" } else { "NodeMetricsList" };
+    let name = if kind.namespaced {
+        "PodMetricsList"
+    } else {
+        "NodeMetricsList"
+    };
     Ok(respond::ok(&json!({
         "kind": name,
         "apiVersion": format!("{GROUP}/{VERSION}"),
@@ -220,23 +256,36 @@ fn list(
 
 fn measure(state: &State, object: &Object) -> Option<Value> {
     if object.kind == kind::NODE {
-        return state.usage.window(&object.key.name).map(|window| window.node(object));
+        return state
+            .usage
+            .window(&object.key.name)
+            .map(|window| window.node(object));
     }
-    state.usage.all().iter().find_map(|window| window.pod(object))
+    state
+        .usage
+        .all()
+        .iter()
+        .find_map(|window| window.pod(object))
 }
 
 /// Whether a condition of an object is true.
 pub(crate) fn condition(value: &Value, name: &str) -> bool {
     let conditions = value["status"]["conditions"].as_array();
     conditions.is_some_and(|conditions| {
-        conditions.iter().any(|one| one["type"] == name && one["status"] == "True")
+        conditions
+            .iter()
+            .any(|one| one["type"] == name && one["status"] == "True")
     })
 }
 
 /// Restarts of a pod's containers.
 pub(crate) fn restarts(pod: &Value) -> u64 {
     let statuses = pod["status"]["containerStatuses"].as_array();
-    statuses.into_iter().flatten().filter_map(|one| one["restartCount"].as_u64()).sum()
+    statuses
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["restartCount"].as_u64())
+        .sum()
 }
 
 #[cfg(test)]
@@ -247,7 +296,14 @@ mod tests {
     fn cpu_is_a_rate_between_the_last_two_samples() {
         let usage = Usage::default();
         let at = |time_ms, cpu_nanos| {
-            HashMap::from([("n".to_owned(), NodeUsage { time_ms, cpu_nanos, ..NodeUsage::default() })])
+            HashMap::from([(
+                "n".to_owned(),
+                NodeUsage {
+                    time_ms,
+                    cpu_nanos,
+                    ..NodeUsage::default()
+                },
+            )])
         };
         usage.take(at(1_000, 500));
         let window = usage.window("n").unwrap();
@@ -256,7 +312,10 @@ mod tests {
         usage.take(at(3_000, 1_000_000_500));
         let window = usage.window("n").unwrap();
         let before = window.before.as_ref().map(|before| before.cpu_nanos);
-        assert_eq!(window.nano_cores(before, window.newest.cpu_nanos), 500_000_000);
+        assert_eq!(
+            window.nano_cores(before, window.newest.cpu_nanos),
+            500_000_000
+        );
         assert_eq!(window.nano_cores(Some(9), 3), 0);
         usage.take(HashMap::new());
         assert!(usage.window("n").is_none());

@@ -44,7 +44,16 @@ pub(crate) async fn handle(
         Some(kind) => kind,
         None if info.group.is_empty() && info.resource == "bindings" && info.verb == "create" => {
             let format = Format::Json;
-            return write::bind(&Target { state, info, kind: kind::POD, format }, call).await;
+            return write::bind(
+                &Target {
+                    state,
+                    info,
+                    kind: kind::POD,
+                    format,
+                },
+                call,
+            )
+            .await;
         }
         None => return Err(error::no_such_resource()),
     };
@@ -59,7 +68,12 @@ pub(crate) async fn handle(
         return Err(error::no_such_resource());
     }
     let format = negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?;
-    let target = Target { state, info, kind, format };
+    let target = Target {
+        state,
+        info,
+        kind,
+        format,
+    };
     if info.subresource.is_empty() {
         target.main(call).await
     } else {
@@ -91,7 +105,12 @@ impl Target<'_> {
         if !self.kind.verbs.contains(&self.info.verb) {
             return Err(error::method_not_allowed());
         }
-        let Self { state, kind, info, format } = *self;
+        let Self {
+            state,
+            kind,
+            info,
+            format,
+        } = *self;
         match info.verb {
             "get" => self.get(&call).await,
             // kubectl get NAME -w asks for a collection of one.
@@ -109,7 +128,9 @@ impl Target<'_> {
     async fn subresource(&self, call: Call) -> Result<Response<Body>, StatusError> {
         let name = self.info.subresource.as_str();
         let known = self.kind.subresources.iter().find(|sub| sub.name == name);
-        let Some(known) = known else { return Err(error::no_such_resource()) };
+        let Some(known) = known else {
+            return Err(error::no_such_resource());
+        };
         if !known.verbs.contains(&self.info.verb) {
             return Err(error::method_not_allowed());
         }
@@ -125,9 +146,15 @@ impl Target<'_> {
 
     /// The key of the object that is named.
     pub(crate) fn key(&self) -> Key {
-        let namespace =
-            if self.kind.namespaced { self.info.namespace.clone() } else { String::new() };
-        Key { namespace, name: self.info.name.clone() }
+        let namespace = if self.kind.namespaced {
+            self.info.namespace.clone()
+        } else {
+            String::new()
+        };
+        Key {
+            namespace,
+            name: self.info.name.clone(),
+        }
     }
 
     /// The object that is named.

@@ -72,7 +72,10 @@ pub(crate) fn watch(
     };
     watch.begin(&options);
     let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
-        watch.next().await.map(|chunk| (Ok::<_, io::Error>(chunk), watch))
+        watch
+            .next()
+            .await
+            .map(|chunk| (Ok::<_, io::Error>(chunk), watch))
     });
     let mut response = respond::json_bytes(StatusCode::OK, Bytes::new());
     *response.body_mut() = Body::stream(chunks);
@@ -87,6 +90,10 @@ fn lifetime(timeout_secs: Option<u64>) -> Duration {
     }
 }
 
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "four independent facts of one loop"
+)]
 struct Watch {
     cache: Cache,
     kind: KindRef,
@@ -128,11 +135,18 @@ impl Watch {
             }
             return;
         }
-        match snapshot(&self.cache, self.kind, self.selection.namespace.as_deref(), None) {
+        match snapshot(
+            &self.cache,
+            self.kind,
+            self.selection.namespace.as_deref(),
+            None,
+        ) {
             Ok((objects, revision)) => {
                 let selection = &self.selection;
-                let selected: Vec<_> =
-                    objects.into_iter().filter(|object| selection.matches(object)).collect();
+                let selected: Vec<_> = objects
+                    .into_iter()
+                    .filter(|object| selection.matches(object))
+                    .collect();
                 self.initial = selected.into_iter();
                 self.position = revision;
             }
@@ -152,7 +166,11 @@ impl Watch {
         while chunk.is_empty() {
             if let Some(failure) = self.failed.take() {
                 self.ended = true;
-                line(&mut chunk, "ERROR", &failure.to_json().to_string().into_bytes());
+                line(
+                    &mut chunk,
+                    "ERROR",
+                    &failure.to_json().to_string().into_bytes(),
+                );
                 break;
             }
             self.send_changes(&mut chunk);
@@ -188,7 +206,9 @@ impl Watch {
 
     fn send_initial(&mut self, chunk: &mut Vec<u8>) {
         while chunk.len() < CHUNK_BYTES {
-            let Some(object) = self.initial.next() else { break };
+            let Some(object) = self.initial.next() else {
+                break;
+            };
             self.event(chunk, "ADDED", &object);
         }
         if self.initial_end && self.initial.len() == 0 {
@@ -219,7 +239,10 @@ impl Watch {
         if change.object.kind.storage() != self.kind.storage() {
             return;
         }
-        let was = change.previous.as_ref().is_some_and(|previous| self.selection.matches(previous));
+        let was = change
+            .previous
+            .as_ref()
+            .is_some_and(|previous| self.selection.matches(previous));
         let is = change.kind_of != ChangeKind::Deleted && self.selection.matches(&change.object);
         match (was, is) {
             (false, false) => {}
@@ -253,7 +276,9 @@ impl Watch {
     }
 
     fn bookmark(&mut self, chunk: &mut Vec<u8>, initial_events_end: bool) {
-        let shown = self.render().bookmark(self.position.0, initial_events_end, self.first);
+        let shown = self
+            .render()
+            .bookmark(self.position.0, initial_events_end, self.first);
         self.first = false;
         self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
         line(chunk, "BOOKMARK", &shown);

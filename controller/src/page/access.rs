@@ -21,7 +21,9 @@ struct State {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("sessions", &self.sessions.len()).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("sessions", &self.sessions.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,7 +83,11 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
 /// Compares in a time that depends on the lengths only.
 fn same(expected: &str, given: &str) -> bool {
     expected.len() == given.len()
-        && expected.bytes().zip(given.bytes()).fold(0, |differs, (a, b)| differs | (a ^ b)) == 0
+        && expected
+            .bytes()
+            .zip(given.bytes())
+            .fold(0, |differs, (a, b)| differs | (a ^ b))
+            == 0
 }
 
 fn secret(rng: &mut impl RngCore) -> String {
@@ -105,7 +111,10 @@ mod tests {
         let cookie = access.enter(Some(&token), &headers, 1).unwrap().unwrap();
         assert!(cookie.contains("HttpOnly; SameSite=Strict"));
         assert_eq!(access.enter(Some(&token), &headers, 1), None);
-        headers.insert(header::COOKIE, cookie.split(';').next().unwrap().parse().unwrap());
+        headers.insert(
+            header::COOKIE,
+            cookie.split(';').next().unwrap().parse().unwrap(),
+        );
         assert_eq!(access.enter(None, &headers, 1), Some(None));
         assert_eq!(access.enter(None, &headers, 2), None);
     }

@@ -15,14 +15,22 @@ const EVENTS_MAX: usize = 40;
 
 /// The snapshot.
 pub(super) fn snapshot(cache: &Cache, now: Timestamp) -> Value {
-    let pods: Vec<Value> = cache.list(kind::POD, None).iter().map(|pod| pod.value()).collect();
+    let pods: Vec<Value> = cache
+        .list(kind::POD, None)
+        .iter()
+        .map(|pod| pod.value())
+        .collect();
     let mut pods_of: HashMap<&str, usize> = HashMap::new();
     for pod in &pods {
         if let Some(node) = pod["spec"]["nodeName"].as_str() {
             *pods_of.entry(node).or_default() += 1;
         }
     }
-    let nodes: Vec<Value> = cache.list(kind::NODE, None).iter().map(|node| node.value()).collect();
+    let nodes: Vec<Value> = cache
+        .list(kind::NODE, None)
+        .iter()
+        .map(|node| node.value())
+        .collect();
     json!({
         "time": now.strftime("%Y-%m-%d %H:%M:%S UTC").to_string(),
         "nodes_total": nodes.len(),
@@ -36,7 +44,10 @@ pub(super) fn snapshot(cache: &Cache, now: Timestamp) -> Value {
 }
 
 fn text<'a>(value: &'a Value, path: &[&str]) -> &'a str {
-    path.iter().try_fold(value, |value, part| value.get(part)).and_then(Value::as_str).unwrap_or("")
+    path.iter()
+        .try_fold(value, |value, part| value.get(part))
+        .and_then(Value::as_str)
+        .unwrap_or("")
 }
 
 /// Seconds since a time, or null.
@@ -74,8 +85,11 @@ fn workloads(cache: &Cache, now: Timestamp) -> Vec<Value> {
         .map(|object| {
             let value = object.value();
             let containers = value["spec"]["template"]["spec"]["containers"].as_array();
-            let images: Vec<&str> =
-                containers.into_iter().flatten().map(|one| text(one, &["image"])).collect();
+            let images: Vec<&str> = containers
+                .into_iter()
+                .flatten()
+                .map(|one| text(one, &["image"]))
+                .collect();
             json!({
                 "namespace": object.key.namespace,
                 "name": object.key.name,
@@ -89,8 +103,11 @@ fn workloads(cache: &Cache, now: Timestamp) -> Vec<Value> {
 }
 
 fn pod(value: &Value, now: Timestamp) -> Value {
-    let statuses: Vec<&Value> =
-        value["status"]["containerStatuses"].as_array().into_iter().flatten().collect();
+    let statuses: Vec<&Value> = value["status"]["containerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .collect();
     let mut status = text(value, &["status", "phase"]).to_owned();
     for one in &statuses {
         let reason = ["waiting", "terminated"]
@@ -136,7 +153,10 @@ fn events(cache: &Cache, now: Timestamp) -> Vec<Value> {
                 text(&value, &["eventTime"]),
                 text(&value, &["metadata", "creationTimestamp"]),
             ];
-            let time = times.into_iter().find(|time| !time.is_empty()).unwrap_or("");
+            let time = times
+                .into_iter()
+                .find(|time| !time.is_empty())
+                .unwrap_or("");
             let involved = |field| text(&value, &["involvedObject", field]);
             json!({
                 "age": age(time, now),

@@ -1,4 +1,7 @@
-//! scratch links
+//! The one place where the HTTP layer meets the link server.
+//!
+//! Turns what it says into a `Status`; knows no request and no kind.
+
 use super::super::error;
 use bytes::Bytes;
 use coracle_api::status::StatusError;
@@ -7,17 +10,58 @@ use futures_util::stream;
 use std::{collections::HashMap, io};
 use tokio::io::DuplexStream;
 
+/// Which part of which container's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct LogRequest {
-    pub namespace: String, pub pod: String, pub pod_uid: String, pub container: String,
-    pub follow: bool, pub previous: bool, pub timestamps: bool,
-    pub tail_lines: Option<u64>, pub limit_bytes: Option<u64>, pub since_ms: Option<i64>,
+pub(crate) struct LogRequest {
+    pub(crate) namespace: String,
+    pub(crate) pod: String,
+    pub(crate) pod_uid: String,
+    pub(crate) container: String,
+    pub(crate) follow: bool,
+    pub(crate) previous: bool,
+    pub(crate) timestamps: bool,
+    pub(crate) tail_lines: Option<u64>,
+    pub(crate) limit_bytes: Option<u64>,
+    pub(crate) since_ms: Option<i64>,
 }
+
+/// The open links. There are none before the link server hands them over.
 #[derive(Debug, Clone, Default)]
-pub struct Links;
+pub struct Links(());
+
 impl Links {
-    pub(crate) async fn logs(&self, node: &str, _r: &LogRequest) -> Result<stream::Empty<io::Result<Bytes>>, StatusError> { let _ = node; Ok(stream::empty()) }
-    pub(crate) async fn connect(&self, node: &str, _uid: &str, _port: u16) -> Result<DuplexStream, StatusError> { Err(error::unavailable(format!("node {node} is not connected"))) }
-    pub(crate) fn node_stats(&self) -> HashMap<String, NodeUsage> { HashMap::new() }
-    pub(crate) fn connected(&self, _node: &str) -> bool { false }
+    /// The bytes of a container's log.
+    pub(crate) async fn logs(
+        &self,
+        node: &str,
+        _request: &LogRequest,
+    ) -> Result<stream::Empty<io::Result<Bytes>>, StatusError> {
+        Err(not_connected(node))
+    }
+
+    /// A connection to a port of a pod.
+    pub(crate) async fn connect(
+        &self,
+        node: &str,
+        _pod_uid: &str,
+        _port: u16,
+    ) -> Result<DuplexStream, StatusError> {
+        Err(not_connected(node))
+    }
+
+    /// The newest figures of each connected node.
+    pub(crate) fn node_stats(&self) -> HashMap<String, NodeUsage> {
+        HashMap::new()
+    }
+
+    /// Whether a node's link is open.
+    pub(crate) fn connected(&self, _node: &str) -> bool {
+        false
+    }
+}
+
+fn not_connected(node: &str) -> StatusError {
+    error::unavailable(format!(
+        "error trying to reach service: node {node:?} is not connected"
+    ))
 }

@@ -13,7 +13,10 @@ pub(crate) async fn log(
     info: &RequestInfo,
     call: &Call,
 ) -> Result<Response<Body>, StatusError> {
-    let key = Key { namespace: info.namespace.clone(), name: info.name.clone() };
+    let key = Key {
+        namespace: info.namespace.clone(),
+        name: info.name.clone(),
+    };
     let pod = state
         .registry
         .cache()
@@ -30,8 +33,14 @@ pub(crate) async fn log(
     let mut response = Response::new(Body::stream(lines));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     Ok(response)
 }
 
@@ -55,8 +64,9 @@ fn options(query: &Query, now: Timestamp) -> Result<LogRequest, StatusError> {
     let since_time = query
         .get("sinceTime")
         .map(|text| {
-            text.parse::<Timestamp>()
-                .map_err(|_not_a_time| refused("sinceTime", &format!("{text:?}"), "not an RFC 3339 time"))
+            text.parse::<Timestamp>().map_err(|_not_a_time| {
+                refused("sinceTime", &format!("{text:?}"), "not an RFC 3339 time")
+            })
         })
         .transpose()?;
     if since_secs.is_some() && since_time.is_some() {
@@ -85,7 +95,10 @@ fn options(query: &Query, now: Timestamp) -> Result<LogRequest, StatusError> {
 
 fn names(pod: &Value, list: &str) -> Vec<String> {
     let containers = pod["spec"][list].as_array();
-    let names = containers.into_iter().flatten().filter_map(|one| one["name"].as_str());
+    let names = containers
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["name"].as_str());
     names.map(str::to_owned).collect()
 }
 
@@ -109,7 +122,10 @@ fn container(pod: &Value, pod_name: &str, asked: Option<&str>) -> Result<String,
                 main.join(" ")
             );
             if !init.is_empty() {
-                message.push_str(&format!(" or one of the init containers: [{}]", init.join(" ")));
+                message.push_str(&format!(
+                    " or one of the init containers: [{}]",
+                    init.join(" ")
+                ));
             }
             Err(error::bad_request(message))
         }
@@ -127,7 +143,9 @@ fn started(pod: &Value, pod_name: &str, request: &LogRequest) -> Result<String, 
     let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
     if node.is_empty() {
         // Upstream answers an empty log; a sentence helps more, and clients print it.
-        return Err(error::bad_request(format!("pod {pod_name} does not have a host assigned")));
+        return Err(error::bad_request(format!(
+            "pod {pod_name} does not have a host assigned"
+        )));
     }
     let status = ["containerStatuses", "initContainerStatuses"]
         .iter()
@@ -143,7 +161,9 @@ fn started(pod: &Value, pod_name: &str, request: &LogRequest) -> Result<String, 
             "previous terminated container {container:?} in pod {pod_name:?} not found"
         )));
     }
-    if let Some(waits) = status["state"].get("waiting").filter(|waits| !waits.is_null())
+    if let Some(waits) = status["state"]
+        .get("waiting")
+        .filter(|waits| !waits.is_null())
         && !has_run_before
     {
         let reason = waits["reason"].as_str().unwrap_or("ContainerCreating");
@@ -181,8 +201,16 @@ mod tests {
     fn refusals_are_worded_as_upstream_words_them() {
         let running = json!({"containerStatuses": [{"name": "a", "state": {"running": {}}}]});
         check(&pod(running.clone()), "container=a", "n");
-        check(&pod(running.clone()), "", "a container name must be specified for pod p, choose one of: [a b]");
-        check(&pod(running.clone()), "container=x", "container x is not valid for pod p");
+        check(
+            &pod(running.clone()),
+            "",
+            "a container name must be specified for pod p, choose one of: [a b]",
+        );
+        check(
+            &pod(running.clone()),
+            "container=x",
+            "container x is not valid for pod p",
+        );
         check(
             &pod(running.clone()),
             "container=b",
@@ -211,7 +239,10 @@ mod tests {
         let now = Timestamp::from_second(1000).unwrap();
         let since = |text: &str| options(&Query::parse(text), now).map(|request| request.since_ms);
         assert_eq!(since("sinceSeconds=10").unwrap(), Some(990_000));
-        assert_eq!(since("sinceTime=1970-01-01T00:00:05Z").unwrap(), Some(5_000));
+        assert_eq!(
+            since("sinceTime=1970-01-01T00:00:05Z").unwrap(),
+            Some(5_000)
+        );
         assert_eq!(since("").unwrap(), None);
         assert!(since("sinceSeconds=1&sinceTime=1970-01-01T00:00:05Z").is_err());
         assert!(since("sinceTime=yesterday").is_err());

@@ -44,7 +44,9 @@ impl<'a> Target<'a> {
             ["https", _, _] => Err(error::bad_request(
                 "a guest's port speaks plain HTTP: use http:NAME:PORT".to_owned(),
             )),
-            _ => Err(error::bad_request(format!("invalid proxy request {text:?}"))),
+            _ => Err(error::bad_request(format!(
+                "invalid proxy request {text:?}"
+            ))),
         }
     }
 }
@@ -56,20 +58,31 @@ pub(crate) async fn pod_proxy(
     call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let target = Target::parse(&info.name)?;
-    let key = Key { namespace: info.namespace.clone(), name: target.name.to_owned() };
+    let key = Key {
+        namespace: info.namespace.clone(),
+        name: target.name.to_owned(),
+    };
     let pod = state
         .registry
         .cache()
         .get(kind::POD, &key)
         .ok_or_else(|| StatusError::not_found(kind::POD, target.name))?;
     let value = pod.value();
-    let port = pod_port(&value, target.port)
-        .ok_or_else(|| error::bad_request(format!("pod {} has no port {:?}", target.name, target.port)))?;
+    let port = pod_port(&value, target.port).ok_or_else(|| {
+        error::bad_request(format!("pod {} has no port {:?}", target.name, target.port))
+    })?;
     let node = value["spec"]["nodeName"].as_str().unwrap_or_default();
     if node.is_empty() {
-        return Err(error::bad_request(format!("pod {} does not have a host assigned", target.name)));
+        return Err(error::bad_request(format!(
+            "pod {} does not have a host assigned",
+            target.name
+        )));
     }
-    let destination = Destination { node, pod_uid: pod.uid(), port };
+    let destination = Destination {
+        node,
+        pod_uid: pod.uid(),
+        port,
+    };
     forward(state, &destination, info, call).await
 }
 
@@ -79,9 +92,16 @@ fn pod_port(pod: &Value, asked: &str) -> Option<u16> {
         return (number > 0).then_some(number);
     }
     let containers = pod["spec"]["containers"].as_array();
-    let mut ports =
-        containers.into_iter().flatten().filter_map(|one| one["ports"].as_array()).flatten();
-    let number = |port: &Value| port["containerPort"].as_u64().and_then(|n| u16::try_from(n).ok());
+    let mut ports = containers
+        .into_iter()
+        .flatten()
+        .filter_map(|one| one["ports"].as_array())
+        .flatten();
+    let number = |port: &Value| {
+        port["containerPort"]
+            .as_u64()
+            .and_then(|n| u16::try_from(n).ok())
+    };
     if asked.is_empty() {
         return Some(ports.next().and_then(number).unwrap_or(8080));
     }
@@ -95,13 +115,20 @@ pub(crate) async fn service_proxy(
     call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let target = Target::parse(&info.name)?;
-    let key = Key { namespace: info.namespace.clone(), name: target.name.to_owned() };
+    let key = Key {
+        namespace: info.namespace.clone(),
+        name: target.name.to_owned(),
+    };
     let cache = state.registry.cache();
     let service = cache
         .get(kind::SERVICE, &key)
         .ok_or_else(|| StatusError::not_found(kind::SERVICE, target.name))?;
-    let port_name = service_port(&service.value(), target.port)
-        .ok_or_else(|| error::unavailable(format!("no service port {:?} found for service {:?}", target.port, target.name)))?;
+    let port_name = service_port(&service.value(), target.port).ok_or_else(|| {
+        error::unavailable(format!(
+            "no service port {:?} found for service {:?}",
+            target.port, target.name
+        ))
+    })?;
     let slices = cache.list(kind::ENDPOINT_SLICE, Some(&info.namespace));
     let values: Vec<Value> = slices
         .iter()
@@ -116,14 +143,29 @@ pub(crate) async fn service_proxy(
         .iter()
         .flat_map(|slice| endpoints(slice, &port_name))
         .choose(&mut rand::rng())
-        .ok_or_else(|| error::unavailable(format!("no endpoints available for service {:?}", target.name)))?;
-    let key = Key { namespace: info.namespace.clone(), name: pod.to_owned() };
-    let pod = cache
-        .get(kind::POD, &key)
-        .ok_or_else(|| error::unavailable(format!("no endpoints available for service {:?}", target.name)))?;
+        .ok_or_else(|| {
+            error::unavailable(format!(
+                "no endpoints available for service {:?}",
+                target.name
+            ))
+        })?;
+    let key = Key {
+        namespace: info.namespace.clone(),
+        name: pod.to_owned(),
+    };
+    let pod = cache.get(kind::POD, &key).ok_or_else(|| {
+        error::unavailable(format!(
+            "no endpoints available for service {:?}",
+            target.name
+        ))
+    })?;
     let value = pod.value();
     let node = value["spec"]["nodeName"].as_str().unwrap_or_default();
-    let destination = Destination { node, pod_uid: pod.uid(), port };
+    let destination = Destination {
+        node,
+        pod_uid: pod.uid(),
+        port,
+    };
     forward(state, &destination, info, call).await
 }
 
@@ -139,7 +181,10 @@ fn service_port(service: &Value, asked: &str) -> Option<String> {
         };
     }
     let matches = |port: &&Value| {
-        port["name"] == asked || port["port"].as_u64().is_some_and(|n| n.to_string() == asked)
+        port["name"] == asked
+            || port["port"]
+                .as_u64()
+                .is_some_and(|n| n.to_string() == asked)
     };
     ports.iter().find(matches).map(name)
 }
@@ -193,22 +238,28 @@ async fn forward(
     let failed = |cause: &dyn std::fmt::Display| {
         error::unavailable(format!("error trying to reach service: {cause}"))
     };
-    let stream =
-        state.links.connect(destination.node, destination.pod_uid, destination.port).await?;
+    let stream = state
+        .links
+        .connect(destination.node, destination.pod_uid, destination.port)
+        .await?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .map_err(|refused| failed(&refused))?;
     let stop = state.tasks.stop().clone();
-    state.tasks.spawn("proxied connection", coracle_daemon::OnExit::Ignore, async move {
-        tokio::select! {
-            () = stop.cancelled() => {}
-            ended = connection => {
-                if let Err(error) = ended {
-                    tracing::debug!(%error, "proxied connection ended");
+    state.tasks.spawn(
+        "proxied connection",
+        coracle_daemon::OnExit::Ignore,
+        async move {
+            tokio::select! {
+                () = stop.cancelled() => {}
+                ended = connection => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "proxied connection ended");
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     let request = outgoing(info, call, destination.port)?;
     let answered = tokio::time::timeout(ANSWER_MAX, sender.send_request(request)).await;
     let response = match answered {
@@ -227,12 +278,18 @@ fn outgoing(
     port: u16,
 ) -> Result<Request<hyper::body::Incoming>, StatusError> {
     let Call { parts, body, .. } = call;
-    let path = if info.rest.is_empty() { "/" } else { &info.rest };
+    let path = if info.rest.is_empty() {
+        "/"
+    } else {
+        &info.rest
+    };
     let url = match parts.uri.query() {
         Some(query) => format!("{path}?{query}"),
         None => path.to_owned(),
     };
-    let uri: Uri = url.parse().map_err(|_bad| error::bad_request("invalid proxy path"))?;
+    let uri: Uri = url
+        .parse()
+        .map_err(|_bad| error::bad_request("invalid proxy path"))?;
     let host = parts
         .headers
         .get(header::HOST)
@@ -272,7 +329,9 @@ mod tests {
 
     #[test]
     fn names() {
-        let parse = |text| Target::parse(text).map(|target| (target.name.to_owned(), target.port.to_owned()));
+        let parse = |text| {
+            Target::parse(text).map(|target| (target.name.to_owned(), target.port.to_owned()))
+        };
         let pair = |name: &str, port: &str| Some((name.to_owned(), port.to_owned()));
         assert_eq!(parse("web").ok(), pair("web", ""));
         assert_eq!(parse("web:80").ok(), pair("web", "80"));
@@ -292,7 +351,8 @@ mod tests {
         assert_eq!(pod_port(&pod, "0"), None);
         assert_eq!(pod_port(&pod, "other"), None);
         assert_eq!(pod_port(&json!({}), ""), Some(8080));
-        let service = json!({"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}});
+        let service =
+            json!({"spec": {"ports": [{"name": "a", "port": 80}, {"name": "b", "port": 81}]}});
         assert_eq!(service_port(&service, "81").as_deref(), Some("b"));
         assert_eq!(service_port(&service, "a").as_deref(), Some("a"));
         assert_eq!(service_port(&service, ""), None);

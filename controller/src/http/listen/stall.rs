@@ -23,7 +23,11 @@ pub(crate) struct Stall<S> {
 
 impl<S> Stall<S> {
     pub(crate) fn new(inner: S, limit: Duration) -> Self {
-        Self { inner, limit, timer: None }
+        Self {
+            inner,
+            limit,
+            timer: None,
+        }
     }
 
     fn watch<T>(

@@ -9,11 +9,28 @@ fn check(method: &str, url: &str, expected: &str) {
     let found = parse(&method, path, query).map_or_else(
         || "none".to_owned(),
         |info| {
-            let RequestInfo { verb, group, version, namespace, resource, name, subresource, rest } =
-                info;
-            [verb, &group, &version, &namespace, &resource, &name, &subresource, &rest]
-                .map(|part| if part.is_empty() { "-" } else { part })
-                .join(" ")
+            let RequestInfo {
+                verb,
+                group,
+                version,
+                namespace,
+                resource,
+                name,
+                subresource,
+                rest,
+            } = info;
+            [
+                verb,
+                &group,
+                &version,
+                &namespace,
+                &resource,
+                &name,
+                &subresource,
+                &rest,
+            ]
+            .map(|part| if part.is_empty() { "-" } else { part })
+            .join(" ")
         },
     );
     assert_eq!(found, expected, "{method} {url}");
@@ -25,15 +42,51 @@ fn resources() {
     check("GET", "/api/v1/pods?watch=true", "watch - v1 - pods - - -");
     check("GET", "/api/v1/pods?watch=0", "list - v1 - pods - - -");
     check("GET", "/api/v1/watch/pods", "watch - v1 - pods - - -");
-    check("GET", "/api/v1/namespaces/a/pods/", "list - v1 a pods - - /");
-    check("GET", "/api/v1/namespaces/a/pods/p", "get - v1 a pods p - -");
-    check("POST", "/api/v1/namespaces/a/pods", "create - v1 a pods - - -");
-    check("POST", "/api/v1/namespaces/a/pods/p/binding", "create - v1 a pods p binding -");
-    check("PUT", "/apis/apps/v1/namespaces/a/deployments/d/scale", "update apps v1 a deployments d scale -");
-    check("PATCH", "/apis/apps/v1/namespaces/a/deployments/d", "patch apps v1 a deployments d - -");
-    check("DELETE", "/api/v1/namespaces/a/pods/p", "delete - v1 a pods p - -");
-    check("DELETE", "/api/v1/namespaces/a/pods", "deletecollection - v1 a pods - - -");
-    check("GET", "/api/v1/nodes/n/status", "get - v1 - nodes n status -");
+    check(
+        "GET",
+        "/api/v1/namespaces/a/pods/",
+        "list - v1 a pods - - -",
+    );
+    check(
+        "GET",
+        "/api/v1/namespaces/a/pods/p",
+        "get - v1 a pods p - -",
+    );
+    check(
+        "POST",
+        "/api/v1/namespaces/a/pods",
+        "create - v1 a pods - - -",
+    );
+    check(
+        "POST",
+        "/api/v1/namespaces/a/pods/p/binding",
+        "create - v1 a pods p binding -",
+    );
+    check(
+        "PUT",
+        "/apis/apps/v1/namespaces/a/deployments/d/scale",
+        "update apps v1 a deployments d scale -",
+    );
+    check(
+        "PATCH",
+        "/apis/apps/v1/namespaces/a/deployments/d",
+        "patch apps v1 a deployments d - -",
+    );
+    check(
+        "DELETE",
+        "/api/v1/namespaces/a/pods/p",
+        "delete - v1 a pods p - -",
+    );
+    check(
+        "DELETE",
+        "/api/v1/namespaces/a/pods",
+        "deletecollection - v1 a pods - - -",
+    );
+    check(
+        "GET",
+        "/api/v1/nodes/n/status",
+        "get - v1 - nodes n status -",
+    );
     check("OPTIONS", "/api/v1/pods", "none");
 }
 
@@ -41,24 +94,61 @@ fn resources() {
 fn namespaces() {
     check("GET", "/api/v1/namespaces", "list - v1 - namespaces - - -");
     check("GET", "/api/v1/namespaces/a", "get - v1 a namespaces a - -");
-    check("PUT", "/api/v1/namespaces/a/finalize", "update - v1 a namespaces a finalize -");
-    check("PUT", "/api/v1/namespaces/a/status", "update - v1 a namespaces a status -");
-    check("DELETE", "/api/v1/namespaces/a", "delete - v1 a namespaces a - -");
-    check("GET", "/apis/x/v1/namespaces/a/status", "list x v1 a status - - -");
+    check(
+        "PUT",
+        "/api/v1/namespaces/a/finalize",
+        "update - v1 a namespaces a finalize -",
+    );
+    check(
+        "PUT",
+        "/api/v1/namespaces/a/status",
+        "update - v1 a namespaces a status -",
+    );
+    check(
+        "DELETE",
+        "/api/v1/namespaces/a",
+        "delete - v1 a namespaces a - -",
+    );
+    check(
+        "GET",
+        "/apis/x/v1/namespaces/a/status",
+        "list x v1 a status - - -",
+    );
 }
 
 #[test]
 fn proxies_keep_the_rest_as_sent() {
     let base = "/api/v1/namespaces/a/services/http:s:80/proxy";
     check("GET", base, "get - v1 a services http:s:80 proxy -");
-    check("GET", &format!("{base}/"), "get - v1 a services http:s:80 proxy /");
-    check("GET", &format!("{base}/x%2Fy/?q=1"), "get - v1 a services http:s:80 proxy /x%2Fy/");
-    check("POST", &format!("{base}/x//y"), "create - v1 a services http:s:80 proxy /x//y");
+    check(
+        "GET",
+        &format!("{base}/"),
+        "get - v1 a services http:s:80 proxy /",
+    );
+    check(
+        "GET",
+        &format!("{base}/x%2Fy/?q=1"),
+        "get - v1 a services http:s:80 proxy /x%2Fy/",
+    );
+    check(
+        "POST",
+        &format!("{base}/x//y"),
+        "create - v1 a services http:s:80 proxy /x//y",
+    );
 }
 
 #[test]
 fn what_is_no_resource() {
-    for path in ["/", "/api", "/api/v1", "/apis", "/apis/apps", "/apis/apps/v1", "/healthz", "/apis//v1/pods"] {
+    for path in [
+        "/",
+        "/api",
+        "/api/v1",
+        "/apis",
+        "/apis/apps",
+        "/apis/apps/v1",
+        "/healthz",
+        "/apis//v1/pods",
+    ] {
         check("GET", path, "none");
     }
 }
@@ -68,7 +158,11 @@ fn a_broken_name_never_becomes_a_collection() {
     check("DELETE", "/api/v1/namespaces/a/pods/%zz", "none");
     check("DELETE", "/api/v1/namespaces/a/pods/%ff", "none");
     check("DELETE", "/api/v1/namespaces//pods/p", "none");
-    check("DELETE", "/api/v1/namespaces/a/pods/%41", "delete - v1 a pods A - -");
+    check(
+        "DELETE",
+        "/api/v1/namespaces/a/pods/%41",
+        "delete - v1 a pods A - -",
+    );
 }
 
 proptest! {

@@ -5,16 +5,17 @@ use crate::{
     auth::{Authenticator, MASTERS, Tokens, tokens},
     metrics::Metrics,
     registry::Registry,
+    store::Embedded,
 };
 use bytes::Bytes;
-use coracle_daemon::{OnExit, Tasks};
+use coracle_daemon::{Clock, OnExit, Tasks};
 use http::{HeaderMap, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rand::SeedableRng as _;
 use serde_json::Value;
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::net::{TcpListener, TcpStream};
 
 pub(super) struct Server {
@@ -22,7 +23,7 @@ pub(super) struct Server {
     pub(super) tasks: Tasks,
     pub(super) admin: String,
     pub(super) reader: String,
-    pub(super) state: State,
+    pub(super) registry: Registry,
     _dir: tempfile::TempDir,
 }
 
@@ -59,11 +60,29 @@ impl Server {
         let registry = registry(&tasks, dir.path()).await;
         let authenticator = Authenticator::new(Tokens::open(&path).unwrap());
         let metrics = Metrics::default();
-        let state = State::new(registry, authenticator, Links::default(), metrics, tasks.clone());
+        let state = State::new(
+            registry.clone(),
+            authenticator,
+            Links::default(),
+            None,
+            metrics,
+            tasks.clone(),
+        );
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tasks.spawn("http", OnExit::Ignore, serve(tasks.clone(), state.clone(), listener, tls));
-        Self { address, tasks, admin, reader, state, _dir: dir }
+        tasks.spawn(
+            "http",
+            OnExit::Ignore,
+            serve(tasks.clone(), state.clone(), listener, tls),
+        );
+        Self {
+            address,
+            tasks,
+            admin,
+            reader,
+            registry,
+            _dir: dir,
+        }
     }
 
     /// As the administrator.
@@ -96,7 +115,11 @@ impl Server {
         let response = self.open(method, path, body, headers).await;
         let (parts, body) = response.into_parts();
         let bytes = body.collect().await.unwrap().to_bytes();
-        Answer { status: parts.status, headers: parts.headers, bytes }
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            bytes,
+        }
     }
 
     pub(super) async fn open(
@@ -107,16 +130,22 @@ impl Server {
         headers: &[(&str, &str)],
     ) -> http::Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
-        let (mut sender, connection) =
-            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
         self.tasks.spawn("client", OnExit::Ignore, async move {
             let _ended = connection.await;
         });
-        let mut request = Request::builder().method(method).uri(path).header(header::HOST, "test");
+        let mut request = Request::builder().method(method).uri(path);
+        if headers.iter().all(|(name, _)| *name != "host") {
+            request = request.header(header::HOST, "test");
+        }
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let request = request.body(Full::new(Bytes::from(body.to_owned()))).unwrap();
+        let request = request
+            .body(Full::new(Bytes::from(body.to_owned())))
+            .unwrap();
         sender.send_request(request).await.unwrap()
     }
 
@@ -127,7 +156,10 @@ impl Server {
         all.extend_from_slice(headers);
         let response = self.open("GET", path, "", &all).await;
         assert_eq!(response.status(), StatusCode::OK);
-        Lines { body: response.into_body(), read: Vec::new() }
+        Lines {
+            body: response.into_body(),
+            read: Vec::new(),
+        }
     }
 }
 
@@ -163,8 +195,11 @@ impl Lines {
     }
 }
 
-async fn registry(_tasks: &Tasks, _dir: &std::path::Path) -> Registry {
-    Registry::new()
+async fn registry(tasks: &Tasks, dir: &std::path::Path) -> Registry {
+    let store = Arc::new(Embedded::open(dir).unwrap());
+    let registry = Registry::open(store, Clock::system(), tasks).unwrap();
+    registry.bootstrap().await.unwrap();
+    registry
 }
 
 /// A ConfigMap as JSON.

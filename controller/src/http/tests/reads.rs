@@ -12,56 +12,98 @@ async fn pages_are_one_snapshot() {
     }
     let names = |list: &serde_json::Value| -> Vec<String> {
         let items = list["items"].as_array().unwrap();
-        items.iter().map(|item| item["metadata"]["name"].as_str().unwrap().to_owned()).collect()
+        items
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap().to_owned())
+            .collect()
     };
-    let first = server.ask("GET", &format!("{MAPS}?limit=2"), "").await.json();
+    let first = server
+        .ask("GET", &format!("{MAPS}?limit=2"), "")
+        .await
+        .json();
     assert_eq!(names(&first), ["a", "b"]);
     assert_eq!(first["metadata"]["remainingItemCount"], 3);
     server.ask("DELETE", &format!("{MAPS}/d"), "").await;
     server.ask("POST", MAPS, &config_map("cc", json!({}))).await;
     let token = first["metadata"]["continue"].as_str().unwrap();
-    let rest = server.ask("GET", &format!("{MAPS}?limit=10&continue={token}"), "").await.json();
+    let rest = server
+        .ask("GET", &format!("{MAPS}?limit=10&continue={token}"), "")
+        .await
+        .json();
     assert_eq!(names(&rest), ["c", "d", "e"]);
-    assert_eq!(rest["metadata"]["resourceVersion"], first["metadata"]["resourceVersion"]);
+    assert_eq!(
+        rest["metadata"]["resourceVersion"],
+        first["metadata"]["resourceVersion"]
+    );
     let version = first["metadata"]["resourceVersion"].as_str().unwrap();
     let exact = format!("{MAPS}?resourceVersion={version}&resourceVersionMatch=Exact");
-    assert_eq!(names(&server.ask("GET", &exact, "").await.json()), ["a", "b", "c", "d", "e"]);
-    assert_eq!(names(&server.ask("GET", MAPS, "").await.json()), ["a", "b", "c", "cc", "e"]);
+    assert_eq!(
+        names(&server.ask("GET", &exact, "").await.json()),
+        ["a", "b", "c", "d", "e"]
+    );
+    assert_eq!(
+        names(&server.ask("GET", MAPS, "").await.json()),
+        ["a", "b", "c", "cc", "e"]
+    );
 
     let bad = server.ask("GET", &format!("{MAPS}?continue=zzz"), "").await;
     assert_eq!(bad.status, StatusCode::BAD_REQUEST);
-    let future = server.ask("GET", &format!("{MAPS}?resourceVersion=999999"), "").await;
+    let future = server
+        .ask("GET", &format!("{MAPS}?resourceVersion=9999999999"), "")
+        .await;
     assert_eq!(future.status, StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(future.json()["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+    assert_eq!(
+        future.json()["details"]["causes"][0]["reason"],
+        "ResourceVersionTooLarge"
+    );
 }
 
 #[tokio::test]
 async fn tables_and_metadata() {
     let server = Server::start().await;
-    server.ask("POST", MAPS, &config_map("a", json!({"x": "y"}))).await;
-    let table = server.ask_with("GET", MAPS, "", &[("accept", TABLE)]).await.json();
-    assert_eq!((table["kind"].clone(), table["apiVersion"].clone()), (json!("Table"), json!("meta.k8s.io/v1")));
+    server
+        .ask("POST", MAPS, &config_map("a", json!({"x": "y"})))
+        .await;
+    let table = server
+        .ask_with("GET", MAPS, "", &[("accept", TABLE)])
+        .await
+        .json();
+    assert_eq!(
+        (table["kind"].clone(), table["apiVersion"].clone()),
+        (json!("Table"), json!("meta.k8s.io/v1"))
+    );
     assert_eq!(table["columnDefinitions"][0]["name"], "Name");
     assert_eq!(table["rows"][0]["cells"][0], "a");
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     let path = format!("{MAPS}/a?includeObject=Object");
-    let one = server.ask_with("GET", &path, "", &[("accept", TABLE)]).await.json();
+    let one = server
+        .ask_with("GET", &path, "", &[("accept", TABLE)])
+        .await
+        .json();
     assert_eq!(one["rows"][0]["object"]["data"]["a"], "b");
     let accept = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
-    let list = server.ask_with("GET", MAPS, "", &[("accept", accept)]).await.json();
+    let list = server
+        .ask_with("GET", MAPS, "", &[("accept", accept)])
+        .await
+        .json();
     assert_eq!(list["kind"], "PartialObjectMetadataList");
     assert_eq!(list["items"][0]["metadata"]["labels"]["x"], "y");
     assert!(list["items"][0].get("data").is_none());
     let proto = [("accept", "application/vnd.kubernetes.protobuf")];
     let refused = server.ask_with("GET", MAPS, "", &proto).await;
-    assert_eq!((refused.status, refused.json()["reason"].clone()), (StatusCode::NOT_ACCEPTABLE, json!("NotAcceptable")));
+    assert_eq!(
+        (refused.status, refused.json()["reason"].clone()),
+        (StatusCode::NOT_ACCEPTABLE, json!("NotAcceptable"))
+    );
 }
 
 #[tokio::test]
 async fn selectors() {
     let server = Server::start().await;
     for (name, tier) in [("a", "x"), ("b", "y")] {
-        server.ask("POST", MAPS, &config_map(name, json!({"tier": tier}))).await;
+        server
+            .ask("POST", MAPS, &config_map(name, json!({"tier": tier})))
+            .await;
     }
     for (query, expected) in [
         ("labelSelector=tier%3Dx", vec!["a"]),
@@ -70,12 +112,21 @@ async fn selectors() {
         ("fieldSelector=metadata.name%3Db", vec!["b"]),
         ("fieldSelector=metadata.name!%3Db", vec!["a"]),
     ] {
-        let list = server.ask("GET", &format!("{MAPS}?{query}"), "").await.json();
+        let list = server
+            .ask("GET", &format!("{MAPS}?{query}"), "")
+            .await
+            .json();
         let items = list["items"].as_array().unwrap();
-        let names: Vec<_> = items.iter().map(|item| item["metadata"]["name"].as_str().unwrap()).collect();
+        let names: Vec<_> = items
+            .iter()
+            .map(|item| item["metadata"]["name"].as_str().unwrap())
+            .collect();
         assert_eq!(names, expected, "{query}");
     }
-    for query in ["fieldSelector=spec.nothing%3Db", "labelSelector=a%3D%3D%3Db%20c"] {
+    for query in [
+        "fieldSelector=spec.nothing%3Db",
+        "labelSelector=a%3D%3D%3Db%20c",
+    ] {
         let refused = server.ask("GET", &format!("{MAPS}?{query}"), "").await;
         assert_eq!(refused.status, StatusCode::BAD_REQUEST, "{query}");
     }
@@ -84,12 +135,27 @@ async fn selectors() {
 #[tokio::test]
 async fn discovery_version_and_openapi() {
     let server = Server::start().await;
-    let aggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
-    let apis = server.ask_with("GET", "/apis", "", &[("accept", aggregated)]).await;
+    let aggregated =
+        "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json";
+    let apis = server
+        .ask_with("GET", "/apis", "", &[("accept", aggregated)])
+        .await;
     assert_eq!(apis.json()["kind"], "APIGroupDiscoveryList");
-    assert!(apis.headers["content-type"].to_str().unwrap().contains("as=APIGroupDiscoveryList"));
+    assert!(
+        apis.headers["content-type"]
+            .to_str()
+            .unwrap()
+            .contains("as=APIGroupDiscoveryList")
+    );
     let etag = apis.headers["etag"].to_str().unwrap();
-    let same = server.ask_with("GET", "/apis", "", &[("accept", aggregated), ("if-none-match", etag)]).await;
+    let same = server
+        .ask_with(
+            "GET",
+            "/apis",
+            "",
+            &[("accept", aggregated), ("if-none-match", etag)],
+        )
+        .await;
     assert_eq!(same.status, StatusCode::NOT_MODIFIED);
     for (path, kind) in [
         ("/api", "APIVersions"),
@@ -99,21 +165,43 @@ async fn discovery_version_and_openapi() {
         ("/api/v1", "APIResourceList"),
         ("/apis/metrics.k8s.io/v1beta1", "APIResourceList"),
     ] {
-        assert_eq!(server.ask("GET", path, "").await.json()["kind"], kind, "{path}");
+        assert_eq!(
+            server.ask("GET", path, "").await.json()["kind"],
+            kind,
+            "{path}"
+        );
     }
     let version = server.ask_as("GET", "/version", "", &[]).await.json();
-    assert!(version["gitVersion"].as_str().unwrap().starts_with("v1.35."));
+    assert!(
+        version["gitVersion"]
+            .as_str()
+            .unwrap()
+            .starts_with("v1.35.")
+    );
     let index = server.ask("GET", "/openapi/v3", "").await.json();
-    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"].as_str().unwrap().to_owned();
+    let url = index["paths"]["apis/apps/v1"]["serverRelativeURL"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     let document = server.ask("GET", &url, "").await;
     assert_eq!(document.json()["openapi"], "3.0.0");
     let etag = document.headers["etag"].to_str().unwrap();
-    let same = server.ask_with("GET", &url, "", &[("if-none-match", etag)]).await;
+    let same = server
+        .ask_with("GET", &url, "", &[("if-none-match", etag)])
+        .await;
     assert_eq!(same.status, StatusCode::NOT_MODIFIED);
-    let moved = server.ask("GET", "/openapi/v3/apis/apps/v1?hash=OLD", "").await;
+    let moved = server
+        .ask("GET", "/openapi/v3/apis/apps/v1?hash=OLD", "")
+        .await;
     assert_eq!(moved.status, StatusCode::MOVED_PERMANENTLY);
-    let proto = [("accept", "application/com.github.proto-openapi.spec.v3@v1.0+protobuf")];
-    assert_eq!(server.ask_with("GET", &url, "", &proto).await.status, StatusCode::NOT_ACCEPTABLE);
+    let proto = [(
+        "accept",
+        "application/com.github.proto-openapi.spec.v3@v1.0+protobuf",
+    )];
+    assert_eq!(
+        server.ask_with("GET", &url, "", &proto).await.status,
+        StatusCode::NOT_ACCEPTABLE
+    );
 }
 
 #[tokio::test]
@@ -121,15 +209,37 @@ async fn health_and_metrics() {
     let server = Server::start().await;
     for path in ["/healthz", "/livez", "/readyz", "/livez/ping"] {
         let answer = server.ask_as("GET", path, "", &[]).await;
-        assert_eq!((answer.status, answer.text()), (StatusCode::OK, "ok".to_owned()), "{path}");
+        assert_eq!(
+            (answer.status, answer.text()),
+            (StatusCode::OK, "ok".to_owned()),
+            "{path}"
+        );
     }
-    let verbose = server.ask_as("GET", "/readyz?verbose", "", &[]).await.text();
-    assert!(verbose.contains("[+]cache ok") && verbose.ends_with("readyz check passed\n"), "{verbose}");
-    assert_eq!(server.ask_as("GET", "/healthz/nothing", "", &[]).await.status, StatusCode::NOT_FOUND);
+    let verbose = server
+        .ask_as("GET", "/readyz?verbose", "", &[])
+        .await
+        .text();
+    assert!(
+        verbose.contains("[+]cache ok") && verbose.ends_with("readyz check passed\n"),
+        "{verbose}"
+    );
+    assert_eq!(
+        server
+            .ask_as("GET", "/healthz/nothing", "", &[])
+            .await
+            .status,
+        StatusCode::NOT_FOUND
+    );
     server.ask("GET", MAPS, "").await;
     let metrics = server.ask("GET", "/metrics", "").await.text();
     let line = "apiserver_request_total{verb=\"list\",resource=\"configmaps\",code=\"200\"} 1";
     assert!(metrics.lines().any(|found| found == line), "{metrics}");
-    let pretty = server.ask("GET", &format!("{MAPS}?pretty=true"), "").await.text();
-    assert!(pretty.contains("\n  \"kind\": \"ConfigMapList\""), "{pretty}");
+    let pretty = server
+        .ask("GET", &format!("{MAPS}?pretty=true"), "")
+        .await
+        .text();
+    assert!(
+        pretty.contains("\n  \"kind\": \"ConfigMapList\""),
+        "{pretty}"
+    );
 }

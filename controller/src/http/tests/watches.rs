@@ -11,7 +11,14 @@ async fn a_watch_starts_with_the_state_and_goes_on() {
     server.ask("POST", MAPS, &config_map("b", json!({}))).await;
     assert_eq!(lines.brief().await, "ADDED b");
     let merge = [("content-type", "application/merge-patch+json")];
-    server.ask_with("PATCH", &format!("{MAPS}/a"), "{\"data\":{\"x\":\"y\"}}", &merge).await;
+    server
+        .ask_with(
+            "PATCH",
+            &format!("{MAPS}/a"),
+            "{\"data\":{\"x\":\"y\"}}",
+            &merge,
+        )
+        .await;
     assert_eq!(lines.brief().await, "MODIFIED a");
     server.ask("DELETE", &format!("{MAPS}/b"), "").await;
     assert_eq!(lines.brief().await, "DELETED b");
@@ -21,14 +28,24 @@ async fn a_watch_starts_with_the_state_and_goes_on() {
 async fn a_watch_from_a_revision_repeats_nothing() {
     let server = Server::start().await;
     server.ask("POST", MAPS, &config_map("a", json!({}))).await;
-    let version = server.ask("GET", MAPS, "").await.json()["metadata"]["resourceVersion"].as_str().unwrap().to_owned();
+    let version = server.ask("GET", MAPS, "").await.json()["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap()
+        .to_owned();
     server.ask("POST", MAPS, &config_map("b", json!({}))).await;
-    let path = format!("{MAPS}?watch=true&resourceVersion={version}&timeoutSeconds=1&allowWatchBookmarks=true");
+    let path = format!(
+        "{MAPS}?watch=true&resourceVersion={version}&timeoutSeconds=1&allowWatchBookmarks=true"
+    );
     let mut lines = server.watch(&path, &[]).await;
     assert_eq!(lines.brief().await, "ADDED b");
     let bookmark = lines.next().await.unwrap();
     assert_eq!(bookmark["type"], "BOOKMARK");
-    assert!(bookmark["object"]["metadata"]["resourceVersion"].as_str().unwrap() > version.as_str());
+    assert!(
+        bookmark["object"]["metadata"]["resourceVersion"]
+            .as_str()
+            .unwrap()
+            > version.as_str()
+    );
     assert_eq!(lines.brief().await, "end");
 }
 
@@ -44,7 +61,10 @@ async fn initial_events_end_in_an_annotated_bookmark() {
     let bookmark = lines.next().await.unwrap();
     assert_eq!(bookmark["type"], "BOOKMARK");
     assert_eq!(bookmark["object"]["kind"], "ConfigMap");
-    assert_eq!(bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"], "true");
+    assert_eq!(
+        bookmark["object"]["metadata"]["annotations"]["k8s.io/initial-events-end"],
+        "true"
+    );
     server.ask("POST", MAPS, &config_map("b", json!({}))).await;
     assert_eq!(lines.brief().await, "ADDED b");
 }
@@ -52,16 +72,44 @@ async fn initial_events_end_in_an_annotated_bookmark() {
 #[tokio::test]
 async fn leaving_a_selection_is_a_deletion() {
     let server = Server::start().await;
-    server.ask("POST", MAPS, &config_map("a", json!({"tier": "x"}))).await;
-    let mut lines = server.watch(&format!("{MAPS}?watch=true&labelSelector=tier%3Dx"), &[]).await;
+    server
+        .ask("POST", MAPS, &config_map("a", json!({"tier": "x"})))
+        .await;
+    let mut lines = server
+        .watch(&format!("{MAPS}?watch=true&labelSelector=tier%3Dx"), &[])
+        .await;
     assert_eq!(lines.brief().await, "ADDED a");
     let merge = [("content-type", "application/merge-patch+json")];
     let path = format!("{MAPS}/a");
-    let moved = server.ask_with("PATCH", &path, "{\"metadata\":{\"labels\":{\"tier\":\"y\"}}}", &merge).await.json();
+    let moved = server
+        .ask_with(
+            "PATCH",
+            &path,
+            "{\"metadata\":{\"labels\":{\"tier\":\"y\"}}}",
+            &merge,
+        )
+        .await
+        .json();
     let gone = lines.next().await.unwrap();
-    assert_eq!((gone["type"].clone(), gone["object"]["metadata"]["labels"]["tier"].clone()), (json!("DELETED"), json!("x")));
-    assert_eq!(gone["object"]["metadata"]["resourceVersion"], moved["metadata"]["resourceVersion"]);
-    server.ask_with("PATCH", &path, "{\"metadata\":{\"labels\":{\"tier\":\"x\"}}}", &merge).await;
+    assert_eq!(
+        (
+            gone["type"].clone(),
+            gone["object"]["metadata"]["labels"]["tier"].clone()
+        ),
+        (json!("DELETED"), json!("x"))
+    );
+    assert_eq!(
+        gone["object"]["metadata"]["resourceVersion"],
+        moved["metadata"]["resourceVersion"]
+    );
+    server
+        .ask_with(
+            "PATCH",
+            &path,
+            "{\"metadata\":{\"labels\":{\"tier\":\"x\"}}}",
+            &merge,
+        )
+        .await;
     assert_eq!(lines.brief().await, "ADDED a");
 }
 
@@ -73,7 +121,13 @@ async fn a_watch_in_tables_has_headers_once() {
     let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
     let mut lines = server.watch(&format!("{MAPS}?watch=true"), &accept).await;
     let first = lines.next().await.unwrap();
-    assert_eq!((first["object"]["kind"].clone(), first["object"]["rows"][0]["cells"][0].clone()), (json!("Table"), json!("a")));
+    assert_eq!(
+        (
+            first["object"]["kind"].clone(),
+            first["object"]["rows"][0]["cells"][0].clone()
+        ),
+        (json!("Table"), json!("a"))
+    );
     assert_ne!(first["object"]["columnDefinitions"], json!([]));
     let second = lines.next().await.unwrap();
     assert_eq!(second["object"]["columnDefinitions"], json!([]));
@@ -82,10 +136,19 @@ async fn a_watch_in_tables_has_headers_once() {
 #[tokio::test]
 async fn bad_options_are_refused_before_the_stream() {
     let server = Server::start().await;
-    for query in ["sendInitialEvents=true", "resourceVersion=abc", "fieldSelector=spec.x%3Dy"] {
-        let answer = server.ask("GET", &format!("{MAPS}?watch=true&{query}"), "").await;
+    for query in [
+        "sendInitialEvents=true",
+        "resourceVersion=abc",
+        "fieldSelector=spec.x%3Dy",
+    ] {
+        let answer = server
+            .ask("GET", &format!("{MAPS}?watch=true&{query}"), "")
+            .await;
         assert!(
-            matches!(answer.status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY),
+            matches!(
+                answer.status,
+                StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY
+            ),
             "{query}: {}",
             answer.status
         );

@@ -28,12 +28,18 @@ pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
 fn default_manager(user_agent: &str) -> String {
     let name = user_agent.split('/').next().unwrap_or_default();
     let clean: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
-    if clean.is_empty() { "unknown".to_owned() } else { clean }
+    if clean.is_empty() {
+        "unknown".to_owned()
+    } else {
+        clean
+    }
 }
 
 fn check_manager(manager: &str) -> Result<(), StatusError> {
     if manager.chars().count() > 128 {
-        return Err(invalid(format!("fieldManager: Too long: may not be more than 128 bytes")));
+        return Err(invalid(
+            "fieldManager: Too long: may not be more than 128 bytes".to_owned(),
+        ));
     }
     if manager.chars().any(char::is_control) {
         return Err(invalid(format!(
@@ -45,7 +51,10 @@ fn check_manager(manager: &str) -> Result<(), StatusError> {
 
 /// `dryRun`: absent or `All`.
 pub(super) fn dry_run(query: &Query) -> Result<bool, StatusError> {
-    let mut values = query.all("dryRun").filter(|value| !value.is_empty()).peekable();
+    let mut values = query
+        .all("dryRun")
+        .filter(|value| !value.is_empty())
+        .peekable();
     let asked = values.peek().is_some();
     match values.find(|value| *value != "All") {
         Some(other) => Err(invalid(format!(
@@ -68,7 +77,11 @@ fn field_validation(query: &Query) -> Result<FieldValidation, StatusError> {
 }
 
 fn invalid(message: String) -> StatusError {
-    error::status(422, "Invalid", format!("Options.meta.k8s.io \"\" is invalid: {message}"))
+    error::status(
+        422,
+        "Invalid",
+        format!("Options.meta.k8s.io \"\" is invalid: {message}"),
+    )
 }
 
 #[cfg(test)]

@@ -17,11 +17,19 @@ pub(super) async fn delete(
     let (options, context) = read(&mut call).await?;
     let foreground = options.propagation == Some(Propagation::Foreground);
     let key = target.key();
-    let deleted = target.state.registry.delete(&context, target.kind, &key, options).await?;
+    let deleted = target
+        .state
+        .registry
+        .delete(&context, target.kind.storage(), &key, options)
+        .await?;
     let include = call.query.get("includeObject");
     let mut response = match deleted {
         Deleted::Pending(object) => {
-            let status = if foreground { StatusCode::ACCEPTED } else { StatusCode::OK };
+            let status = if foreground {
+                StatusCode::ACCEPTED
+            } else {
+                StatusCode::OK
+            };
             target.show(status, &object, include)
         }
         Deleted::Gone(object) if returns_object(target.kind) => {
@@ -58,11 +66,8 @@ pub(super) async fn delete_collection(
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let list_options = ListOptions::parse(&call.query, false)?;
-    let selection = super::super::select::Selection::new(
-        target.kind,
-        &target.info.namespace,
-        &list_options,
-    )?;
+    let selection =
+        super::super::select::Selection::new(target.kind, &target.info.namespace, &list_options)?;
     let (options, context) = read(&mut call).await?;
     let state = target.state;
     let cache = state.registry.cache();
@@ -70,9 +75,19 @@ pub(super) async fn delete_collection(
         list::snapshot(cache, target.kind, selection.namespace.as_deref(), None)
             .map_err(|list::TooOld| error::timed_out())?;
     let mut removed = Vec::new();
-    for object in objects.into_iter().filter(|object| selection.matches(object)) {
-        let deleted =
-            state.registry.delete(&context, target.kind, &object.key, options.clone()).await;
+    for object in objects
+        .into_iter()
+        .filter(|object| selection.matches(object))
+    {
+        let deleted = state
+            .registry
+            .delete(
+                &context,
+                target.kind.storage(),
+                &object.key,
+                options.clone(),
+            )
+            .await;
         match deleted {
             Ok(Deleted::Gone(object) | Deleted::Pending(object)) => removed.push(object),
             // Somebody else was faster.
@@ -80,8 +95,13 @@ pub(super) async fn delete_collection(
             Err(error) => return Err(error),
         }
     }
-    let meta = ListMeta { resource_version: revision.0, ..ListMeta::default() };
-    let shown = target.render(call.query.get("includeObject")).list(&removed, &meta);
+    let meta = ListMeta {
+        resource_version: revision.0,
+        ..ListMeta::default()
+    };
+    let shown = target
+        .render(call.query.get("includeObject"))
+        .list(&removed, &meta);
     let mut response = respond::json_bytes(StatusCode::OK, shown);
     respond::warn(&mut response, &context.warnings.lock());
     Ok(response)
@@ -93,20 +113,26 @@ async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Contex
     let mut context = options::context(call)?;
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let grace = match body.get("gracePeriodSeconds") {
-        Some(seconds) if !seconds.is_null() => Some(seconds.as_i64().ok_or_else(|| {
-            error::bad_request("gracePeriodSeconds: must be a whole number")
-        })?),
+        Some(seconds) if !seconds.is_null() => Some(
+            seconds
+                .as_i64()
+                .ok_or_else(|| error::bad_request("gracePeriodSeconds: must be a whole number"))?,
+        ),
         _ => call.query.number("gracePeriodSeconds")?,
     };
     if grace.is_some_and(|seconds| seconds < 0) {
-        return Err(invalid("gracePeriodSeconds: Invalid value: must be greater than or equal to 0"));
+        return Err(invalid(
+            "gracePeriodSeconds: Invalid value: must be greater than or equal to 0",
+        ));
     }
     let orphan = body.get("orphanDependents").and_then(Value::as_bool);
     let propagation = text("propagationPolicy").or(call.query.get("propagationPolicy"));
     let propagation = match (propagation, orphan) {
         (None | Some(""), None) => None,
         (None | Some(""), Some(true)) | (Some("Orphan"), None) => Some(Propagation::Orphan),
-        (None | Some(""), Some(false)) | (Some("Background"), None) => Some(Propagation::Background),
+        (None | Some(""), Some(false)) | (Some("Background"), None) => {
+            Some(Propagation::Background)
+        }
         (Some("Foreground"), None) => Some(Propagation::Foreground),
         (Some(_), Some(_)) => {
             return Err(invalid(
@@ -121,9 +147,14 @@ async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Contex
             )));
         }
     };
-    let body_dry = body.get("dryRun").and_then(Value::as_array).is_some_and(|all| !all.is_empty());
+    let body_dry = body
+        .get("dryRun")
+        .and_then(Value::as_array)
+        .is_some_and(|all| !all.is_empty());
     if body_dry && body["dryRun"] != json!(["All"]) {
-        return Err(invalid("dryRun: Unsupported value: supported values: \"All\""));
+        return Err(invalid(
+            "dryRun: Unsupported value: supported values: \"All\"",
+        ));
     }
     context.dry_run |= body_dry;
     let condition = |name: &str| body["preconditions"][name].as_str().map(str::to_owned);
@@ -138,5 +169,9 @@ async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Contex
 }
 
 fn invalid(why: &str) -> StatusError {
-    error::status(422, "Invalid", format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"))
+    error::status(
+        422,
+        "Invalid",
+        format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"),
+    )
 }

@@ -34,7 +34,12 @@ pub(super) async fn scale(
         }
     };
     let replicas = check(target, &wanted)?;
-    let sent = |field: &str| wanted["metadata"][field].as_str().unwrap_or_default().to_owned();
+    let sent = |field: &str| {
+        wanted["metadata"][field]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
     let (uid, version) = (sent("uid"), sent("resourceVersion"));
     let context = options::context(&call)?;
     let kind = target.kind;
@@ -45,7 +50,10 @@ pub(super) async fn scale(
             return Err(StatusError::conflict(
                 kind,
                 name,
-                &format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", is("uid")),
+                &format!(
+                    "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
+                    is("uid")
+                ),
             ));
         }
         if target.info.verb == "update" && !version.is_empty() && version != is("resourceVersion") {
@@ -75,7 +83,9 @@ fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
     // As upstream: an absent number is zero.
     let replicas = match &wanted["spec"]["replicas"] {
         Value::Null => 0,
-        number => number.as_i64().ok_or_else(|| error::bad_request("spec.replicas: must be a whole number"))?,
+        number => number
+            .as_i64()
+            .ok_or_else(|| error::bad_request("spec.replicas: must be a whole number"))?,
     };
     match i32::try_from(replicas) {
         Ok(replicas) if replicas >= 0 => Ok(replicas),
@@ -123,8 +133,17 @@ fn selector_text(selector: &Value) -> String {
         .flatten()
         .map(|(key, value)| format!("{key}={}", text(value)))
         .collect();
-    for one in selector["matchExpressions"].as_array().into_iter().flatten() {
-        let values: Vec<String> = one["values"].as_array().into_iter().flatten().map(text).collect();
+    for one in selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
+        let values: Vec<String> = one["values"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(text)
+            .collect();
         let (key, values) = (text(&one["key"]), values.join(","));
         match one["operator"].as_str() {
             Some("In") => terms.push(format!("{key} in ({values})")),

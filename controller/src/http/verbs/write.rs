@@ -1,11 +1,7 @@
 //! Create, update, patch and bind.
 
 use super::{
-    super::{
-        Body, Call, decode,
-        decode::PatchType,
-        error, respond,
-    },
+    super::{Body, Call, decode, decode::PatchType, error, event_view, respond},
     Target, options,
 };
 use crate::{
@@ -24,9 +20,25 @@ pub(super) async fn create(
     let body = decode::object(&mut call).await?;
     check_identity(target.kind, &body, &target.info.namespace, "")?;
     let context = options::context(&call)?;
-    let namespace = if target.kind.namespaced { target.info.namespace.as_str() } else { "" };
-    let object = target.state.registry.create(&context, target.kind, namespace, body).await?;
-    Ok(written(target, &call, &context, StatusCode::CREATED, &object))
+    let namespace = if target.kind.namespaced {
+        target.info.namespace.as_str()
+    } else {
+        ""
+    };
+    let body = event_view::stored(target.kind, body);
+    let kind = target.kind.storage();
+    let object = target
+        .state
+        .registry
+        .create(&context, kind, namespace, body)
+        .await?;
+    Ok(written(
+        target,
+        &call,
+        &context,
+        StatusCode::CREATED,
+        &object,
+    ))
 }
 
 /// PUT on an object or on its status.
@@ -35,11 +47,22 @@ pub(super) async fn update(
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let body = decode::object(&mut call).await?;
-    check_identity(target.kind, &body, &target.info.namespace, &target.info.name)?;
+    check_identity(
+        target.kind,
+        &body,
+        &target.info.namespace,
+        &target.info.name,
+    )?;
     let context = options::context(&call)?;
     let part = part(&target.info.subresource)?;
     let key = target.key();
-    let object = target.state.registry.update(&context, target.kind, &key, part, body).await?;
+    let body = event_view::stored(target.kind, body);
+    let kind = target.kind.storage();
+    let object = target
+        .state
+        .registry
+        .update(&context, kind, &key, part, body)
+        .await?;
     Ok(written(target, &call, &context, StatusCode::OK, &object))
 }
 
@@ -63,7 +86,12 @@ pub(super) async fn patch(
                      required for apply patch",
                 ));
             }
-            check_identity(target.kind, &body, &target.info.namespace, &target.info.name)?;
+            check_identity(
+                target.kind,
+                &body,
+                &target.info.namespace,
+                &target.info.name,
+            )?;
             PatchKind::Apply
         }
     };
@@ -78,10 +106,22 @@ pub(super) async fn patch(
     let context = options::context(&call)?;
     let part = part(&target.info.subresource)?;
     let key = target.key();
-    let patch = Patch { kind, body, force };
-    let (object, created) =
-        target.state.registry.patch(&context, target.kind, &key, part, patch).await?;
-    let status = if created { StatusCode::CREATED } else { StatusCode::OK };
+    let patch = Patch {
+        kind,
+        body: event_view::stored(target.kind, body),
+        force,
+    };
+    let stored = target.kind.storage();
+    let (object, created) = target
+        .state
+        .registry
+        .patch(&context, stored, &key, part, patch)
+        .await?;
+    let status = if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
     Ok(written(target, &call, &context, status, &object))
 }
 
@@ -92,27 +132,44 @@ pub(super) async fn bind(
 ) -> Result<Response<Body>, StatusError> {
     let body = decode::object(&mut call).await?;
     let text = |value: &Value, name: &str| {
-        value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned()
+        value
+            .get(name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let meta = body.get("metadata").cloned().unwrap_or_default();
     let named = text(&meta, "name");
-    let name = if target.info.name.is_empty() { named.clone() } else { target.info.name.clone() };
+    let name = if target.info.name.is_empty() {
+        named.clone()
+    } else {
+        target.info.name.clone()
+    };
     if name.is_empty() || (!named.is_empty() && named != name) {
-        return Err(error::bad_request("name in URL does not match name in Binding object"));
+        return Err(error::bad_request(
+            "name in URL does not match name in Binding object",
+        ));
     }
-    let node = body.get("target").map(|to| (text(to, "kind"), text(to, "name")));
+    let node = body
+        .get("target")
+        .map(|to| (text(to, "kind"), text(to, "name")));
     let Some((kind, node)) = node else {
         return Err(invalid_binding(&name, "target.name: Required value"));
     };
     if !matches!(kind.as_str(), "" | "Node") {
-        let why = format!("target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\"");
+        let why = format!(
+            "target.kind: Unsupported value: {kind:?}: supported values: \"Node\", \"<empty>\""
+        );
         return Err(invalid_binding(&name, &why));
     }
     if node.is_empty() {
         return Err(invalid_binding(&name, "target.name: Required value"));
     }
     let context = options::context(&call)?;
-    let key = Key { namespace: target.info.namespace.clone(), name };
+    let key = Key {
+        namespace: target.info.namespace.clone(),
+        name,
+    };
     target.state.registry.bind(&context, &key, &node).await?;
     let done = json!({
         "kind": "Status",
@@ -127,7 +184,11 @@ pub(super) async fn bind(
 }
 
 fn invalid_binding(name: &str, why: &str) -> StatusError {
-    error::status(422, "Invalid", format!("Binding {name:?} is invalid: {why}"))
+    error::status(
+        422,
+        "Invalid",
+        format!("Binding {name:?} is invalid: {why}"),
+    )
 }
 
 fn part(subresource: &str) -> Result<Subresource, StatusError> {
@@ -159,7 +220,11 @@ pub(super) fn check_identity(
     name: &str,
 ) -> Result<(), StatusError> {
     let text = |value: &Value, field: &str| {
-        value.get(field).and_then(Value::as_str).unwrap_or_default().to_owned()
+        value
+            .get(field)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+            .to_owned()
     };
     let (version, kind_name) = (text(body, "apiVersion"), text(body, "kind"));
     let expected = kind.api_version();
@@ -175,9 +240,9 @@ pub(super) fn check_identity(
     let meta = body.get("metadata").cloned().unwrap_or_default();
     let sent = text(&meta, "namespace");
     if kind.namespaced && !sent.is_empty() && sent != namespace {
-        return Err(error::bad_request(format!(
-            "the namespace of the provided object does not match the namespace sent on the request"
-        )));
+        return Err(error::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
     }
     let sent = text(&meta, "name");
     if !name.is_empty() && !sent.is_empty() && sent != name {
@@ -197,9 +262,13 @@ mod tests {
     fn a_body_for_something_else_is_refused() {
         let check = |body: Value| check_identity(kind::DEPLOYMENT, &body, "a", "d").is_ok();
         assert!(check(json!({})));
-        assert!(check(json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "a"}})));
+        assert!(check(
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "a"}})
+        ));
         assert!(!check(json!({"apiVersion": "v1", "kind": "Deployment"})));
-        assert!(!check(json!({"apiVersion": "apps/v1", "kind": "ReplicaSet"})));
+        assert!(!check(
+            json!({"apiVersion": "apps/v1", "kind": "ReplicaSet"})
+        ));
         assert!(!check(json!({"metadata": {"namespace": "b"}})));
         assert!(!check(json!({"metadata": {"name": "e"}})));
     }
