@@ -3,7 +3,9 @@
 //! Shapes come from `k8s-openapi`'s types (through schemars); what those do not say, the merge keys
 //! of lists, stands in the one table below. Shapes never hold descriptions: they stay small.
 
-pub mod openapi;
+mod openapi;
+
+pub use openapi::openapi_v3;
 
 use crate::{Kind, KindRef, kind};
 use k8s_openapi::{

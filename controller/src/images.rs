@@ -17,7 +17,7 @@ pub use upstream::Credentials;
 
 use blobs::Blobs;
 use collect::Candidate;
-use coracle_runtime::compile as wasm;
+use coracle_runtime::{Shape, compile as wasm};
 use parking_lot::Mutex;
 use reference::{Digest, Reference};
 use std::{
@@ -97,7 +97,7 @@ pub struct Prepared {
     /// Its size, bytes.
     pub size: u64,
     /// What the module is.
-    pub shape: wasm::Shape,
+    pub shape: Shape,
 }
 
 /// The image store. A clone is another handle to it.
@@ -202,7 +202,7 @@ impl Images {
         &self,
         reference: &Reference,
         manifest: &Digest,
-    ) -> Result<(Digest, wasm::Shape), Error> {
+    ) -> Result<(Digest, Shape), Error> {
         let (images, manifest) = (self.clone(), manifest.clone());
         let checked = tokio::task::spawn_blocking(move || {
             let bytes = images
@@ -229,7 +229,7 @@ impl Images {
             .unwrap_or_else(|_stopped| Err("the controller is stopping".to_owned()))
     }
 
-    fn check(&self, manifest: &[u8]) -> Result<(Digest, wasm::Shape), String> {
+    fn check(&self, manifest: &[u8]) -> Result<(Digest, Shape), String> {
         let text = |error: &dyn std::fmt::Display| error.to_string();
         let module = match artifact::module(manifest).map_err(|error| text(&error))? {
             artifact::Module::Layer(digest) => digest,

@@ -1,2 +1,13 @@
-//! Controller
+//! The controller: API server, store, scheduler, controllers, link server and image registry.
+//!
+//! Imports go one way: `http -> registry -> store`; the cache is fed by the registry and read by all.
+
+pub mod auth;
+pub mod cache;
+pub mod http;
 pub mod images;
+pub mod metrics;
+pub mod object;
+pub mod page;
+pub mod registry;
+pub mod store;

@@ -426,7 +426,6 @@ impl Registry {
             strategy::set_condition(&mut value["status"], "PodScheduled", "True", &time);
             Ok(())
         };
-        let mut bind = bind;
         let written = self.committer.write(kind::POD, pod, context.dry_run, |current| {
             let current = current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
             let mut value = current.value();

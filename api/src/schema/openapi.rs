@@ -7,15 +7,15 @@ use super::{ListMerge, list_merge};
 use crate::{KindRef, kind};
 use serde_json::{Map, Value, json};
 
-/// The document of one group and version, or nothing if there is no kind in it.
+/// The document of one group and version; null if there is no kind in it.
 #[must_use]
-pub fn document(group: &str, version: &str) -> Option<Value> {
+pub fn openapi_v3(group: &str, version: &str) -> Value {
     let kinds: Vec<KindRef> = kind::KINDS
         .iter()
         .filter(|kind| kind.group == group && kind.version == version)
         .collect();
     if kinds.is_empty() {
-        return None;
+        return Value::Null;
     }
     let mut generator = super::generator();
     let names: Vec<(KindRef, String)> = kinds
@@ -37,12 +37,12 @@ pub fn document(group: &str, version: &str) -> Option<Value> {
     for (kind, name) in &names {
         add_paths(kind, name, &mut paths);
     }
-    Some(json!({
+    json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.35.0"},
         "paths": paths,
         "components": {"schemas": schemas},
-    }))
+    })
 }
 
 /// The field name that objects of a type stand under, for the table of merging lists.
@@ -185,7 +185,7 @@ mod tests {
 
     #[test]
     fn says_what_kubectl_looks_for() {
-        let document = document("", "v1").unwrap();
+        let document = openapi_v3("", "v1");
         let schemas = &document["components"]["schemas"];
         let spec = &schemas["io.k8s.api.core.v1.PodSpec"]["properties"];
         assert_eq!(spec["containers"]["x-kubernetes-patch-merge-key"], "name");
@@ -210,6 +210,6 @@ mod tests {
                 .iter()
                 .any(|p| p["name"] == "fieldValidation")
         );
-        assert!(super::document("nothing", "v1").is_none());
+        assert!(openapi_v3("nothing", "v1").is_null());
     }
 }
