@@ -16,10 +16,10 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         ("", "Secret") => set(object, "type", json!("Opaque")),
         ("", "Namespace") => {
             in_map(object, "spec", |spec| {
-                set(spec, "finalizers", json!(["kubernetes"]))
+                set(spec, "finalizers", json!(["kubernetes"]));
             });
             in_map(object, "status", |status| {
-                set(status, "phase", json!("Active"))
+                set(status, "phase", json!("Active"));
             });
         }
         ("apps", "Deployment") => in_map(object, "spec", deployment_spec),
@@ -121,15 +121,15 @@ fn container(container: &mut Map<String, Value>) {
     set(container, "terminationMessagePolicy", json!("File"));
     in_map(container, "resources", resources);
     each(container, "ports", |port| {
-        set(port, "protocol", json!("TCP"))
+        set(port, "protocol", json!("TCP"));
     });
     each(container, "env", |env| {
         if_map(env, "valueFrom", |from| {
             if_map(from, "fieldRef", |field| {
-                set(field, "apiVersion", json!("v1"))
+                set(field, "apiVersion", json!("v1"));
             });
             if_map(from, "resourceFieldRef", |field| {
-                set(field, "divisor", json!("0"))
+                set(field, "divisor", json!("0"));
             });
         });
     });
@@ -191,7 +191,7 @@ fn volume(volume: &mut Map<String, Value>) {
     }
     for name in ["configMap", "secret", "projected", "downwardAPI"] {
         if_map(volume, name, |source| {
-            set(source, "defaultMode", json!(0o644))
+            set(source, "defaultMode", json!(0o644));
         });
     }
     if_map(volume, "hostPath", |path| set(path, "type", json!("")));
