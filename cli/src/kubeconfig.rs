@@ -73,24 +73,46 @@ impl Kubeconfig {
     /// Reads the current context of a file.
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| {
-            format!("cannot read the kubeconfig {} (give it with --kubeconfig FILE)", path.display())
+            format!(
+                "cannot read the kubeconfig {} (give it with --kubeconfig FILE)",
+                path.display()
+            )
         })?;
         Self::parse(&text).with_context(|| format!("cannot use the kubeconfig {}", path.display()))
     }
 
     fn parse(text: &str) -> anyhow::Result<Self> {
         let file: File = serde_yaml_ng::from_str(text)?;
-        let Some(context) = file.contexts.into_iter().find(|context| context.name == file.current_context) else {
+        let Some(context) = file
+            .contexts
+            .into_iter()
+            .find(|context| context.name == file.current_context)
+        else {
             bail!("it has no context {:?}", file.current_context);
         };
-        let Some(cluster) = file.clusters.into_iter().find(|cluster| cluster.name == context.context.cluster) else {
+        let Some(cluster) = file
+            .clusters
+            .into_iter()
+            .find(|cluster| cluster.name == context.context.cluster)
+        else {
             bail!("it has no cluster {:?}", context.context.cluster);
         };
-        let Some(user) = file.users.into_iter().find(|user| user.name == context.context.user) else {
+        let Some(user) = file
+            .users
+            .into_iter()
+            .find(|user| user.name == context.context.user)
+        else {
             bail!("it has no user {:?}", context.context.user);
         };
-        let decode = |text: &str| STANDARD.decode(text).context("a certificate in it is not base64");
-        let client = match (&user.user.client_certificate_data, &user.user.client_key_data) {
+        let decode = |text: &str| {
+            STANDARD
+                .decode(text)
+                .context("a certificate in it is not base64")
+        };
+        let client = match (
+            &user.user.client_certificate_data,
+            &user.user.client_key_data,
+        ) {
             (Some(certificate), Some(key)) => Some((decode(certificate)?, decode(key)?)),
             _ => None,
         };
@@ -127,7 +149,9 @@ contexts:
 
     #[test]
     fn says_what_is_missing() {
-        let error = Kubeconfig::parse("{current-context: a, clusters: [], users: [], contexts: []}").unwrap_err();
+        let error =
+            Kubeconfig::parse("{current-context: a, clusters: [], users: [], contexts: []}")
+                .unwrap_err();
         assert_eq!(error.to_string(), "it has no context \"a\"");
     }
 }

@@ -7,7 +7,7 @@ use coracle_controller::images::{
     artifact,
     reference::{Digest, Reference, Target},
 };
-use coracle_runtime::compile::{Inspection, inspect};
+use coracle_runtime::compile::{Inspection, Kind, inspect};
 use http::{Method, StatusCode, header};
 use std::path::{Path, PathBuf};
 
@@ -18,7 +18,7 @@ pub(crate) struct Arguments {
     /// Name and tag in the controller's registry, as in hello:v1
     name: String,
     /// How to reach the controller
-    #[arg(long, env = "KUBECONFIG", default_value = ".coracle/kubeconfig", value_name = "FILE")]
+    #[arg(long, default_value = ".coracle/kubeconfig", value_name = "FILE")]
     kubeconfig: PathBuf,
 }
 
@@ -44,7 +44,9 @@ pub(crate) async fn push(client: &Client, wasm: Vec<u8>, name: &str) -> anyhow::
         bail!("cannot push to {name}: give a tag, not a digest");
     };
     if let Some(registry) = &reference.registry {
-        bail!("cannot push to {name}: this command pushes to the controller's registry, not to {registry}");
+        bail!(
+            "cannot push to {name}: this command pushes to the controller's registry, not to {registry}"
+        );
     }
     let repository = &reference.repository;
     let (config, manifest) = describe(&wasm, &inspection);
@@ -52,13 +54,16 @@ pub(crate) async fn push(client: &Client, wasm: Vec<u8>, name: &str) -> anyhow::
     push_blob(client, repository, config.into()).await?;
     let digest = Digest::of(&manifest);
     let path = format!("/v2/{repository}/manifests/{tag}");
-    let answer = client.send(Method::PUT, &path, artifact::MANIFEST_TYPE, manifest).await?;
+    let answer = client
+        .send(Method::PUT, &path, artifact::MANIFEST_TYPE, manifest)
+        .await?;
     answer.success(&format!("cannot push {name}"))?;
     Ok(digest)
 }
 
 fn describe(wasm: &[u8], inspection: &Inspection) -> (Vec<u8>, Vec<u8>) {
-    let component = inspection.component.then_some((&inspection.imports[..], &inspection.exports[..]));
+    let component = (inspection.kind == Kind::Component)
+        .then_some((&inspection.imports[..], &inspection.exports[..]));
     // No time of creation: the same module is the same artifact, whenever it is pushed.
     artifact::describe(wasm, component, "1970-01-01T00:00:00Z")
 }
@@ -66,19 +71,37 @@ fn describe(wasm: &[u8], inspection: &Inspection) -> (Vec<u8>, Vec<u8>) {
 async fn push_blob(client: &Client, repository: &str, blob: Bytes) -> anyhow::Result<()> {
     let digest = Digest::of(&blob);
     let path = format!("/v2/{repository}/blobs/{digest}");
-    let there = client.send(Method::HEAD, &path, "application/octet-stream", Bytes::new()).await?;
+    let there = client
+        .send(
+            Method::HEAD,
+            &path,
+            "application/octet-stream",
+            Bytes::new(),
+        )
+        .await?;
     if there.status == StatusCode::OK {
         return Ok(());
     }
     let what = format!("cannot push a blob of {repository}");
     let path = format!("/v2/{repository}/blobs/uploads/");
-    let started = client.send(Method::POST, &path, "application/octet-stream", Bytes::new()).await?.success(&what)?;
+    let started = client
+        .send(
+            Method::POST,
+            &path,
+            "application/octet-stream",
+            Bytes::new(),
+        )
+        .await?
+        .success(&what)?;
     let location = started
         .headers
         .get(header::LOCATION)
         .and_then(|location| location.to_str().ok())
         .with_context(|| format!("{what}: the controller named no upload"))?;
     let path = format!("{location}?digest={digest}");
-    client.send(Method::PUT, &path, "application/octet-stream", blob).await?.success(&what)?;
+    client
+        .send(Method::PUT, &path, "application/octet-stream", blob)
+        .await?
+        .success(&what)?;
     Ok(())
 }

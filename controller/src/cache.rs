@@ -78,17 +78,34 @@ impl Cache {
     /// A cache of what the store holds at `revision`. Watches from before it get [`TooOld`].
     #[must_use]
     pub fn new(objects: Vec<Object>, revision: Revision) -> Self {
-        let mut state = State { since: revision, revision, ..State::default() };
+        let mut state = State {
+            since: revision,
+            revision,
+            ..State::default()
+        };
         for object in objects {
-            state.tables.entry(table_of(object.kind)).or_default().insert(object.key.clone(), Arc::new(object));
+            state
+                .tables
+                .entry(table_of(object.kind))
+                .or_default()
+                .insert(object.key.clone(), Arc::new(object));
         }
-        Self(Arc::new(Inner { state: RwLock::new(state), newest: watch::Sender::new(revision) }))
+        Self(Arc::new(Inner {
+            state: RwLock::new(state),
+            newest: watch::Sender::new(revision),
+        }))
     }
 
     /// One object.
     #[must_use]
     pub fn get(&self, kind: KindRef, key: &Key) -> Option<Arc<Object>> {
-        self.0.state.read().tables.get(&table_of(kind))?.get(key).cloned()
+        self.0
+            .state
+            .read()
+            .tables
+            .get(&table_of(kind))?
+            .get(key)
+            .cloned()
     }
 
     /// All objects of a kind, of one namespace or all, by key.
@@ -101,7 +118,9 @@ impl Cache {
     #[must_use]
     pub fn list_at(&self, kind: KindRef, namespace: Option<&str>) -> (Vec<Arc<Object>>, Revision) {
         let state = self.0.state.read();
-        let Some(table) = state.tables.get(&table_of(kind)) else { return (Vec::new(), state.revision) };
+        let Some(table) = state.tables.get(&table_of(kind)) else {
+            return (Vec::new(), state.revision);
+        };
         let objects = match namespace {
             None => table.values().cloned().collect(),
             Some(namespace) => table
@@ -144,7 +163,10 @@ impl Cache {
         for change in changes {
             debug_assert!(change.revision > state.revision, "changes come in order");
             state.revision = change.revision;
-            let table = state.tables.entry(table_of(change.object.kind)).or_default();
+            let table = state
+                .tables
+                .entry(table_of(change.object.kind))
+                .or_default();
             match change.kind_of {
                 ChangeKind::Deleted => table.remove(&change.object.key),
                 ChangeKind::Added | ChangeKind::Modified => {
@@ -155,7 +177,9 @@ impl Cache {
             state.log.push_back(Arc::new(change));
         }
         while state.log.len() > WINDOW_CHANGES_MAX || state.log_bytes > WINDOW_BYTES_MAX {
-            let Some(oldest) = state.log.pop_front() else { break };
+            let Some(oldest) = state.log.pop_front() else {
+                break;
+            };
             state.log_bytes -= oldest.object.raw.len();
             state.since = oldest.revision;
         }
@@ -174,16 +198,32 @@ mod tests {
     fn change(revision: u64, name: &str, kind_of: ChangeKind) -> Change {
         let value = json!({"metadata": {"name": name, "namespace": "n"}});
         let object = Arc::new(Object::new(kind::POD, Revision(revision), value).unwrap());
-        Change { revision: Revision(revision), object, previous: None, kind_of }
+        Change {
+            revision: Revision(revision),
+            object,
+            previous: None,
+            kind_of,
+        }
     }
 
     #[test]
     fn a_watch_continues_where_it_was() {
         let cache = Cache::new(Vec::new(), Revision(5));
-        assert!(cache.since(Revision(4)).is_err(), "what was before the start is unknown");
-        cache.commit(vec![change(6, "a", ChangeKind::Added), change(7, "b", ChangeKind::Added)]);
+        assert!(
+            cache.since(Revision(4)).is_err(),
+            "what was before the start is unknown"
+        );
+        cache.commit(vec![
+            change(6, "a", ChangeKind::Added),
+            change(7, "b", ChangeKind::Added),
+        ]);
         cache.commit(vec![change(8, "a", ChangeKind::Deleted)]);
-        let after: Vec<u64> = cache.since(Revision(6)).unwrap().iter().map(|change| change.revision.0).collect();
+        let after: Vec<u64> = cache
+            .since(Revision(6))
+            .unwrap()
+            .iter()
+            .map(|change| change.revision.0)
+            .collect();
         assert_eq!(after, [7, 8]);
         assert_eq!(cache.list(kind::POD, Some("n")).len(), 1);
         assert_eq!(cache.list(kind::POD, Some("m")).len(), 0);
@@ -193,7 +233,9 @@ mod tests {
     #[test]
     fn the_window_is_bounded() {
         let cache = Cache::new(Vec::new(), Revision(0));
-        let all = (1..=WINDOW_CHANGES_MAX as u64 + 10).map(|n| change(n, "a", ChangeKind::Modified)).collect();
+        let all = (1..=WINDOW_CHANGES_MAX as u64 + 10)
+            .map(|n| change(n, "a", ChangeKind::Modified))
+            .collect();
         cache.commit(all);
         assert_eq!(cache.since(Revision(9)).err(), Some(TooOld));
         assert_eq!(cache.since(Revision(10)).unwrap().len(), WINDOW_CHANGES_MAX);

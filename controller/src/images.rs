@@ -290,7 +290,7 @@ impl Images {
     /// Frees disk space when the file system is fuller than the high mark. `images` are the image
     /// names of all pods; `now` is seconds since 1970. Returns the bytes freed.
     pub fn collect(&self, images: &HashSet<String>, now: u64) -> u64 {
-        let Ok(stat) = rustix::fs::statvfs(&self.blobs().blob_dir()) else {
+        let Ok(stat) = rustix::fs::statvfs(self.blobs().blob_dir()) else {
             return 0;
         };
         let total = stat.f_blocks.saturating_mul(stat.f_frsize);

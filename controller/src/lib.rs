@@ -9,5 +9,7 @@ pub mod images;
 pub mod metrics;
 pub mod object;
 pub mod page;
+pub mod pki;
 pub mod registry;
+pub mod start;
 pub mod store;

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 use coracle_api::{
-    Key, KindRef, Revision, StatusError,
-    k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    Key, KindRef, Revision, StatusError, k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -46,23 +45,40 @@ impl Object {
         value["metadata"]["resourceVersion"] = revision.to_string().into();
         let meta = ObjectMeta::deserialize(&value["metadata"])
             .map_err(|error| StatusError::bad_request(format!("metadata: {error}")))?;
-        let key =
-            Key::new(meta.namespace.clone().unwrap_or_default(), meta.name.clone().unwrap_or_default());
+        let key = Key::new(
+            meta.namespace.clone().unwrap_or_default(),
+            meta.name.clone().unwrap_or_default(),
+        );
         let raw = Bytes::from(value.to_string());
-        Ok(Self { kind, key, revision, meta, raw, typed: OnceLock::new() })
+        Ok(Self {
+            kind,
+            key,
+            revision,
+            meta,
+            raw,
+            typed: OnceLock::new(),
+        })
     }
 
     /// Its typed form, decoded the first time it is asked for.
     ///
     /// # Errors
     /// When the object does not have the shape of `T`.
-    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(&self) -> Result<Arc<T>, StatusError> {
-        if let Some(typed) = self.typed.get().and_then(|typed| Arc::clone(typed).downcast::<T>().ok()) {
+    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(
+        &self,
+    ) -> Result<Arc<T>, StatusError> {
+        if let Some(typed) = self
+            .typed
+            .get()
+            .and_then(|typed| Arc::clone(typed).downcast::<T>().ok())
+        {
             return Ok(typed);
         }
         let typed: Arc<T> = serde_json::from_slice(&self.raw)
             .map(Arc::new)
-            .map_err(|error| StatusError::internal(format!("{} {}: {error}", self.kind.kind, self.key)))?;
+            .map_err(|error| {
+                StatusError::internal(format!("{} {}: {error}", self.kind.kind, self.key))
+            })?;
         // Another type may hold the place already; then this one is decoded anew each time.
         let _taken = self.typed.set(typed.clone());
         Ok(typed)

@@ -137,7 +137,9 @@ pub enum Error {
     #[error("cannot load the store")]
     Store(#[from] store::Error),
     /// An object in the store cannot be read.
-    #[error("the store holds {key}, which cannot be read; it may be of a newer version of this program")]
+    #[error(
+        "the store holds {key}, which cannot be read; it may be of a newer version of this program"
+    )]
     Object {
         /// Its key.
         key: String,
@@ -170,7 +172,10 @@ impl Registry {
         let (entries, counter) = store.load()?;
         let mut objects = Vec::with_capacity(entries.len());
         for entry in entries {
-            let unreadable = |source| Error::Object { key: entry.key.clone(), source };
+            let unreadable = |source| Error::Object {
+                key: entry.key.clone(),
+                source,
+            };
             let kind = kind_of(&entry.key)
                 .ok_or_else(|| unreadable(StatusError::bad_request("unknown kind")))?;
             let value = serde_json::from_slice(&entry.value)
@@ -180,7 +185,11 @@ impl Registry {
         let start = Revision((counter.0 / RESTART_GAP + 1) * RESTART_GAP);
         let cache = Cache::new(objects, start);
         let committer = Committer::start(store, cache.clone(), tasks);
-        Ok(Self { cache, clock, committer })
+        Ok(Self {
+            cache,
+            clock,
+            committer,
+        })
     }
 
     /// Creates what every cluster has, where it is missing.
@@ -190,8 +199,18 @@ impl Registry {
     pub async fn bootstrap(&self) -> Result<(), StatusError> {
         let context = Context::system("apiserver");
         for name in NAMESPACES {
-            if self.cache.get(kind::NAMESPACE, &Key::cluster(name)).is_none() {
-                self.create(&context, kind::NAMESPACE, "", json!({"metadata": {"name": name}})).await?;
+            if self
+                .cache
+                .get(kind::NAMESPACE, &Key::cluster(name))
+                .is_none()
+            {
+                self.create(
+                    &context,
+                    kind::NAMESPACE,
+                    "",
+                    json!({"metadata": {"name": name}}),
+                )
+                .await?;
             }
         }
         Ok(())
@@ -254,9 +273,16 @@ impl Registry {
         Err(StatusError::invalid(kind, name, causes))
     }
 
-    fn check_namespace(&self, kind: KindRef, namespace: &str, value: &Value) -> Result<(), StatusError> {
+    fn check_namespace(
+        &self,
+        kind: KindRef,
+        namespace: &str,
+        value: &Value,
+    ) -> Result<(), StatusError> {
         let found = self.cache.get(kind::NAMESPACE, &Key::cluster(namespace));
-        let Some(found) = found else { return Err(StatusError::not_found(kind::NAMESPACE, namespace)) };
+        let Some(found) = found else {
+            return Err(StatusError::not_found(kind::NAMESPACE, namespace));
+        };
         if found.is_deleting() && kind != kind::EVENT {
             let name = value["metadata"]["name"].as_str().unwrap_or_default();
             let why = format!(
@@ -282,7 +308,8 @@ impl Registry {
         if part != Subresource::Scale {
             strategy::decode(context, kind, &mut value)?;
         }
-        self.change(context, kind, key, part, |_current| Ok(value.clone())).await
+        self.change(context, kind, key, part, |_current| Ok(value.clone()))
+            .await
     }
 
     /// Reads, changes and writes an object in one step; the closure may run again.
@@ -317,10 +344,16 @@ impl Registry {
         part: Subresource,
         patch: Patch,
     ) -> Result<(Arc<Object>, bool), StatusError> {
-        if patch.kind == PatchKind::Apply && self.cache.get(kind, key).is_none() && part == Subresource::None {
+        if patch.kind == PatchKind::Apply
+            && self.cache.get(kind, key).is_none()
+            && part == Subresource::None
+        {
             let mut value = patch.body;
             value["metadata"]["name"] = json!(key.name);
-            return Ok((self.create(context, kind, &key.namespace, value).await?, true));
+            return Ok((
+                self.create(context, kind, &key.namespace, value).await?,
+                true,
+            ));
         }
         let patched = self
             .change(context, kind, key, part, |current| {
@@ -347,14 +380,20 @@ impl Registry {
             .write(kind, key, context.dry_run, |current| {
                 let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
                 let old = current.value();
-                let shown = if part == Subresource::Scale { strategy::scale_of(kind, &old) } else { old.clone() };
+                let shown = if part == Subresource::Scale {
+                    strategy::scale_of(kind, &old)
+                } else {
+                    old.clone()
+                };
                 let wanted = change(&shown)?;
                 strategy::check_version(kind, &current, &wanted)?;
                 let new = strategy::merge_part(kind, part, &old, wanted)?;
                 let new = strategy::before_update(kind, part, &old, new);
                 let new = strategy::allocate(&self.cache, kind, new, Some(&old))?;
                 let causes = match part {
-                    Subresource::None | Subresource::Scale => coracle_api::validate::update(kind, &new, &old),
+                    Subresource::None | Subresource::Scale => {
+                        coracle_api::validate::update(kind, &new, &old)
+                    }
                     Subresource::Status | Subresource::Finalize => Vec::new(),
                 };
                 if !causes.is_empty() {
@@ -394,7 +433,11 @@ impl Registry {
                 Ok(decision)
             })
             .await?;
-        Ok(if gone { Deleted::Gone(object) } else { Deleted::Pending(object) })
+        Ok(if gone {
+            Deleted::Gone(object)
+        } else {
+            Deleted::Pending(object)
+        })
     }
 
     /// Ends a pod that its node has let go of, whatever grace it has left.
@@ -407,7 +450,9 @@ impl Registry {
             uid: Some(uid.to_owned()),
             ..DeleteOptions::default()
         };
-        self.delete(&Context::system("node"), kind::POD, key, options).await.map(|_deleted| ())
+        self.delete(&Context::system("node"), kind::POD, key, options)
+            .await
+            .map(|_deleted| ())
     }
 
     /// Assigns a pod to a node.
@@ -426,12 +471,15 @@ impl Registry {
             strategy::set_condition(&mut value["status"], "PodScheduled", "True", &time);
             Ok(())
         };
-        let written = self.committer.write(kind::POD, pod, context.dry_run, |current| {
-            let current = current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
-            let mut value = current.value();
-            bind(&mut value)?;
-            Ok(Decision::Put(ChangeKind::Modified, value))
-        });
+        let written = self
+            .committer
+            .write(kind::POD, pod, context.dry_run, |current| {
+                let current =
+                    current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
+                let mut value = current.value();
+                bind(&mut value)?;
+                Ok(Decision::Put(ChangeKind::Modified, value))
+            });
         written.await.map(|_object| ())
     }
 }
@@ -439,13 +487,23 @@ impl Registry {
 fn apply_patch(kind: KindRef, current: &Value, patch: &Patch) -> Result<Value, StatusError> {
     let body = patch.body.clone();
     match patch.kind {
-        PatchKind::Json => patch::json::apply(current.clone(), &body).map_err(|error| match error {
-            patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
-            patch::json::Error::Rejected { .. } => {
-                let cause = Cause { reason: "FieldValueInvalid", message: error.to_string(), field: "patch".to_owned() };
-                StatusError::invalid(kind, current["metadata"]["name"].as_str().unwrap_or_default(), vec![cause])
-            }
-        }),
+        PatchKind::Json => {
+            patch::json::apply(current.clone(), &body).map_err(|error| match error {
+                patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
+                patch::json::Error::Rejected { .. } => {
+                    let cause = Cause {
+                        reason: "FieldValueInvalid",
+                        message: error.to_string(),
+                        field: "patch".to_owned(),
+                    };
+                    StatusError::invalid(
+                        kind,
+                        current["metadata"]["name"].as_str().unwrap_or_default(),
+                        vec![cause],
+                    )
+                }
+            })
+        }
         PatchKind::Merge => Ok(patch::merge::apply(current.clone(), body)),
         PatchKind::Strategic | PatchKind::Apply => patch::strategic::apply(current.clone(), body)
             .map_err(|error| StatusError::bad_request(error.to_string())),
@@ -454,12 +512,19 @@ fn apply_patch(kind: KindRef, current: &Value, patch: &Patch) -> Result<Value, S
 
 /// `/registry/<resource>/<namespace>/<name>`; the namespace is empty for cluster-scoped kinds.
 fn store_key(kind: KindRef, key: &Key) -> String {
-    format!("/registry/{}/{}/{}", kind.storage().group_resource(), key.namespace, key.name)
+    format!(
+        "/registry/{}/{}/{}",
+        kind.storage().group_resource(),
+        key.namespace,
+        key.name
+    )
 }
 
 fn kind_of(store_key: &str) -> Option<KindRef> {
     let resource = store_key.strip_prefix("/registry/")?.split('/').next()?;
-    kind::KINDS.iter().find(|kind| kind.group_resource() == resource)
+    kind::KINDS
+        .iter()
+        .find(|kind| kind.group_resource() == resource)
 }
 
 #[cfg(test)]

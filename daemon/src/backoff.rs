@@ -15,12 +15,19 @@ impl Backoff {
     /// Starts at `min` and never exceeds `max`.
     #[must_use]
     pub fn new(min: Duration, max: Duration) -> Self {
-        Self { min, max, attempt: 0 }
+        Self {
+            min,
+            max,
+            attempt: 0,
+        }
     }
 
     /// The next wait: between half and all of the current ceiling, which then doubles.
     pub fn next(&mut self, rng: &mut impl Rng) -> Duration {
-        let ceiling = self.min.saturating_mul(1 << self.attempt.min(20)).min(self.max);
+        let ceiling = self
+            .min
+            .saturating_mul(1 << self.attempt.min(20))
+            .min(self.max);
         self.attempt = self.attempt.saturating_add(1);
         ceiling.mul_f64(rng.random_range(0.5..=1.0))
     }

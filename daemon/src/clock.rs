@@ -47,7 +47,9 @@ impl Clock {
         if let Source::Manual(now) = &self.0 {
             let mut now = now.lock();
             let nanos = i64::try_from(by.as_nanos()).unwrap_or(i64::MAX);
-            *now = now.saturating_add(jiff::SignedDuration::from_nanos(nanos)).unwrap_or(*now);
+            *now = now
+                .saturating_add(jiff::SignedDuration::from_nanos(nanos))
+                .unwrap_or(*now);
         }
     }
 }

@@ -56,7 +56,9 @@ impl Tasks {
     pub async fn shut_down(&self, deadline: Duration) -> bool {
         self.stop.cancel();
         self.tracker.close();
-        tokio::time::timeout(deadline, self.tracker.wait()).await.is_ok()
+        tokio::time::timeout(deadline, self.tracker.wait())
+            .await
+            .is_ok()
     }
 }
 

@@ -1,1 +1,4 @@
+//! End-to-end tests: the real binary and real clients.
 
+mod durability;
+mod kubectl;

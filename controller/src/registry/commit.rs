@@ -70,9 +70,22 @@ fn is_volatile(kind: KindRef, key: &Key) -> bool {
 impl Committer {
     pub(super) fn start(store: Arc<dyn Store>, cache: Cache, tasks: &Tasks) -> Self {
         let (pending, waiting) = mpsc::channel(WRITES_MAX);
-        let head = Arc::new(Mutex::new(Head { under_way: HashMap::new(), revision: cache.revision() }));
-        tasks.spawn("commits", OnExit::Shutdown, show_commits(cache.clone(), Arc::clone(&head), waiting));
-        Self { store, cache, head, turns: Arc::new(Semaphore::new(WRITES_MAX)), pending }
+        let head = Arc::new(Mutex::new(Head {
+            under_way: HashMap::new(),
+            revision: cache.revision(),
+        }));
+        tasks.spawn(
+            "commits",
+            OnExit::Shutdown,
+            show_commits(cache.clone(), Arc::clone(&head), waiting),
+        );
+        Self {
+            store,
+            cache,
+            head,
+            turns: Arc::new(Semaphore::new(WRITES_MAX)),
+            pending,
+        }
     }
 
     /// Decides and writes. `decide` sees the newest state and runs exactly once.
@@ -84,7 +97,10 @@ impl Committer {
         decide: impl FnOnce(Option<Arc<Object>>) -> Result<Decision, StatusError>,
     ) -> Result<Arc<Object>, StatusError> {
         let stopping = || StatusError::unavailable("the controller is stopping");
-        let turn = Arc::clone(&self.turns).acquire_owned().await.map_err(|_closed| stopping())?;
+        let turn = Arc::clone(&self.turns)
+            .acquire_owned()
+            .await
+            .map_err(|_closed| stopping())?;
         let answered = {
             let mut head = self.head.lock();
             let id = id_of(kind, key);
@@ -109,22 +125,44 @@ impl Committer {
             let newest = (kind_of != ChangeKind::Deleted).then(|| Arc::clone(&object));
             let committed = self.store(kind, key, revision, newest.as_ref());
             head.under_way.insert(id, (revision, newest));
-            let change = Change { revision, object, previous: current, kind_of };
+            let change = Change {
+                revision,
+                object,
+                previous: current,
+                kind_of,
+            };
             let (answer, answered) = oneshot::channel();
-            let pending = Pending { committed, change, answer, _turn: turn };
+            let pending = Pending {
+                committed,
+                change,
+                answer,
+                _turn: turn,
+            };
             // Never full: there are as many places as turns.
-            self.pending.try_send(pending).map_err(|_stopped| stopping())?;
+            self.pending
+                .try_send(pending)
+                .map_err(|_stopped| stopping())?;
             answered
         };
         answered.await.unwrap_or_else(|_stopped| Err(stopping()))
     }
 
-    fn store(&self, kind: KindRef, key: &Key, revision: Revision, newest: Option<&Arc<Object>>) -> Committed {
+    fn store(
+        &self,
+        kind: KindRef,
+        key: &Key,
+        revision: Revision,
+        newest: Option<&Arc<Object>>,
+    ) -> Committed {
         if is_volatile(kind, key) {
             return Box::pin(std::future::ready(Ok(())));
         }
         let value = newest.map(|object| object.raw.clone());
-        self.store.write(Write { key: store_key(kind, key), value, revision })
+        self.store.write(Write {
+            key: store_key(kind, key),
+            value,
+            revision,
+        })
     }
 }
 
@@ -132,7 +170,12 @@ impl Committer {
 /// on a state that is not on disk.
 async fn show_commits(cache: Cache, head: Arc<Mutex<Head>>, mut waiting: mpsc::Receiver<Pending>) {
     while let Some(pending) = waiting.recv().await {
-        let Pending { committed, change, answer, _turn } = pending;
+        let Pending {
+            committed,
+            change,
+            answer,
+            _turn,
+        } = pending;
         if let Err(error) = committed.await {
             tracing::error!(%error, "cannot commit; the controller stops");
             drop(answer.send(Err(StatusError::internal("the write could not be stored"))));
@@ -142,7 +185,11 @@ async fn show_commits(cache: Cache, head: Arc<Mutex<Head>>, mut waiting: mpsc::R
         let id = id_of(object.kind, &object.key);
         cache.commit(vec![change]);
         let mut head = head.lock();
-        if head.under_way.get(&id).is_some_and(|(newest, _)| *newest == revision) {
+        if head
+            .under_way
+            .get(&id)
+            .is_some_and(|(newest, _)| *newest == revision)
+        {
             head.under_way.remove(&id);
         }
         drop(head);

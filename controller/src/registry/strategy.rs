@@ -3,7 +3,10 @@
 //! Source: k8s.io/apiserver `pkg/registry/rest`, k8s.io/kubernetes `pkg/registry/*/strategy.go`.
 
 use super::{Context, DeleteOptions, FieldValidation, Propagation, Subresource, commit::Decision};
-use crate::{cache::{Cache, ChangeKind}, object::Object};
+use crate::{
+    cache::{Cache, ChangeKind},
+    object::Object,
+};
 use coracle_api::{Key, KindRef, StatusError, defaults, kind, schema, status::Cause};
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
@@ -25,7 +28,9 @@ pub(super) fn time(now: Timestamp) -> String {
 /// Strict decoding: types are checked, unknown fields go, with a word or an error as asked.
 pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Result<(), StatusError> {
     if !value.is_object() {
-        return Err(StatusError::bad_request("the object provided is unrecognized: it is no JSON object"));
+        return Err(StatusError::bad_request(
+            "the object provided is unrecognized: it is no JSON object",
+        ));
     }
     let findings = schema::check(of, value);
     if let Some(mistyped) = findings.mistyped {
@@ -48,25 +53,62 @@ pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Resul
 }
 
 pub(super) fn key_of(kind: KindRef, value: &Value) -> Key {
-    let field = |name: &str| value["metadata"][name].as_str().unwrap_or_default().to_owned();
-    Key::new(if kind.namespaced { field("namespace") } else { String::new() }, field("name"))
+    let field = |name: &str| {
+        value["metadata"][name]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    Key::new(
+        if kind.namespaced {
+            field("namespace")
+        } else {
+            String::new()
+        },
+        field("name"),
+    )
 }
 
 /// Fills in what the server owns in the metadata of a new object.
-pub(super) fn stamp_new(of: KindRef, namespace: &str, value: &mut Value, now: Timestamp) -> Result<(), StatusError> {
+pub(super) fn stamp_new(
+    of: KindRef,
+    namespace: &str,
+    value: &mut Value,
+    now: Timestamp,
+) -> Result<(), StatusError> {
     if !value["metadata"].is_object() {
         value["metadata"] = json!({});
     }
-    let Some(meta) = value["metadata"].as_object_mut() else { return Ok(()) };
-    if meta.get("resourceVersion").and_then(Value::as_str).is_some_and(|version| !version.is_empty()) {
-        return Err(StatusError::bad_request("resourceVersion should not be set on objects to be created"));
+    let Some(meta) = value["metadata"].as_object_mut() else {
+        return Ok(());
+    };
+    if meta
+        .get("resourceVersion")
+        .and_then(Value::as_str)
+        .is_some_and(|version| !version.is_empty())
+    {
+        return Err(StatusError::bad_request(
+            "resourceVersion should not be set on objects to be created",
+        ));
     }
-    let base = meta.get("generateName").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let named = meta.get("name").and_then(Value::as_str).is_some_and(|name| !name.is_empty());
+    let base = meta
+        .get("generateName")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
+    let named = meta
+        .get("name")
+        .and_then(Value::as_str)
+        .is_some_and(|name| !name.is_empty());
     if !named && !base.is_empty() {
         meta.insert("name".to_owned(), json!(generate_name(&base)));
     }
-    for field in ["deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "resourceVersion"] {
+    for field in [
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "selfLink",
+        "resourceVersion",
+    ] {
         meta.remove(field);
     }
     if of.namespaced {
@@ -85,16 +127,26 @@ pub(super) fn stamp_new(of: KindRef, namespace: &str, value: &mut Value, now: Ti
 fn generate_name(base: &str) -> String {
     let mut name: String = base.chars().take(BASE_LEN_MAX).collect();
     for _ in 0..SUFFIX_LEN {
-        name.push(char::from(SUFFIX_LETTERS[rand::random_range(0..SUFFIX_LETTERS.len())]));
+        name.push(char::from(
+            SUFFIX_LETTERS[rand::random_range(0..SUFFIX_LETTERS.len())],
+        ));
     }
     name
 }
 
 /// A random UUID, version 4 of RFC 9562.
 fn uuid() -> String {
-    let bits = rand::random::<u128>() & !(0xf000 << 64 | 0xc000 << 48) | 0x4000 << 64 | 0x8000 << 48;
+    let bits =
+        rand::random::<u128>() & !(0xf000 << 64 | 0xc000 << 48) | 0x4000 << 64 | 0x8000 << 48;
     let hex = format!("{bits:032x}");
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+    format!(
+        "{}-{}-{}-{}-{}",
+        &hex[..8],
+        &hex[8..12],
+        &hex[12..16],
+        &hex[16..20],
+        &hex[20..]
+    )
 }
 
 /// Defaults, and what a client may not set at creation.
@@ -129,7 +181,9 @@ fn clear(value: &mut Value, field: &str) {
 
 /// What upstream's admission adds to a pod: account, priority, the two standard tolerations.
 fn admit_pod(pod: &mut Value) {
-    let Some(spec) = pod["spec"].as_object_mut() else { return };
+    let Some(spec) = pod["spec"].as_object_mut() else {
+        return;
+    };
     let mut fill = |name: &str, value: Value| {
         if spec.get(name).is_none_or(Value::is_null) {
             spec.insert(name.to_owned(), value);
@@ -140,8 +194,13 @@ fn admit_pod(pod: &mut Value) {
     fill("preemptionPolicy", json!("PreemptLowerPriority"));
     fill("enableServiceLinks", json!(true));
     fill("tolerations", json!([]));
-    let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else { return };
-    for taint in ["node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable"] {
+    let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else {
+        return;
+    };
+    for taint in [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+    ] {
         let covers = |toleration: &Value| {
             let key = toleration["key"].as_str().unwrap_or_default();
             let effect = toleration["effect"].as_str().unwrap_or_default();
@@ -156,13 +215,24 @@ fn admit_pod(pod: &mut Value) {
 /// `Guaranteed`, `Burstable` or `BestEffort`, by requests and limits of CPU and memory.
 fn qos_class(spec: &Value) -> &'static str {
     let lists = ["containers", "initContainers"];
-    let containers: Vec<&Value> = lists.iter().flat_map(|list| spec[*list].as_array().into_iter().flatten()).collect();
-    let has = |container: &Value, list: &str, name: &str| !container["resources"][list][name].is_null();
+    let containers: Vec<&Value> = lists
+        .iter()
+        .flat_map(|list| spec[*list].as_array().into_iter().flatten())
+        .collect();
+    let has =
+        |container: &Value, list: &str, name: &str| !container["resources"][list][name].is_null();
     let names = ["cpu", "memory"];
-    let any = containers.iter().any(|c| names.iter().any(|n| has(c, "requests", n) || has(c, "limits", n)));
+    let any = containers.iter().any(|c| {
+        names
+            .iter()
+            .any(|n| has(c, "requests", n) || has(c, "limits", n))
+    });
     let guaranteed = containers.iter().all(|container| {
         let resources = &container["resources"];
-        names.iter().all(|name| has(container, "limits", name) && resources["limits"][*name] == resources["requests"][*name])
+        names.iter().all(|name| {
+            has(container, "limits", name)
+                && resources["limits"][*name] == resources["requests"][*name]
+        })
     });
     match (any, guaranteed) {
         (false, _) => "BestEffort",
@@ -174,7 +244,10 @@ fn qos_class(spec: &Value) -> &'static str {
 /// `stringData` is written as `data`, base64.
 fn fold_string_data(secret: &mut Value) {
     use base64::{Engine as _, engine::general_purpose::STANDARD};
-    let Some(Value::Object(strings)) = secret.as_object_mut().and_then(|secret| secret.remove("stringData")) else {
+    let Some(Value::Object(strings)) = secret
+        .as_object_mut()
+        .and_then(|secret| secret.remove("stringData"))
+    else {
         return;
     };
     if !secret["data"].is_object() {
@@ -186,8 +259,14 @@ fn fold_string_data(secret: &mut Value) {
 }
 
 /// A `resourceVersion` in a write must be the current one; so must a uid.
-pub(super) fn check_version(of: KindRef, current: &Object, wanted: &Value) -> Result<(), StatusError> {
-    let version = wanted["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+pub(super) fn check_version(
+    of: KindRef,
+    current: &Object,
+    wanted: &Value,
+) -> Result<(), StatusError> {
+    let version = wanted["metadata"]["resourceVersion"]
+        .as_str()
+        .unwrap_or_default();
     if !version.is_empty() && version != current.revision.to_string() {
         return Err(StatusError::stale(of, &current.key.name));
     }
@@ -221,7 +300,12 @@ pub(super) fn scale_of(of: KindRef, object: &Value) -> Value {
 }
 
 /// Takes from `wanted` only the part that the write is for.
-pub(super) fn merge_part(of: KindRef, part: Subresource, old: &Value, mut wanted: Value) -> Result<Value, StatusError> {
+pub(super) fn merge_part(
+    of: KindRef,
+    part: Subresource,
+    old: &Value,
+    mut wanted: Value,
+) -> Result<Value, StatusError> {
     let name = old["metadata"]["name"].as_str().unwrap_or_default();
     match part {
         Subresource::None => {
@@ -245,7 +329,11 @@ pub(super) fn merge_part(of: KindRef, part: Subresource, old: &Value, mut wanted
             let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
             if replicas < 0 {
                 let detail = "must be greater than or equal to 0";
-                return Err(StatusError::invalid(of, name, vec![Cause::invalid("spec.replicas", &json!(replicas), detail)]));
+                return Err(StatusError::invalid(
+                    of,
+                    name,
+                    vec![Cause::invalid("spec.replicas", &json!(replicas), detail)],
+                ));
             }
             let mut new = old.clone();
             new["spec"]["replicas"] = json!(replicas);
@@ -266,17 +354,27 @@ fn keep_server_fields(new: &mut Value, old: &Value) {
     if !new["metadata"].is_object() {
         new["metadata"] = json!({});
     }
-    let fields = ["uid", "creationTimestamp", "generation", "deletionTimestamp", "deletionGracePeriodSeconds"];
+    let fields = [
+        "uid",
+        "creationTimestamp",
+        "generation",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+    ];
     for field in fields {
         let value = old["metadata"].get(field).cloned();
-        let Some(meta) = new["metadata"].as_object_mut() else { return };
+        let Some(meta) = new["metadata"].as_object_mut() else {
+            return;
+        };
         match value {
             Some(value) => meta.insert(field.to_owned(), value),
             None => meta.remove(field),
         };
     }
     for field in ["name", "namespace"] {
-        if new["metadata"].get(field).is_none_or(Value::is_null) && !old["metadata"][field].is_null() {
+        if new["metadata"].get(field).is_none_or(Value::is_null)
+            && !old["metadata"][field].is_null()
+        {
             new["metadata"][field] = old["metadata"][field].clone();
         }
     }
@@ -292,7 +390,9 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
     }
     if of == kind::SERVICE {
         for field in ["clusterIP", "clusterIPs"] {
-            if new["spec"].get(field).is_none_or(Value::is_null) && new["spec"]["type"] != "ExternalName" {
+            if new["spec"].get(field).is_none_or(Value::is_null)
+                && new["spec"]["type"] != "ExternalName"
+            {
                 new["spec"][field] = old["spec"][field].clone();
             }
         }
@@ -321,30 +421,46 @@ pub(super) fn is_same(new: &Value, old: &Value) -> bool {
 /// Deletion was asked for and nothing holds the object any more.
 pub(super) fn is_released(of: KindRef, value: &Value) -> bool {
     let none = |list: &Value| list.as_array().is_none_or(Vec::is_empty);
-    let graced = of == kind::POD && value["metadata"]["deletionGracePeriodSeconds"].as_i64() != Some(0);
+    let graced =
+        of == kind::POD && value["metadata"]["deletionGracePeriodSeconds"].as_i64() != Some(0);
     !value["metadata"]["deletionTimestamp"].is_null()
         && none(&value["metadata"]["finalizers"])
         && (of != kind::NAMESPACE || none(&value["spec"]["finalizers"]))
         && !graced
 }
 
-pub(super) fn check_preconditions(of: KindRef, current: &Object, options: &DeleteOptions) -> Result<(), StatusError> {
+pub(super) fn check_preconditions(
+    of: KindRef,
+    current: &Object,
+    options: &DeleteOptions,
+) -> Result<(), StatusError> {
     let failed = |what: &str, wanted: &str, actual: &str| {
-        let why = format!("Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}");
+        let why = format!(
+            "Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {actual}"
+        );
         Err(StatusError::conflict(of, &current.key.name, &why))
     };
     if let Some(uid) = options.uid.as_ref().filter(|uid| *uid != current.uid()) {
         return failed("UID", uid, current.uid());
     }
     let actual = current.revision.to_string();
-    if let Some(version) = options.resource_version.as_ref().filter(|version| **version != actual) {
+    if let Some(version) = options
+        .resource_version
+        .as_ref()
+        .filter(|version| **version != actual)
+    {
         return failed("ResourceVersion", version, &actual);
     }
     Ok(())
 }
 
 /// What a deletion makes of an object: gone, or marked.
-pub(super) fn before_delete(of: KindRef, current: &Arc<Object>, options: &DeleteOptions, now: Timestamp) -> Decision {
+pub(super) fn before_delete(
+    of: KindRef,
+    current: &Arc<Object>,
+    options: &DeleteOptions,
+    now: Timestamp,
+) -> Decision {
     let mut value = current.value();
     let finalizer = match options.propagation {
         Some(Propagation::Foreground) => Some("foregroundDeletion"),
@@ -362,10 +478,19 @@ pub(super) fn before_delete(of: KindRef, current: &Arc<Object>, options: &Delete
     }
     let grace = grace_secs(of, &value, options);
     let earlier = value["metadata"]["deletionGracePeriodSeconds"].as_i64();
-    if current.is_deleting() && earlier.is_some_and(|earlier| grace >= earlier) && finalizer.is_none() {
-        return if is_released(of, &value) { Decision::Delete(value) } else { Decision::Keep(Arc::clone(current)) };
+    if current.is_deleting()
+        && earlier.is_some_and(|earlier| grace >= earlier)
+        && finalizer.is_none()
+    {
+        return if is_released(of, &value) {
+            Decision::Delete(value)
+        } else {
+            Decision::Keep(Arc::clone(current))
+        };
     }
-    let until = now.saturating_add(jiff::SignedDuration::from_secs(grace)).unwrap_or(now);
+    let until = now
+        .saturating_add(jiff::SignedDuration::from_secs(grace))
+        .unwrap_or(now);
     value["metadata"]["deletionTimestamp"] = json!(time(until));
     value["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
     if of == kind::NAMESPACE {
@@ -379,11 +504,22 @@ pub(super) fn before_delete(of: KindRef, current: &Arc<Object>, options: &Delete
 
 /// Only pods that a node has get time to end.
 fn grace_secs(of: KindRef, value: &Value, options: &DeleteOptions) -> i64 {
-    let ended = matches!(value["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
-    if of != kind::POD || ended || value["spec"]["nodeName"].as_str().unwrap_or_default().is_empty() {
+    let ended = matches!(
+        value["status"]["phase"].as_str(),
+        Some("Succeeded" | "Failed")
+    );
+    if of != kind::POD
+        || ended
+        || value["spec"]["nodeName"]
+            .as_str()
+            .unwrap_or_default()
+            .is_empty()
+    {
         return 0;
     }
-    let own = value["spec"]["terminationGracePeriodSeconds"].as_i64().unwrap_or(30);
+    let own = value["spec"]["terminationGracePeriodSeconds"]
+        .as_i64()
+        .unwrap_or(30);
     options.grace_period_seconds.unwrap_or(own).max(0)
 }
 
@@ -392,39 +528,71 @@ pub(super) fn set_condition(status: &mut Value, name: &str, state: &str, time: &
     if !status["conditions"].is_array() {
         status["conditions"] = json!([]);
     }
-    let Some(list) = status["conditions"].as_array_mut() else { return };
+    let Some(list) = status["conditions"].as_array_mut() else {
+        return;
+    };
     list.retain(|condition| condition["type"] != name);
-    list.push(json!({"type": name, "status": state, "lastProbeTime": null, "lastTransitionTime": time}));
+    list.push(
+        json!({"type": name, "status": state, "lastProbeTime": null, "lastTransitionTime": time}),
+    );
 }
 
 /// Gives a Service its address and node ports; checks the ones it asks for.
-pub(super) fn allocate(cache: &Cache, of: KindRef, mut value: Value, old: Option<&Value>) -> Result<Value, StatusError> {
+pub(super) fn allocate(
+    cache: &Cache,
+    of: KindRef,
+    mut value: Value,
+    old: Option<&Value>,
+) -> Result<Value, StatusError> {
     if of != kind::SERVICE || value["spec"]["type"] == "ExternalName" {
         return Ok(value);
     }
     let own = key_of(of, &value);
-    let others: Vec<Value> =
-        cache.list(kind::SERVICE, None).iter().filter(|service| service.key != own).map(|service| service.value()).collect();
+    let others: Vec<Value> = cache
+        .list(kind::SERVICE, None)
+        .iter()
+        .filter(|service| service.key != own)
+        .map(|service| service.value())
+        .collect();
     let name = own.name.clone();
-    let Some(spec) = value["spec"].as_object_mut() else { return Ok(value) };
+    let Some(spec) = value["spec"].as_object_mut() else {
+        return Ok(value);
+    };
     allocate_address(spec, &others, &name)?;
     allocate_node_ports(spec, &others, &name, old)?;
     Ok(value)
 }
 
-fn allocate_address(spec: &mut Map<String, Value>, others: &[Value], name: &str) -> Result<(), StatusError> {
-    let used: BTreeSet<&str> = others.iter().filter_map(|service| service["spec"]["clusterIP"].as_str()).collect();
-    let wanted = spec.get("clusterIP").and_then(Value::as_str).unwrap_or_default().to_owned();
+fn allocate_address(
+    spec: &mut Map<String, Value>,
+    others: &[Value],
+    name: &str,
+) -> Result<(), StatusError> {
+    let used: BTreeSet<&str> = others
+        .iter()
+        .filter_map(|service| service["spec"]["clusterIP"].as_str())
+        .collect();
+    let wanted = spec
+        .get("clusterIP")
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned();
     let address = match wanted.as_str() {
         "None" => "None".to_owned(),
         "" => {
             // 10.96.0.1 is the API's.
-            let free = (2u32..65_535).map(|n| format!("10.96.{}.{}", n >> 8, n & 255)).find(|a| !used.contains(a.as_str()));
+            let free = (2u32..65_535)
+                .map(|n| format!("10.96.{}.{}", n >> 8, n & 255))
+                .find(|a| !used.contains(a.as_str()));
             free.ok_or_else(|| StatusError::internal("failed to allocate IP: range is full"))?
         }
         taken if used.contains(taken) => {
             let detail = "failed to allocate IP: provided IP is already allocated";
-            return Err(StatusError::invalid(kind::SERVICE, name, vec![Cause::invalid("spec.clusterIPs", &json!([taken]), detail)]));
+            return Err(StatusError::invalid(
+                kind::SERVICE,
+                name,
+                vec![Cause::invalid("spec.clusterIPs", &json!([taken]), detail)],
+            ));
         }
         free => free.to_owned(),
     };
@@ -439,9 +607,17 @@ fn allocate_node_ports(
     name: &str,
     old: Option<&Value>,
 ) -> Result<(), StatusError> {
-    let wants = matches!(spec.get("type").and_then(Value::as_str), Some("NodePort" | "LoadBalancer"));
+    let wants = matches!(
+        spec.get("type").and_then(Value::as_str),
+        Some("NodePort" | "LoadBalancer")
+    );
     let ports_of = |service: &Value| -> Vec<u64> {
-        service["spec"]["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_u64()).collect()
+        service["spec"]["ports"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|port| port["nodePort"].as_u64())
+            .collect()
     };
     let mut used: BTreeSet<u64> = others.iter().flat_map(ports_of).collect();
     let was: Vec<(Value, Value)> = old
@@ -457,23 +633,38 @@ fn allocate_node_ports(
             continue;
         }
         if port["nodePort"].is_null()
-            && let Some((_, node_port)) = was.iter().find(|(number, node_port)| *number == port["port"] && !node_port.is_null())
+            && let Some((_, node_port)) = was
+                .iter()
+                .find(|(number, node_port)| *number == port["port"] && !node_port.is_null())
         {
             port["nodePort"] = node_port.clone();
         }
         let field = format!("spec.ports[{index}].nodePort");
         let refused = |detail: &str, value: &Value| {
-            Err(StatusError::invalid(kind::SERVICE, name, vec![Cause::invalid(field.clone(), value, detail)]))
+            Err(StatusError::invalid(
+                kind::SERVICE,
+                name,
+                vec![Cause::invalid(field.clone(), value, detail)],
+            ))
         };
         let chosen = match port["nodePort"].as_u64().filter(|number| *number != 0) {
             Some(number) if !NODE_PORTS.contains(&number) => {
-                return refused("provided port is not in the valid range. The range of valid ports is 30000-32767", &json!(number));
+                return refused(
+                    "provided port is not in the valid range. The range of valid ports is 30000-32767",
+                    &json!(number),
+                );
             }
-            Some(number) if used.contains(&number) => return refused("provided port is already allocated", &json!(number)),
+            Some(number) if used.contains(&number) => {
+                return refused("provided port is already allocated", &json!(number));
+            }
             Some(number) => number,
             None => match NODE_PORTS.rev().find(|number| !used.contains(number)) {
                 Some(number) => number,
-                None => return Err(StatusError::internal("failed to allocate a nodePort: range is full")),
+                None => {
+                    return Err(StatusError::internal(
+                        "failed to allocate a nodePort: range is full",
+                    ));
+                }
             },
         };
         used.insert(chosen);

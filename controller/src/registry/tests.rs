@@ -15,11 +15,18 @@ async fn open() -> Door {
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
     let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
     registry.bootstrap().await.unwrap();
-    Door { registry, tasks, dir }
+    Door {
+        registry,
+        tasks,
+        dir,
+    }
 }
 
 fn me() -> Context {
-    Context { field_validation: FieldValidation::Strict, ..Context::system("test") }
+    Context {
+        field_validation: FieldValidation::Strict,
+        ..Context::system("test")
+    }
 }
 
 fn pod(name: &str) -> Value {
@@ -30,10 +37,18 @@ fn pod(name: &str) -> Value {
 async fn create_update_and_conflict() {
     let door = open().await;
     let key = Key::new("default", "a");
-    let created = door.registry.create(&me(), kind::POD, "default", pod("a")).await.unwrap();
+    let created = door
+        .registry
+        .create(&me(), kind::POD, "default", pod("a"))
+        .await
+        .unwrap();
     assert_eq!(created.meta.generation, Some(1));
     assert_eq!(created.value()["status"]["qosClass"], "BestEffort");
-    let error = door.registry.create(&me(), kind::POD, "default", pod("a")).await.unwrap_err();
+    let error = door
+        .registry
+        .create(&me(), kind::POD, "default", pod("a"))
+        .await
+        .unwrap_err();
     assert_eq!(error.reason, "AlreadyExists");
 
     let mut stale = created.value();
@@ -41,9 +56,16 @@ async fn create_update_and_conflict() {
         value["metadata"]["labels"] = json!({"a": "b"});
         Ok(())
     };
-    door.registry.modify(&me(), kind::POD, &key, Subresource::None, relabel).await.unwrap();
+    door.registry
+        .modify(&me(), kind::POD, &key, Subresource::None, relabel)
+        .await
+        .unwrap();
     stale["metadata"]["labels"] = json!({"c": "d"});
-    let error = door.registry.update(&me(), kind::POD, &key, Subresource::None, stale).await.unwrap_err();
+    let error = door
+        .registry
+        .update(&me(), kind::POD, &key, Subresource::None, stale)
+        .await
+        .unwrap_err();
     assert_eq!((error.code, error.reason), (409, "Conflict"));
 }
 
@@ -52,13 +74,30 @@ async fn bad_objects_are_refused_with_their_fields() {
     let door = open().await;
     let mut bad = pod("a");
     bad["spec"]["containers"][0]["imagee"] = json!("x");
-    let error = door.registry.create(&me(), kind::POD, "default", bad).await.unwrap_err();
+    let error = door
+        .registry
+        .create(&me(), kind::POD, "default", bad)
+        .await
+        .unwrap_err();
     assert_eq!(error.code, 400);
-    assert!(error.message.contains("unknown field \"spec.containers[0].imagee\""), "{error}");
-    let error = door.registry.create(&me(), kind::POD, "default", pod("Not_A_Name")).await.unwrap_err();
+    assert!(
+        error
+            .message
+            .contains("unknown field \"spec.containers[0].imagee\""),
+        "{error}"
+    );
+    let error = door
+        .registry
+        .create(&me(), kind::POD, "default", pod("Not_A_Name"))
+        .await
+        .unwrap_err();
     assert_eq!(error.code, 422);
     assert_eq!(error.details.unwrap().causes[0].field, "metadata.name");
-    let error = door.registry.create(&me(), kind::POD, "nowhere", pod("a")).await.unwrap_err();
+    let error = door
+        .registry
+        .create(&me(), kind::POD, "nowhere", pod("a"))
+        .await
+        .unwrap_err();
     assert_eq!(error.message, "namespaces \"nowhere\" not found");
 }
 
@@ -66,33 +105,67 @@ async fn bad_objects_are_refused_with_their_fields() {
 async fn the_status_is_a_part_of_its_own() {
     let door = open().await;
     let key = Key::new("default", "a");
-    door.registry.create(&me(), kind::POD, "default", pod("a")).await.unwrap();
+    door.registry
+        .create(&me(), kind::POD, "default", pod("a"))
+        .await
+        .unwrap();
     let both = |value: &mut Value| {
         value["status"]["phase"] = json!("Running");
         value["metadata"]["labels"] = json!({"x": "y"});
         Ok(())
     };
-    let written = door.registry.modify(&me(), kind::POD, &key, Subresource::Status, both).await.unwrap();
+    let written = door
+        .registry
+        .modify(&me(), kind::POD, &key, Subresource::Status, both)
+        .await
+        .unwrap();
     assert_eq!(written.value()["status"]["phase"], "Running");
     assert_eq!(written.meta.labels, None, "/status writes no labels");
-    assert_eq!(written.meta.generation, Some(1), "a status is no new generation");
+    assert_eq!(
+        written.meta.generation,
+        Some(1),
+        "a status is no new generation"
+    );
 }
 
 #[tokio::test]
 async fn a_bound_pod_gets_time_and_an_unbound_one_goes_at_once() {
     let door = open().await;
     for name in ["a", "b"] {
-        door.registry.create(&me(), kind::POD, "default", pod(name)).await.unwrap();
+        door.registry
+            .create(&me(), kind::POD, "default", pod(name))
+            .await
+            .unwrap();
     }
     let (a, b) = (Key::new("default", "a"), Key::new("default", "b"));
-    let deleted = door.registry.delete(&me(), kind::POD, &a, DeleteOptions::default()).await.unwrap();
+    let deleted = door
+        .registry
+        .delete(&me(), kind::POD, &a, DeleteOptions::default())
+        .await
+        .unwrap();
     assert!(matches!(deleted, Deleted::Gone(_)));
     door.registry.bind(&me(), &b, "node").await.unwrap();
-    assert_eq!(door.registry.bind(&me(), &b, "other").await.unwrap_err().code, 409);
-    let deleted = door.registry.delete(&me(), kind::POD, &b, DeleteOptions::default()).await.unwrap();
-    let Deleted::Pending(pending) = deleted else { panic!("it has 30 seconds") };
+    assert_eq!(
+        door.registry
+            .bind(&me(), &b, "other")
+            .await
+            .unwrap_err()
+            .code,
+        409
+    );
+    let deleted = door
+        .registry
+        .delete(&me(), kind::POD, &b, DeleteOptions::default())
+        .await
+        .unwrap();
+    let Deleted::Pending(pending) = deleted else {
+        panic!("it has 30 seconds")
+    };
     assert_eq!(pending.meta.deletion_grace_period_seconds, Some(30));
-    door.registry.finish_delete(&b, pending.uid()).await.unwrap();
+    door.registry
+        .finish_delete(&b, pending.uid())
+        .await
+        .unwrap();
     assert!(door.registry.cache().get(kind::POD, &b).is_none());
 }
 
@@ -101,78 +174,141 @@ async fn finalizers_hold_and_release() {
     let door = open().await;
     let key = Key::new("default", "m");
     let map = json!({"metadata": {"name": "m", "finalizers": ["example.com/hold"]}});
-    door.registry.create(&me(), kind::CONFIG_MAP, "default", map).await.unwrap();
-    let deleted = door.registry.delete(&me(), kind::CONFIG_MAP, &key, DeleteOptions::default()).await.unwrap();
+    door.registry
+        .create(&me(), kind::CONFIG_MAP, "default", map)
+        .await
+        .unwrap();
+    let deleted = door
+        .registry
+        .delete(&me(), kind::CONFIG_MAP, &key, DeleteOptions::default())
+        .await
+        .unwrap();
     assert!(matches!(deleted, Deleted::Pending(_)));
     let release = |value: &mut Value| {
         value["metadata"]["finalizers"] = json!([]);
         Ok(())
     };
-    door.registry.modify(&me(), kind::CONFIG_MAP, &key, Subresource::None, release).await.unwrap();
+    door.registry
+        .modify(&me(), kind::CONFIG_MAP, &key, Subresource::None, release)
+        .await
+        .unwrap();
     assert!(door.registry.cache().get(kind::CONFIG_MAP, &key).is_none());
 }
 
 #[tokio::test]
 async fn services_get_addresses_and_ports() {
     let door = open().await;
-    let service = |name: &str, node_port: Value| {
-        json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]}})
-    };
-    let first = door.registry.create(&me(), kind::SERVICE, "default", service("a", json!(30080))).await.unwrap().value();
-    let second = door.registry.create(&me(), kind::SERVICE, "default", service("b", Value::Null)).await.unwrap().value();
+    let service = |name: &str, node_port: Value| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]}});
+    let first = door
+        .registry
+        .create(&me(), kind::SERVICE, "default", service("a", json!(30080)))
+        .await
+        .unwrap()
+        .value();
+    let second = door
+        .registry
+        .create(&me(), kind::SERVICE, "default", service("b", Value::Null))
+        .await
+        .unwrap()
+        .value();
     assert_ne!(first["spec"]["clusterIP"], second["spec"]["clusterIP"]);
     assert_eq!(second["spec"]["ports"][0]["nodePort"], 32767);
-    let error = door.registry.create(&me(), kind::SERVICE, "default", service("c", json!(30080))).await.unwrap_err();
-    assert!(error.message.contains("spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"), "{error}");
+    let error = door
+        .registry
+        .create(&me(), kind::SERVICE, "default", service("c", json!(30080)))
+        .await
+        .unwrap_err();
+    assert!(
+        error.message.contains(
+            "spec.ports[0].nodePort: Invalid value: 30080: provided port is already allocated"
+        ),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 async fn acknowledged_writes_survive_and_revisions_go_on() {
     let door = open().await;
     let map = json!({"metadata": {"name": "m"}, "data": {"k": "v"}});
-    let before = door.registry.create(&me(), kind::CONFIG_MAP, "default", map).await.unwrap();
-    let Door { registry, tasks, dir } = door;
+    let before = door
+        .registry
+        .create(&me(), kind::CONFIG_MAP, "default", map)
+        .await
+        .unwrap();
+    let Door {
+        registry,
+        tasks,
+        dir,
+    } = door;
     drop(registry);
     assert!(tasks.shut_down(std::time::Duration::from_secs(5)).await);
     let tasks = Tasks::new();
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
     let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
     let found = registry.cache().get(kind::CONFIG_MAP, &before.key).unwrap();
-    assert_eq!((found.uid(), found.revision), (before.uid(), before.revision));
+    assert_eq!(
+        (found.uid(), found.revision),
+        (before.uid(), before.revision)
+    );
     assert!(registry.cache().revision() > before.revision);
-    assert!(registry.cache().since(before.revision).is_err(), "a watch from before has to list again");
+    assert!(
+        registry.cache().since(before.revision).is_err(),
+        "a watch from before has to list again"
+    );
 }
 
 #[tokio::test]
 async fn concurrent_writers_never_lose_an_update() {
     let door = open().await;
     let map = json!({"metadata": {"name": "m"}, "data": {"n": "0"}});
-    door.registry.create(&me(), kind::CONFIG_MAP, "default", map).await.unwrap();
+    door.registry
+        .create(&me(), kind::CONFIG_MAP, "default", map)
+        .await
+        .unwrap();
     let (done, mut counted) = tokio::sync::mpsc::channel(64);
     for _ in 0..64 {
         let (registry, done) = (door.registry.clone(), done.clone());
-        door.tasks.spawn("writer", coracle_daemon::OnExit::Ignore, async move {
-            let key = Key::new("default", "m");
-            let add = |value: &mut Value| {
-                let n: u32 = value["data"]["n"].as_str().unwrap().parse().unwrap();
-                value["data"]["n"] = json!((n + 1).to_string());
-                Ok(())
-            };
-            registry.modify(&me(), kind::CONFIG_MAP, &key, Subresource::None, add).await.unwrap();
-            done.send(()).await.unwrap();
-        });
+        door.tasks
+            .spawn("writer", coracle_daemon::OnExit::Ignore, async move {
+                let key = Key::new("default", "m");
+                let add = |value: &mut Value| {
+                    let n: u32 = value["data"]["n"].as_str().unwrap().parse().unwrap();
+                    value["data"]["n"] = json!((n + 1).to_string());
+                    Ok(())
+                };
+                registry
+                    .modify(&me(), kind::CONFIG_MAP, &key, Subresource::None, add)
+                    .await
+                    .unwrap();
+                done.send(()).await.unwrap();
+            });
     }
     for _ in 0..64 {
         counted.recv().await.unwrap();
     }
-    let found = door.registry.cache().get(kind::CONFIG_MAP, &Key::new("default", "m")).unwrap();
+    let found = door
+        .registry
+        .cache()
+        .get(kind::CONFIG_MAP, &Key::new("default", "m"))
+        .unwrap();
     assert_eq!(found.value()["data"]["n"], "64");
 }
 
 #[tokio::test]
 async fn a_dry_run_changes_nothing() {
     let door = open().await;
-    let context = Context { dry_run: true, ..me() };
-    door.registry.create(&context, kind::POD, "default", pod("a")).await.unwrap();
-    assert!(door.registry.cache().get(kind::POD, &Key::new("default", "a")).is_none());
+    let context = Context {
+        dry_run: true,
+        ..me()
+    };
+    door.registry
+        .create(&context, kind::POD, "default", pod("a"))
+        .await
+        .unwrap();
+    assert!(
+        door.registry
+            .cache()
+            .get(kind::POD, &Key::new("default", "a"))
+            .is_none()
+    );
 }

@@ -56,8 +56,9 @@ impl Embedded {
             .write(true)
             .open(&lock_path)
             .map_err(io_error("open", &lock_path))?;
-        flock(&lock, FlockOperation::NonBlockingLockExclusive)
-            .map_err(|_held| Error::Locked { path: dir.to_owned() })?;
+        flock(&lock, FlockOperation::NonBlockingLockExclusive).map_err(|_held| Error::Locked {
+            path: dir.to_owned(),
+        })?;
         let path = dir.join("store.sqlite");
         let connection = open(&path)?;
         let (queue, requests) = mpsc::sync_channel(QUEUE_MAX);
@@ -65,19 +66,33 @@ impl Embedded {
             .name("store".to_owned())
             .spawn(move || write_all(connection, &requests))
             .map_err(io_error("start the writer of", &path))?;
-        Ok(Self { path, queue: Some(queue), writer: Some(writer), _lock: lock })
+        Ok(Self {
+            path,
+            queue: Some(queue),
+            writer: Some(writer),
+            _lock: lock,
+        })
     }
 }
 
 fn open(path: &Path) -> Result<Connection, Error> {
-    let damaged = |error: rusqlite::Error| Error::Damaged { path: path.to_owned(), detail: error.to_string() };
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let damaged = |error: rusqlite::Error| Error::Damaged {
+        path: path.to_owned(),
+        detail: error.to_string(),
+    };
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(damaged)?;
     // Before anything is written: a damaged file stays as it is.
-    let check: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(damaged)?;
+    let check: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(damaged)?;
     if check != "ok" {
-        return Err(Error::Damaged { path: path.to_owned(), detail: check });
+        return Err(Error::Damaged {
+            path: path.to_owned(),
+            detail: check,
+        });
     }
     let setup = || -> rusqlite::Result<()> {
         connection.pragma_update(None, "journal_mode", "WAL")?;
@@ -100,7 +115,9 @@ fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(BATCH_MAX - 1));
         match commit(&mut connection, batch.iter().map(|(write, _)| write)) {
-            Ok(()) => batch.into_iter().for_each(|(_, answer)| drop(answer.send(Ok(())))),
+            Ok(()) => batch
+                .into_iter()
+                .for_each(|(_, answer)| drop(answer.send(Ok(())))),
             Err(error) => {
                 tracing::error!(%error, writes = batch.len(), "a commit failed");
                 let mut cause = Some(error);
@@ -119,7 +136,10 @@ fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
     }
 }
 
-fn commit<'a>(connection: &mut Connection, writes: impl Iterator<Item = &'a Write>) -> rusqlite::Result<()> {
+fn commit<'a>(
+    connection: &mut Connection,
+    writes: impl Iterator<Item = &'a Write>,
+) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let mut newest = 0;
     {
@@ -143,15 +163,25 @@ fn commit<'a>(connection: &mut Connection, writes: impl Iterator<Item = &'a Writ
 
 impl Store for Embedded {
     fn load(&self) -> Result<(Vec<Entry>, Revision), Error> {
-        let damaged = |error: rusqlite::Error| Error::Damaged { path: self.path.clone(), detail: error.to_string() };
+        let damaged = |error: rusqlite::Error| Error::Damaged {
+            path: self.path.clone(),
+            detail: error.to_string(),
+        };
         let read = || -> rusqlite::Result<(Vec<Entry>, Revision)> {
-            let connection = Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+            let connection =
+                Connection::open_with_flags(&self.path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
             let unsigned = |n: i64| Revision(u64::try_from(n).unwrap_or(0));
-            let counter = connection.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
-            let mut statement = connection.prepare("SELECT key, value, revision FROM objects ORDER BY key")?;
+            let counter =
+                connection.query_row("SELECT revision FROM counter", [], |row| row.get(0))?;
+            let mut statement =
+                connection.prepare("SELECT key, value, revision FROM objects ORDER BY key")?;
             let entries = statement
                 .query_map([], |row| {
-                    Ok(Entry { key: row.get(0)?, value: row.get(1)?, revision: unsigned(row.get(2)?) })
+                    Ok(Entry {
+                        key: row.get(0)?,
+                        value: row.get(1)?,
+                        revision: unsigned(row.get(2)?),
+                    })
                 })?
                 .collect::<Result<_, _>>()?;
             Ok((entries, unsigned(counter)))
@@ -161,7 +191,10 @@ impl Store for Embedded {
 
     fn write(&self, write: Write) -> Committed {
         let (answer, answered) = oneshot::channel();
-        let queued = self.queue.as_ref().is_some_and(|queue| queue.send((write, answer)).is_ok());
+        let queued = self
+            .queue
+            .as_ref()
+            .is_some_and(|queue| queue.send((write, answer)).is_ok());
         Box::pin(async move {
             if !queued {
                 return Err(Error::Closed);

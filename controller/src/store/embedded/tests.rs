@@ -3,7 +3,11 @@
 use super::*;
 
 fn write(key: &str, value: Option<&'static [u8]>, revision: u64) -> Write {
-    Write { key: key.to_owned(), value: value.map(bytes::Bytes::from_static), revision: Revision(revision) }
+    Write {
+        key: key.to_owned(),
+        value: value.map(bytes::Bytes::from_static),
+        revision: Revision(revision),
+    }
 }
 
 #[tokio::test]
@@ -24,7 +28,10 @@ async fn what_was_answered_is_there_after_reopening() {
     for dir in [dir, copy] {
         let (entries, revision) = Embedded::open(dir.path()).unwrap().load().unwrap();
         assert_eq!(revision, Revision(4), "a deletion counts too");
-        let all: Vec<_> = entries.iter().map(|e| (e.key.as_str(), e.value.as_slice(), e.revision.0)).collect();
+        let all: Vec<_> = entries
+            .iter()
+            .map(|e| (e.key.as_str(), e.value.as_slice(), e.revision.0))
+            .collect();
         assert_eq!(all, [("/a", &b"3"[..], 3)]);
     }
 }
@@ -33,7 +40,9 @@ async fn what_was_answered_is_there_after_reopening() {
 async fn many_writers_share_commits() {
     let dir = tempfile::tempdir().unwrap();
     let store = Embedded::open(dir.path()).unwrap();
-    let writes: Vec<_> = (1..=500).map(|n| store.write(write(&format!("/{n:03}"), Some(b"x"), n))).collect();
+    let writes: Vec<_> = (1..=500)
+        .map(|n| store.write(write(&format!("/{n:03}"), Some(b"x"), n)))
+        .collect();
     for committed in writes {
         committed.await.unwrap();
     }
@@ -45,7 +54,10 @@ fn a_second_process_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let _store = Embedded::open(dir.path()).unwrap();
     let error = Embedded::open(dir.path()).unwrap_err().to_string();
-    assert!(error.contains("is in use by another coracle process"), "{error}");
+    assert!(
+        error.contains("is in use by another coracle process"),
+        "{error}"
+    );
 }
 
 #[test]
