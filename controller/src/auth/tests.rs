@@ -1,3 +1,5 @@
+//! Who asks, and what they may.
+
 use super::*;
 use rand::SeedableRng as _;
 

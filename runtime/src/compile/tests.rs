@@ -1,3 +1,5 @@
+//! What may be compiled, and what comes out.
+
 use super::*;
 
 fn wat(text: &str) -> Vec<u8> {

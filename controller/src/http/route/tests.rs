@@ -1,3 +1,5 @@
+//! URLs to what they ask for.
+
 use super::*;
 use proptest::prelude::*;
 

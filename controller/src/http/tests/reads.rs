@@ -1,3 +1,5 @@
+//! Reads over a connection.
+
 use super::client::{MAPS, Server, config_map};
 use http::StatusCode;
 use serde_json::json;

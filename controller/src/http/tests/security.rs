@@ -1,3 +1,5 @@
+//! Who gets in, over TLS.
+
 use super::client::{MAPS, Server};
 use http::StatusCode;
 use serde_json::json;

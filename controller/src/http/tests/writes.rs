@@ -1,3 +1,5 @@
+//! Writes over a connection.
+
 use super::client::{MAPS, Server, config_map};
 use http::StatusCode;
 use serde_json::json;
