@@ -146,16 +146,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     let text = kubeconfig_of(&pki, api)?;
     pki::write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
 
-    let links = http::Links::default();
-    let metrics = Metrics::default();
-    let state = http::State::new(
-        registry.clone(),
-        authenticator,
-        links,
-        Some(images.clone()),
-        metrics,
-        tasks.clone(),
-    );
+    let state = endpoint_state(&registry, authenticator, &images, tasks);
     let tls = pki.https(names(api))?;
     tasks.spawn(
         "https",
@@ -182,6 +173,24 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         page_url,
         kubeconfig,
     })
+}
+
+fn endpoint_state(
+    registry: &Registry,
+    authenticator: Authenticator,
+    images: &Images,
+    tasks: &Tasks,
+) -> http::State {
+    let images = Some(images.clone());
+    let (links, metrics) = (http::Links::default(), Metrics::default());
+    http::State::new(
+        registry.clone(),
+        authenticator,
+        links,
+        images,
+        metrics,
+        tasks.clone(),
+    )
 }
 
 /// What clients may call the endpoint.

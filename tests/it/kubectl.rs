@@ -17,7 +17,7 @@ spec:
 ";
 
 #[test]
-fn apply_diff_scale_and_delete() -> anyhow::Result<()> {
+fn apply_and_diff() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let controller = Controller::start(dir.path())?;
     assert_eq!(
@@ -44,6 +44,14 @@ fn apply_diff_scale_and_delete() -> anyhow::Result<()> {
         controller.ok(&["apply", "-f", "-"], &three)?,
         "deployment.apps/web configured\n"
     );
+    Ok(())
+}
+
+#[test]
+fn scale_label_set_and_delete() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    controller.ok(&["apply", "-f", "-"], DEPLOYMENT)?;
     controller.ok(&["scale", "deploy/web", "--replicas", "5"], "")?;
     let table = controller.ok(&["get", "deploy", "-o", "wide"], "")?;
     let mut lines = table.lines();
