@@ -147,7 +147,8 @@ impl Reference {
 /// As Docker's rule: a dot, a colon, or `localhost` makes the first part a host.
 fn is_host(part: &str) -> bool {
     part == "localhost"
-        || (part.contains(['.', ':'])
+        || (part.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+            && part.contains(['.', ':'])
             && part
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b".:-[]".contains(&b)))
