@@ -6,6 +6,7 @@ pub mod auth;
 pub mod cache;
 pub mod http;
 pub mod images;
+pub mod liveness;
 pub mod metrics;
 pub mod object;
 pub mod page;
