@@ -3,11 +3,14 @@
 //! Each command is a file of its own. Programs are started with an argument list, never a shell.
 
 mod ci;
+mod dist;
+mod guests;
 mod run;
 mod test;
 mod tidy;
 
 use clap::{Parser, Subcommand};
+use std::process::ExitCode;
 
 #[derive(Debug, Parser)]
 #[command(name = "xtask", about = "Builds, tests and checks Coracle")]
@@ -27,12 +30,27 @@ enum Command {
     },
     /// Our own checks of the structure
     Tidy,
+    /// Build the example guests into `wasm-examples/prebuilt`; exit code 3 without a wasm toolchain
+    Guests {
+        /// Write nothing: build elsewhere and compare with what is committed
+        #[arg(long)]
+        check: bool,
+    },
+    /// Build the small agent for devices, and check that no compiler is in it
+    Dist {
+        /// What it is built for
+        #[arg(long, value_enum, default_value = "x86_64-unknown-linux-gnu")]
+        target: dist::Target,
+    },
 }
 
-fn main() -> anyhow::Result<()> {
+fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
-        Command::Ci => ci::run(),
-        Command::Test { filter } => test::run(filter.as_deref()),
-        Command::Tidy => tidy::run(),
+        Command::Ci => ci::run()?,
+        Command::Test { filter } => test::run(filter.as_deref())?,
+        Command::Tidy => tidy::run()?,
+        Command::Guests { check } => return guests::run(check),
+        Command::Dist { target } => dist::run(target)?,
     }
+    Ok(ExitCode::SUCCESS)
 }
