@@ -7,13 +7,14 @@ use crate::{
     cpu::{Account, Metered, Preempted},
     instance::{self, State},
     limits::{InstanceMemory, Memory},
+    output::Budget,
     sandbox::{Inner, Loaded},
 };
 use std::{
     future::Future,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU32, AtomicU64, Ordering},
     },
 };
 use tokio::sync::watch;
@@ -31,6 +32,8 @@ pub(crate) struct Container {
     pub(crate) ended: CancellationToken,
     pub(crate) requests: AtomicU64,
     pub(crate) traps: AtomicU64,
+    log: Arc<Budget>,
+    open_files: Arc<AtomicU32>,
     exit: watch::Sender<Option<Exit>>,
 }
 
@@ -48,6 +51,8 @@ impl Container {
             ended: CancellationToken::new(),
             requests: AtomicU64::new(0),
             traps: AtomicU64::new(0),
+            log: Arc::new(Budget::new()),
+            open_files: Arc::default(),
             exit: watch::Sender::new(None),
         }
     }
@@ -95,7 +100,13 @@ impl Container {
         preempted: Arc<Preempted>,
     ) -> Result<Store<State>, Error> {
         let memory = InstanceMemory::new(Arc::clone(&self.memory), shared, loaded.slot_bytes);
-        instance::store(&loaded.engine, &self.spec, &self.host, memory, preempted)
+        let shared = instance::Shared {
+            spec: &self.spec,
+            host: &self.host,
+            log: &self.log,
+            open_files: &self.open_files,
+        };
+        instance::store(&loaded.engine, &shared, memory, preempted)
     }
 
     /// Charges and limits the CPU time of `future`.

@@ -3,9 +3,11 @@
 //!
 //! Only std, tokio I/O traits and bytes in its signatures.
 
+mod files;
 mod http_client;
 mod sockets;
 
+pub(crate) use files::{OpenFiles, add_to_linker as add_files_to_linker};
 pub(crate) use http_client::Hooks;
 pub(crate) use sockets::{PodNet, PodSockets, PodSocketsView, check as check_socket};
 

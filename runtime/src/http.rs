@@ -50,8 +50,10 @@ const TRAPS_MAX: u32 = 5;
 const IDLE_MAX: usize = 16;
 /// How long a client may take to send a request's head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(75);
-/// How long the first instance may take.
-const FIRST_INSTANCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an instance that no request waits for may take: the first, and a probe's.
+const INSTANCE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long the clients of a container that has ended have to take their last answers.
+const LAST_WORDS_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The server of one HTTP container.
 pub(crate) struct Server {
@@ -91,30 +93,56 @@ impl Server {
 
     /// Makes one instance, so that a component that cannot start says so now.
     pub(crate) async fn first_instance(self: &Arc<Self>) -> Result<(), crate::Error> {
+        match self.instance_on_cpu_threads().await? {
+            Ok(instance) => {
+                self.keep(instance);
+                Ok(())
+            }
+            Err(Unmade::Guest(End::Refused(Refusal::Busy | Refusal::Outgrown))) => {
+                // Not the component's fault: the pool is busy. Its requests wait or are refused.
+                tracing::debug!(sandbox = %self.container.spec.id, "no instance free at the start");
+                Ok(())
+            }
+            Err(Unmade::Guest(end)) => {
+                self.container.end(end.into_exit());
+                Ok(())
+            }
+            Err(Unmade::Host(error)) => Err(error),
+        }
+    }
+
+    /// Whether an instance can be made now, as a request would; a busy container is a live one.
+    pub(crate) async fn probe(self: &Arc<Self>) -> bool {
+        if self.draining.is_cancelled() || self.container.ended.is_cancelled() {
+            return false;
+        }
+        match self.instance_on_cpu_threads().await {
+            Ok(Ok(instance)) => {
+                self.keep(instance);
+                true
+            }
+            Ok(Err(unmade)) => matches!(self.unmade(unmade), Outcome::Refused),
+            Err(error) => {
+                tracing::debug!(sandbox = %self.container.spec.id, %error, "a probe failed");
+                false
+            }
+        }
+    }
+
+    async fn instance_on_cpu_threads(
+        self: &Arc<Self>,
+    ) -> Result<Result<Instance, Unmade>, crate::Error> {
         let (sender, receiver) = oneshot::channel();
         let server = Arc::clone(self);
         self.container.spawn(self.container.metered(async move {
             let made = server.make_instance(Arc::new(Preempted::default())).await;
             let _ = sender.send(made);
         }));
-        match tokio::time::timeout(FIRST_INSTANCE_TIMEOUT, receiver).await {
-            Ok(Ok(Ok(instance))) => {
-                self.keep(instance);
-                Ok(())
-            }
-            Ok(Ok(Err(Unmade::Guest(End::Refused(Refusal::Busy | Refusal::Outgrown))))) => {
-                // Not the component's fault: the pool is busy. Its requests wait or are refused.
-                tracing::debug!(sandbox = %self.container.spec.id, "no instance free at the start");
-                Ok(())
-            }
-            Ok(Ok(Err(Unmade::Guest(end)))) => {
-                self.container.end(end.into_exit());
-                Ok(())
-            }
-            Ok(Ok(Err(Unmade::Host(error)))) => Err(error),
-            Ok(Err(_gone)) => Err(crate::Error::Start("the first instance failed".into())),
+        match tokio::time::timeout(INSTANCE_TIMEOUT, receiver).await {
+            Ok(Ok(made)) => Ok(made),
+            Ok(Err(_gone)) => Err(crate::Error::Start("making an instance failed".into())),
             Err(_elapsed) => Err(crate::Error::Start(
-                "the first instance took too long".into(),
+                "making an instance took too long".into(),
             )),
         }
     }
@@ -147,7 +175,7 @@ impl Server {
         loop {
             tokio::select! {
                 biased;
-                () = ended.cancelled() => return,
+                () = ended.cancelled() => break,
                 () = draining.cancelled(), if !drained => {
                     drained = true;
                     connection.as_mut().graceful_shutdown();
@@ -160,6 +188,9 @@ impl Server {
                 }
             }
         }
+        // Requests under way are told that it is over, rather than cut off.
+        connection.as_mut().graceful_shutdown();
+        let _ = tokio::time::timeout(LAST_WORDS_TIMEOUT, connection).await;
     }
 
     async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Response<Body> {
@@ -173,7 +204,12 @@ impl Server {
         let abandon = cancel.clone().drop_guard();
         let work = Arc::clone(&self).run(request, reply, Arc::clone(&preempted));
         let guest: Guest = Box::pin(self.container.metered(work));
-        match self.drive(guest, head, &preempted, &cancel).await {
+        let outcome = tokio::select! {
+            biased;
+            outcome = self.drive(guest, head, &preempted, &cancel) => outcome,
+            () = self.container.ended.cancelled() => None,
+        };
+        match outcome {
             Some(Outcome::Response(response)) => {
                 response.map(|body| Body::guest(body, in_flight, abandon))
             }

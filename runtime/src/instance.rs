@@ -7,11 +7,16 @@
 use crate::{
     Error, Exit, Host, SandboxSpec, StdStream,
     cpu::Preempted,
-    host::{Hooks, PodNet, PodSockets, PodSocketsView, check_socket},
+    host::{
+        Hooks, OpenFiles, PodNet, PodSockets, PodSocketsView, add_files_to_linker, check_socket,
+    },
     limits::{InstanceMemory, Refusal},
-    output::GuestStream,
+    output::{Budget, GuestStream},
 };
-use std::{fmt::Write as _, sync::Arc};
+use std::{
+    fmt::Write as _,
+    sync::{Arc, atomic::AtomicU32},
+};
 use wasmtime::{Engine, Store, UpdateDeadline, WasmBacktrace, component::Linker};
 use wasmtime_wasi::{
     FsPerms, I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView,
@@ -19,8 +24,9 @@ use wasmtime_wasi::{
 };
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
-/// Open files, sockets, streams and requests of one instance.
-const RESOURCES_MAX: usize = 8192;
+/// Files, sockets, streams, timers and requests that one instance holds. The files of a container
+/// have a count of their own.
+const HANDLES_MAX: usize = 4096;
 /// Bytes that one host call may copy out of the guest.
 const HOSTCALL_BYTES_MAX: usize = 16 << 20;
 /// Random bytes that one call may ask for.
@@ -41,11 +47,16 @@ pub(crate) struct State {
     hooks: Hooks,
     net: PodNet,
     table: ResourceTable,
+    files: OpenFiles,
     memory: InstanceMemory,
     host_called: bool,
 }
 
 impl State {
+    pub(crate) fn files(&mut self) -> &mut OpenFiles {
+        &mut self.files
+    }
+
     /// Whether the guest has called the host since this was last asked.
     pub(crate) fn take_host_called(&mut self) -> bool {
         std::mem::take(&mut self.host_called)
@@ -118,6 +129,8 @@ fn add_all(linker: &mut Linker<State>) -> wasmtime::Result<()> {
         use wasmtime_wasi::p2::bindings::sockets::tcp;
         tcp::add_to_linker::<State, PodSockets>(linker, State::pod_sockets)?;
     }
+    // And the stock files, whose number has no limit.
+    add_files_to_linker(linker)?;
     linker.allow_shadowing(false);
     Ok(())
 }
@@ -135,17 +148,12 @@ pub(crate) fn link_error(error: wasmtime::Error) -> Error {
     }
 }
 
-fn wasi(spec: &SandboxSpec) -> Result<WasiCtx, Error> {
+fn wasi(spec: &SandboxSpec, log: &Arc<Budget>) -> Result<WasiCtx, Error> {
+    let stream = |stream| GuestStream::new(stream, Arc::clone(&spec.output), Arc::clone(log));
     let mut wasi = WasiCtx::builder();
     wasi.args(&spec.args)
-        .stdout(GuestStream {
-            stream: StdStream::Stdout,
-            output: Arc::clone(&spec.output),
-        })
-        .stderr(GuestStream {
-            stream: StdStream::Stderr,
-            output: Arc::clone(&spec.output),
-        })
+        .stdout(stream(StdStream::Stdout))
+        .stderr(stream(StdStream::Stderr))
         .max_random_size(RANDOM_BYTES_MAX)
         .allow_tcp(true)
         .allow_udp(false)
@@ -176,27 +184,35 @@ fn wasi(spec: &SandboxSpec) -> Result<WasiCtx, Error> {
     Ok(wasi.build())
 }
 
+/// What an instance shares with the other instances of its container.
+pub(crate) struct Shared<'a> {
+    pub(crate) spec: &'a SandboxSpec,
+    pub(crate) host: &'a Arc<dyn Host>,
+    pub(crate) log: &'a Arc<Budget>,
+    pub(crate) open_files: &'a Arc<AtomicU32>,
+}
+
 /// A fresh store for one instance.
 pub(crate) fn store(
     engine: &Engine,
-    spec: &SandboxSpec,
-    host: &Arc<dyn Host>,
+    shared: &Shared<'_>,
     memory: InstanceMemory,
     preempted: Arc<Preempted>,
 ) -> Result<Store<State>, Error> {
     let mut http = WasiHttpCtx::new();
     http.set_field_size_limit(HEADER_BYTES_MAX);
     let mut table = ResourceTable::new();
-    table.set_max_capacity(RESOURCES_MAX);
+    table.set_max_capacity(HANDLES_MAX);
     let state = State {
-        wasi: wasi(spec)?,
+        wasi: wasi(shared.spec, shared.log)?,
         no_sockets: WasiSocketsCtx::default(),
         http,
         hooks: Hooks {
-            host: Arc::clone(host),
+            host: Arc::clone(shared.host),
         },
-        net: PodNet::new(Arc::clone(host)),
+        net: PodNet::new(Arc::clone(shared.host)),
         table,
+        files: OpenFiles::new(Arc::clone(shared.open_files)),
         memory,
         host_called: false,
     };

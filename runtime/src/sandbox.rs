@@ -286,6 +286,18 @@ impl Sandbox {
         self.0.container.end(Exit::Killed);
     }
 
+    /// Whether it could serve now: an HTTP container makes an instance, as a request does. A
+    /// command is asked by connecting to its port; here only whether it still runs.
+    pub fn probe(&self) -> impl Future<Output = bool> + Send + 'static {
+        let (server, container) = (self.0.server.clone(), Arc::clone(&self.0.container));
+        async move {
+            match server {
+                Some(server) => server.probe().await,
+                None => !container.ended.is_cancelled(),
+            }
+        }
+    }
+
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
         self.0.container.usage()
