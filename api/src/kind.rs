@@ -2,7 +2,10 @@
 //!
 //! One row a kind. What one kind does differently lives with the registry, never here.
 
-use std::ptr;
+use std::{
+    hash::{Hash, Hasher},
+    ptr,
+};
 
 /// What a subresource is called and which verbs it answers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,12 @@ impl PartialEq for Kind {
     }
 }
 impl Eq for Kind {}
+
+impl Hash for Kind {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        ptr::hash(self, state);
+    }
+}
 
 impl Kind {
     /// `apps/v1`, or `v1`.

@@ -5,10 +5,10 @@
 //! is no queue for each watcher.
 
 use crate::object::Object;
-use coracle_api::{Key, KindRef, Revision};
+use coracle_api::{Key, KindRef, Revision, kind};
 use parking_lot::RwLock;
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     sync::Arc,
 };
 use tokio::sync::watch;
@@ -48,10 +48,65 @@ pub struct Change {
 pub struct TooOld;
 
 type Table = BTreeMap<Key, Arc<Object>>;
+type TableId = (&'static str, &'static str);
+
+/// Who belongs to whom, kept in step with the tables.
+#[derive(Debug, Default)]
+struct Owners {
+    /// Owner's uid to what names it as an owner.
+    dependents: HashMap<String, BTreeSet<(TableId, Key)>>,
+    /// What has no controller, by its table: what a controller may adopt.
+    loose: HashMap<TableId, BTreeSet<Key>>,
+}
+
+/// The kinds that controllers adopt; the others are not worth their places in memory.
+fn is_adoptable(kind: KindRef) -> bool {
+    kind == kind::POD || kind == kind::REPLICA_SET
+}
+
+impl Owners {
+    fn insert(&mut self, object: &Object) {
+        let table = table_of(object.kind);
+        for owner in object.meta.owner_references.iter().flatten() {
+            let place = (table, object.key.clone());
+            match self.dependents.get_mut(&owner.uid) {
+                Some(all) => all.insert(place),
+                None => self
+                    .dependents
+                    .entry(owner.uid.clone())
+                    .or_default()
+                    .insert(place),
+            };
+        }
+        if is_adoptable(object.kind) && object.controller_uid().is_none() {
+            self.loose
+                .entry(table)
+                .or_default()
+                .insert(object.key.clone());
+        }
+    }
+
+    fn remove(&mut self, object: &Object) {
+        let table = table_of(object.kind);
+        for owner in object.meta.owner_references.iter().flatten() {
+            let Some(all) = self.dependents.get_mut(&owner.uid) else {
+                continue;
+            };
+            all.remove(&(table, object.key.clone()));
+            if all.is_empty() {
+                self.dependents.remove(&owner.uid);
+            }
+        }
+        if let Some(loose) = self.loose.get_mut(&table) {
+            loose.remove(&object.key);
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
-    tables: HashMap<(&'static str, &'static str), Table>,
+    tables: HashMap<TableId, Table>,
+    owners: Owners,
     log: VecDeque<Arc<Change>>,
     log_bytes: usize,
     /// A watch may start after this revision; everything older has left the window.
@@ -69,7 +124,7 @@ struct Inner {
     newest: watch::Sender<Revision>,
 }
 
-fn table_of(kind: KindRef) -> (&'static str, &'static str) {
+fn table_of(kind: KindRef) -> TableId {
     let kind = kind.storage();
     (kind.group, kind.plural)
 }
@@ -84,6 +139,7 @@ impl Cache {
             ..State::default()
         };
         for object in objects {
+            state.owners.insert(&object);
             state
                 .tables
                 .entry(table_of(object.kind))
@@ -132,6 +188,34 @@ impl Cache {
         (objects, state.revision)
     }
 
+    /// Everything of every kind that names this uid as an owner.
+    #[must_use]
+    pub fn dependents(&self, owner_uid: &str) -> Vec<Arc<Object>> {
+        let state = self.0.state.read();
+        let places = state.owners.dependents.get(owner_uid);
+        places
+            .into_iter()
+            .flatten()
+            .filter_map(|(table, key)| state.tables.get(table)?.get(key).cloned())
+            .collect()
+    }
+
+    /// The pods or replica sets of a namespace that no controller owns.
+    #[must_use]
+    pub fn loose(&self, kind: KindRef, namespace: &str) -> Vec<Arc<Object>> {
+        let state = self.0.state.read();
+        let table = table_of(kind);
+        let (Some(keys), Some(objects)) =
+            (state.owners.loose.get(&table), state.tables.get(&table))
+        else {
+            return Vec::new();
+        };
+        keys.range(Key::new(namespace, "")..)
+            .take_while(|key| key.namespace == namespace)
+            .filter_map(|key| objects.get(key).cloned())
+            .collect()
+    }
+
     /// The newest revision.
     #[must_use]
     pub fn revision(&self) -> Revision {
@@ -167,12 +251,18 @@ impl Cache {
                 .tables
                 .entry(table_of(change.object.kind))
                 .or_default();
-            match change.kind_of {
+            let before = match change.kind_of {
                 ChangeKind::Deleted => table.remove(&change.object.key),
                 ChangeKind::Added | ChangeKind::Modified => {
                     table.insert(change.object.key.clone(), Arc::clone(&change.object))
                 }
             };
+            if let Some(before) = before {
+                state.owners.remove(&before);
+            }
+            if change.kind_of != ChangeKind::Deleted {
+                state.owners.insert(&change.object);
+            }
             state.log_bytes += change.object.raw.len();
             state.log.push_back(Arc::new(change));
         }
@@ -192,7 +282,6 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coracle_api::kind;
     use serde_json::json;
 
     fn change(revision: u64, name: &str, kind_of: ChangeKind) -> Change {
@@ -228,6 +317,32 @@ mod tests {
         assert_eq!(cache.list(kind::POD, Some("n")).len(), 1);
         assert_eq!(cache.list(kind::POD, Some("m")).len(), 0);
         assert_eq!(*cache.newest().borrow(), Revision(8));
+    }
+
+    #[test]
+    fn owners_find_what_is_theirs() {
+        let owned = |revision: u64, owner: Option<&str>, kind_of| {
+            let owners = owner.map(|uid| json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": uid, "controller": true}]));
+            let value = json!({"metadata": {"name": "a", "namespace": "n", "ownerReferences": owners.unwrap_or(json!([]))}});
+            Change {
+                revision: Revision(revision),
+                object: Arc::new(Object::new(kind::POD, Revision(revision), value).unwrap()),
+                previous: None,
+                kind_of,
+            }
+        };
+        let cache = Cache::new(Vec::new(), Revision(0));
+        let found = |uid: &str| cache.dependents(uid).len();
+        let loose = || cache.loose(kind::POD, "n").len();
+        cache.commit(vec![owned(1, None, ChangeKind::Added)]);
+        assert_eq!((found("u"), loose()), (0, 1));
+        cache.commit(vec![owned(2, Some("u"), ChangeKind::Modified)]);
+        assert_eq!((found("u"), loose()), (1, 0));
+        cache.commit(vec![owned(3, Some("v"), ChangeKind::Modified)]);
+        assert_eq!((found("u"), found("v")), (0, 1));
+        cache.commit(vec![owned(4, Some("v"), ChangeKind::Deleted)]);
+        assert_eq!((found("v"), loose()), (0, 0));
+        assert!(cache.0.state.read().owners.dependents.is_empty());
     }
 
     #[test]

@@ -4,6 +4,8 @@
 
 pub mod auth;
 pub mod cache;
+pub mod controllers;
+pub mod events;
 pub mod http;
 pub mod images;
 pub mod liveness;
@@ -11,6 +13,7 @@ pub mod metrics;
 pub mod object;
 pub mod page;
 pub mod pki;
+pub mod reconcile;
 pub mod registry;
 pub mod start;
 pub mod store;

@@ -2,12 +2,13 @@
 //!
 //! No label has a value that a client can choose freely.
 
+use crate::controllers::Controllers;
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
@@ -30,6 +31,7 @@ struct Inner {
     watchers: AtomicI64,
     too_old: AtomicU64,
     rejected: AtomicU64,
+    controllers: OnceLock<Controllers>,
 }
 
 /// What requests are counted by.
@@ -103,6 +105,11 @@ impl Metrics {
         self.0.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// From now on, shows also how these controllers are doing.
+    pub fn show_controllers(&self, controllers: Controllers) {
+        let _already_shown = self.0.controllers.set(controllers);
+    }
+
     /// Writes everything this struct holds.
     pub fn write(&self, text: &mut Text) {
         text.family(
@@ -145,6 +152,9 @@ impl Metrics {
             "Requests answered with 429 because too many were in flight.",
             self.0.rejected.load(Ordering::Relaxed),
         );
+        if let Some(controllers) = self.0.controllers.get() {
+            write_controllers(controllers, text);
+        }
     }
 
     fn write_latency(&self, text: &mut Text) {
@@ -167,6 +177,32 @@ impl Metrics {
             );
             text.sample(&format!("{NAME}_count"), &[("verb", verb)], histogram.count);
         }
+    }
+}
+
+fn write_controllers(controllers: &Controllers, text: &mut Text) {
+    const RUNS: &str = "coracle_controller_runs_total";
+    const PANICS: &str = "coracle_controller_panics_total";
+    let all = controllers.status();
+    text.family(
+        "workqueue_depth",
+        "gauge",
+        "Keys that wait for a controller.",
+    );
+    for (name, status) in &all {
+        text.sample("workqueue_depth", &[("name", name)], status.waiting);
+    }
+    text.family(RUNS, "counter", "Runs of a controller that ended.");
+    for (name, status) in &all {
+        let well = status.runs.saturating_sub(status.failures);
+        for (result, count) in [("success", well), ("error", status.failures)] {
+            let labels = [("controller", *name), ("result", result)];
+            text.sample(RUNS, &labels, count);
+        }
+    }
+    text.family(PANICS, "counter", "Runs of a controller that panicked.");
+    for (name, status) in &all {
+        text.sample(PANICS, &[("controller", name)], status.panics);
     }
 }
 

@@ -96,6 +96,14 @@ impl Object {
         self.meta.uid.as_deref().unwrap_or_default()
     }
 
+    /// The uid of the controller that owns it.
+    #[must_use]
+    pub fn controller_uid(&self) -> Option<&str> {
+        let owners = self.meta.owner_references.as_ref()?;
+        let owner = owners.iter().find(|owner| owner.controller == Some(true))?;
+        Some(&owner.uid)
+    }
+
     /// Deletion has been asked for.
     #[must_use]
     pub fn is_deleting(&self) -> bool {

@@ -4,6 +4,7 @@
 //! seen in the cache once it is on disk: nobody ever sees what a power cut could take back.
 
 mod commit;
+mod service;
 mod strategy;
 
 use crate::{
@@ -162,6 +163,8 @@ pub struct Registry {
 const RESTART_GAP: u64 = 1 << 20;
 /// Namespaces that are always there.
 const NAMESPACES: [&str; 4] = ["default", "kube-node-lease", "kube-public", "kube-system"];
+/// Those that stay, as upstream's admission has it.
+const UNDELETABLE: [&str; 3] = ["default", "kube-public", "kube-system"];
 
 impl Registry {
     /// Loads the store and starts to take writes.
@@ -246,7 +249,7 @@ impl Registry {
                 if current.is_some() {
                     return Err(StatusError::already_exists(kind, &key.name));
                 }
-                let value = strategy::allocate(&self.cache, kind, value.clone(), None)?;
+                let value = service::allocate(&self.cache, kind, value.clone(), None)?;
                 Ok(Decision::Put(ChangeKind::Added, value))
             })
             .await
@@ -283,7 +286,7 @@ impl Registry {
         let Some(found) = found else {
             return Err(StatusError::not_found(kind::NAMESPACE, namespace));
         };
-        if found.is_deleting() && kind != kind::EVENT {
+        if found.is_deleting() {
             let name = value["metadata"]["name"].as_str().unwrap_or_default();
             let why = format!(
                 "unable to create new content in namespace {namespace} because it is being terminated"
@@ -389,7 +392,7 @@ impl Registry {
                 strategy::check_version(kind, &current, &wanted)?;
                 let new = strategy::merge_part(kind, part, &old, wanted)?;
                 let new = strategy::before_update(kind, part, &old, new);
-                let new = strategy::allocate(&self.cache, kind, new, Some(&old))?;
+                let new = service::allocate(&self.cache, kind, new, Some(&old))?;
                 let causes = match part {
                     Subresource::None | Subresource::Scale => {
                         coracle_api::validate::update(kind, &new, &old)
@@ -422,6 +425,10 @@ impl Registry {
         options: DeleteOptions,
     ) -> Result<Deleted, StatusError> {
         let now = self.clock.now();
+        if kind == kind::NAMESPACE && UNDELETABLE.contains(&key.name.as_str()) {
+            let why = "this namespace may not be deleted";
+            return Err(StatusError::forbidden(kind, &key.name, why));
+        }
         let mut gone = false;
         let object = self
             .committer

@@ -4,6 +4,8 @@
 
 use crate::{
     auth::{Authenticator, Tokens},
+    controllers::{self, Controllers},
+    events::Recorder,
     http,
     images::{self, Images},
     metrics::Metrics,
@@ -146,7 +148,9 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     let text = kubeconfig_of(&pki, api)?;
     pki::write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
 
-    let state = endpoint_state(&registry, authenticator, &images, tasks);
+    let metrics = Metrics::default();
+    metrics.show_controllers(start_controllers(&registry, &pki, tasks));
+    let state = endpoint_state(&registry, authenticator, &images, metrics, tasks);
     let tls = pki.https(names(api))?;
     tasks.spawn(
         "https",
@@ -175,14 +179,24 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     })
 }
 
+fn start_controllers(registry: &Registry, pki: &pki::Pki, tasks: &Tasks) -> Controllers {
+    let inputs = controllers::Inputs {
+        registry: registry.clone(),
+        events: Recorder::start(registry, tasks),
+        ca_pem: pki.ca_pem().to_owned(),
+    };
+    controllers::start(&inputs, tasks)
+}
+
 fn endpoint_state(
     registry: &Registry,
     authenticator: Authenticator,
     images: &Images,
+    metrics: Metrics,
     tasks: &Tasks,
 ) -> http::State {
     let images = Some(images.clone());
-    let (links, metrics) = (http::Links::default(), Metrics::default());
+    let links = http::Links::default();
     http::State::new(
         registry.clone(),
         authenticator,

@@ -3,22 +3,17 @@
 //! Source: k8s.io/apiserver `pkg/registry/rest`, k8s.io/kubernetes `pkg/registry/*/strategy.go`.
 
 use super::{Context, DeleteOptions, FieldValidation, Propagation, Subresource, commit::Decision};
-use crate::{
-    cache::{Cache, ChangeKind},
-    object::Object,
-};
+use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{Key, KindRef, StatusError, defaults, kind, schema, status::Cause};
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
-use std::{collections::BTreeSet, sync::Arc};
+use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// Letters of generated names, as upstream: no vowels, no look-alikes.
 const SUFFIX_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LEN: usize = 5;
 /// Longest base of a generated name.
 const BASE_LEN_MAX: usize = 58;
-/// Node ports, as upstream's default range.
-const NODE_PORTS: std::ops::RangeInclusive<u64> = 30_000..=32_767;
 
 /// RFC 3339 in whole seconds, as the API prints times.
 pub(super) fn time(now: Timestamp) -> String {
@@ -173,7 +168,7 @@ pub(super) fn before_create(of: KindRef, value: &mut Value) {
     }
 }
 
-fn clear(value: &mut Value, field: &str) {
+pub(super) fn clear(value: &mut Value, field: &str) {
     if let Some(map) = value.as_object_mut() {
         map.remove(field);
     }
@@ -318,6 +313,10 @@ pub(super) fn merge_part(
         Subresource::Status => {
             let mut new = old.clone();
             new["status"] = wanted["status"].take();
+            if of == kind::DEPLOYMENT {
+                // As upstream: the controller tells the revision together with the status.
+                restore(&mut new["metadata"], &wanted["metadata"], "annotations");
+            }
             Ok(new)
         }
         Subresource::Finalize => {
@@ -398,7 +397,9 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         }
     }
     defaults::apply(of, &mut new);
-    if of.generation && new["spec"] != old["spec"] {
+    let annotations_count =
+        of == kind::DEPLOYMENT && new["metadata"]["annotations"] != old["metadata"]["annotations"];
+    if of.generation && (new["spec"] != old["spec"] || annotations_count) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         new["metadata"]["generation"] = json!(generation + 1);
     }
@@ -462,30 +463,15 @@ pub(super) fn before_delete(
     now: Timestamp,
 ) -> Decision {
     let mut value = current.value();
-    let finalizer = match options.propagation {
-        Some(Propagation::Foreground) => Some("foregroundDeletion"),
-        Some(Propagation::Orphan) => Some("orphan"),
-        Some(Propagation::Background) | None => None,
-    };
-    if let Some(finalizer) = finalizer {
-        if !value["metadata"]["finalizers"].is_array() {
-            value["metadata"]["finalizers"] = json!([]);
-        }
-        let list = value["metadata"]["finalizers"].as_array_mut();
-        if let Some(list) = list.filter(|list| !list.contains(&json!(finalizer))) {
-            list.push(json!(finalizer));
-        }
-    }
+    let finalizers_changed = set_deletion_finalizer(&mut value, options.propagation);
     let grace = grace_secs(of, &value, options);
     let earlier = value["metadata"]["deletionGracePeriodSeconds"].as_i64();
-    if current.is_deleting()
-        && earlier.is_some_and(|earlier| grace >= earlier)
-        && finalizer.is_none()
-    {
-        return if is_released(of, &value) {
-            Decision::Delete(value)
-        } else {
-            Decision::Keep(Arc::clone(current))
+    let is_sooner = earlier.is_none_or(|earlier| grace < earlier);
+    if current.is_deleting() && !is_sooner {
+        return match (is_released(of, &value), finalizers_changed) {
+            (true, _) => Decision::Delete(value),
+            (false, true) => Decision::Put(ChangeKind::Modified, value),
+            (false, false) => Decision::Keep(Arc::clone(current)),
         };
     }
     let until = now
@@ -493,6 +479,12 @@ pub(super) fn before_delete(
         .unwrap_or(now);
     value["metadata"]["deletionTimestamp"] = json!(time(until));
     value["metadata"]["deletionGracePeriodSeconds"] = json!(grace);
+    if !current.is_deleting()
+        && let Some(generation) = value["metadata"]["generation"].as_i64()
+    {
+        // Deletion is a new thing to act on for who watches generations, as upstream.
+        value["metadata"]["generation"] = json!(generation + 1);
+    }
     if of == kind::NAMESPACE {
         value["status"]["phase"] = json!("Terminating");
     }
@@ -500,6 +492,31 @@ pub(super) fn before_delete(
         return Decision::Delete(value);
     }
     Decision::Put(ChangeKind::Modified, value)
+}
+
+/// Puts the finalizer of a policy, and only that one; no policy leaves an earlier one. True when
+/// something changed.
+fn set_deletion_finalizer(value: &mut Value, propagation: Option<Propagation>) -> bool {
+    let wanted = match propagation {
+        None => return false,
+        Some(Propagation::Foreground) => Some("foregroundDeletion"),
+        Some(Propagation::Orphan) => Some("orphan"),
+        Some(Propagation::Background) => None,
+    };
+    let before = value["metadata"]["finalizers"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let mut after = before.clone();
+    after.retain(|one| wanted == one.as_str() || (one != "foregroundDeletion" && one != "orphan"));
+    if let Some(wanted) = wanted.filter(|wanted| !after.iter().any(|one| one == wanted)) {
+        after.push(json!(wanted));
+    }
+    if after == before {
+        return false;
+    }
+    value["metadata"]["finalizers"] = json!(after);
+    true
 }
 
 /// Only pods that a node has get time to end.
@@ -535,140 +552,4 @@ pub(super) fn set_condition(status: &mut Value, name: &str, state: &str, time: &
     list.push(
         json!({"type": name, "status": state, "lastProbeTime": null, "lastTransitionTime": time}),
     );
-}
-
-/// Gives a Service its address and node ports; checks the ones it asks for.
-pub(super) fn allocate(
-    cache: &Cache,
-    of: KindRef,
-    mut value: Value,
-    old: Option<&Value>,
-) -> Result<Value, StatusError> {
-    if of != kind::SERVICE || value["spec"]["type"] == "ExternalName" {
-        return Ok(value);
-    }
-    let own = key_of(of, &value);
-    let others: Vec<Value> = cache
-        .list(kind::SERVICE, None)
-        .iter()
-        .filter(|service| service.key != own)
-        .map(|service| service.value())
-        .collect();
-    let name = own.name.clone();
-    let Some(spec) = value["spec"].as_object_mut() else {
-        return Ok(value);
-    };
-    allocate_address(spec, &others, &name)?;
-    allocate_node_ports(spec, &others, &name, old)?;
-    Ok(value)
-}
-
-fn allocate_address(
-    spec: &mut Map<String, Value>,
-    others: &[Value],
-    name: &str,
-) -> Result<(), StatusError> {
-    let used: BTreeSet<&str> = others
-        .iter()
-        .filter_map(|service| service["spec"]["clusterIP"].as_str())
-        .collect();
-    let wanted = spec
-        .get("clusterIP")
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned();
-    let address = match wanted.as_str() {
-        "None" => "None".to_owned(),
-        "" => {
-            // 10.96.0.1 is the API's.
-            let free = (2u32..65_535)
-                .map(|n| format!("10.96.{}.{}", n >> 8, n & 255))
-                .find(|a| !used.contains(a.as_str()));
-            free.ok_or_else(|| StatusError::internal("failed to allocate IP: range is full"))?
-        }
-        taken if used.contains(taken) => {
-            let detail = "failed to allocate IP: provided IP is already allocated";
-            return Err(StatusError::invalid(
-                kind::SERVICE,
-                name,
-                vec![Cause::invalid("spec.clusterIPs", &json!([taken]), detail)],
-            ));
-        }
-        free => free.to_owned(),
-    };
-    spec.insert("clusterIPs".to_owned(), json!([address]));
-    spec.insert("clusterIP".to_owned(), json!(address));
-    Ok(())
-}
-
-fn allocate_node_ports(
-    spec: &mut Map<String, Value>,
-    others: &[Value],
-    name: &str,
-    old: Option<&Value>,
-) -> Result<(), StatusError> {
-    let wants = matches!(
-        spec.get("type").and_then(Value::as_str),
-        Some("NodePort" | "LoadBalancer")
-    );
-    let ports_of = |service: &Value| -> Vec<u64> {
-        service["spec"]["ports"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|port| port["nodePort"].as_u64())
-            .collect()
-    };
-    let mut used: BTreeSet<u64> = others.iter().flat_map(ports_of).collect();
-    let was: Vec<(Value, Value)> = old
-        .and_then(|old| old["spec"]["ports"].as_array())
-        .into_iter()
-        .flatten()
-        .map(|port| (port["port"].clone(), port["nodePort"].clone()))
-        .collect();
-    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
-    for (index, port) in ports.into_iter().flatten().enumerate() {
-        if !wants {
-            clear(port, "nodePort");
-            continue;
-        }
-        if port["nodePort"].is_null()
-            && let Some((_, node_port)) = was
-                .iter()
-                .find(|(number, node_port)| *number == port["port"] && !node_port.is_null())
-        {
-            port["nodePort"] = node_port.clone();
-        }
-        let field = format!("spec.ports[{index}].nodePort");
-        let refused = |detail: &str, value: &Value| {
-            Err(StatusError::invalid(
-                kind::SERVICE,
-                name,
-                vec![Cause::invalid(field.clone(), value, detail)],
-            ))
-        };
-        let chosen = match port["nodePort"].as_u64().filter(|number| *number != 0) {
-            Some(number) if !NODE_PORTS.contains(&number) => {
-                return refused(
-                    "provided port is not in the valid range. The range of valid ports is 30000-32767",
-                    &json!(number),
-                );
-            }
-            Some(number) if used.contains(&number) => {
-                return refused("provided port is already allocated", &json!(number));
-            }
-            Some(number) => number,
-            None => match NODE_PORTS.rev().find(|number| !used.contains(number)) {
-                Some(number) => number,
-                None => {
-                    return Err(StatusError::internal(
-                        "failed to allocate a nodePort: range is full",
-                    ));
-                }
-            },
-        };
-        used.insert(chosen);
-        port["nodePort"] = json!(chosen);
-    }
-    Ok(())
 }

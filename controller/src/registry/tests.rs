@@ -196,6 +196,103 @@ async fn finalizers_hold_and_release() {
 }
 
 #[tokio::test]
+async fn a_deletion_carries_its_policy_as_a_finalizer() {
+    let door = open().await;
+    let key = Key::new("default", "m");
+    let map = json!({"metadata": {"name": "m"}});
+    door.registry
+        .create(&me(), kind::CONFIG_MAP, "default", map)
+        .await
+        .unwrap();
+    let mut seen = Vec::new();
+    for propagation in [
+        Propagation::Foreground,
+        Propagation::Orphan,
+        Propagation::Background,
+    ] {
+        let options = DeleteOptions {
+            propagation: Some(propagation),
+            ..DeleteOptions::default()
+        };
+        let deleted = door
+            .registry
+            .delete(&me(), kind::CONFIG_MAP, &key, options)
+            .await
+            .unwrap();
+        seen.push(match deleted {
+            Deleted::Pending(object) => object.meta.finalizers.clone().unwrap().join(","),
+            Deleted::Gone(_) => "gone".to_owned(),
+        });
+    }
+    assert_eq!(seen, ["foregroundDeletion", "orphan", "gone"]);
+}
+
+#[tokio::test]
+async fn generations_count_what_controllers_act_on() {
+    let door = open().await;
+    let key = Key::new("default", "d");
+    let deployment = json!({"metadata": {"name": "d", "finalizers": ["example.com/hold"]}, "spec": {
+        "selector": {"matchLabels": {"a": "b"}}, "template": {"metadata": {"labels": {"a": "b"}}, "spec": pod("a")["spec"]}}});
+    door.registry
+        .create(&me(), kind::DEPLOYMENT, "default", deployment)
+        .await
+        .unwrap();
+    let annotate = |value: &mut Value| {
+        value["metadata"]["annotations"]["x"] = json!("y");
+        Ok(())
+    };
+    let generation = |object: Arc<Object>| object.meta.generation.unwrap();
+    let part = Subresource::Status;
+    let told = door
+        .registry
+        .modify(&me(), kind::DEPLOYMENT, &key, part, annotate)
+        .await
+        .unwrap();
+    assert_eq!(told.meta.annotations.as_ref().unwrap()["x"], "y");
+    assert_eq!(generation(told), 1, "the controller's own word");
+    let again = |value: &mut Value| {
+        value["metadata"]["annotations"]["x"] = json!("z");
+        Ok(())
+    };
+    let part = Subresource::None;
+    let changed = door
+        .registry
+        .modify(&me(), kind::DEPLOYMENT, &key, part, again)
+        .await
+        .unwrap();
+    assert_eq!(generation(changed), 2, "as upstream: annotations count");
+    let options = DeleteOptions::default();
+    let deleted = door
+        .registry
+        .delete(&me(), kind::DEPLOYMENT, &key, options)
+        .await
+        .unwrap();
+    let Deleted::Pending(deleted) = deleted else {
+        panic!("it is held")
+    };
+    assert_eq!(generation(deleted), 3);
+}
+
+#[tokio::test]
+async fn some_namespaces_stay() {
+    let door = open().await;
+    let error = door
+        .registry
+        .delete(
+            &me(),
+            kind::NAMESPACE,
+            &Key::cluster("default"),
+            DeleteOptions::default(),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(
+        error.message,
+        "namespaces \"default\" is forbidden: this namespace may not be deleted"
+    );
+}
+
+#[tokio::test]
 async fn services_get_addresses_and_ports() {
     let door = open().await;
     let service = |name: &str, node_port: Value| json!({"metadata": {"name": name}, "spec": {"type": "NodePort", "ports": [{"port": 80, "nodePort": node_port}]}});

@@ -1,0 +1,437 @@
+//! EndpointSlices: for each Service that selects pods, where they are and whether they serve.
+//!
+//! Source: k8s.io/kubernetes `pkg/controller/endpointslice`, `k8s.io/endpointslice`. A pod without an
+//! address is left out; one that ends stays in, marked, until it is gone.
+
+mod slices;
+
+use super::claim::labels;
+use crate::{
+    cache::{Change, ChangeKind},
+    events::{EventType, Occurrence, Recorder, Reference},
+    object::Object,
+    reconcile::{Next, Reconciler},
+    registry::{Context, DeleteOptions, Registry, Subresource},
+};
+use coracle_api::{
+    Key, KindRef, StatusError,
+    k8s_openapi::{
+        api::core::v1::{Container, Pod, Service, ServicePort, ServiceSpec},
+        apimachinery::pkg::util::intstr::IntOrString,
+    },
+    kind,
+    selector::LabelSelector,
+};
+use serde_json::{Value, json};
+use slices::{Action, Slice};
+use std::{collections::BTreeMap, sync::Arc};
+
+const COMPONENT: &str = "endpoint-slice-controller";
+const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
+const MANAGER: &str = "endpointslice-controller.k8s.io";
+const SERVICE_NAME: &str = "kubernetes.io/service-name";
+const HEADLESS: &str = "service.kubernetes.io/headless";
+
+/// The endpoints of a Service, by the ports they are reached at: pods whose named ports have
+/// different numbers need slices of their own.
+type Wanted = BTreeMap<String, (Value, Vec<Value>)>;
+
+/// The pods a Service has, as endpoints.
+fn endpoints(service: &Object, spec: &ServiceSpec, pods: &[Arc<Object>]) -> Wanted {
+    let mut wanted = Wanted::new();
+    for object in pods {
+        let Ok(pod) = object.typed::<Pod>() else {
+            continue;
+        };
+        let Some(endpoint) = endpoint(service, spec, object, &pod) else {
+            continue;
+        };
+        let ports = ports(spec, &pod);
+        let (_, list) = wanted
+            .entry(ports.to_string())
+            .or_insert_with(|| (ports, Vec::new()));
+        list.push(endpoint);
+    }
+    wanted
+}
+
+/// One pod as an endpoint; none while it has no address, and after it has ended.
+fn endpoint(service: &Object, spec: &ServiceSpec, object: &Object, pod: &Pod) -> Option<Value> {
+    let status = pod.status.as_ref()?;
+    if matches!(status.phase.as_deref(), Some("Succeeded" | "Failed")) {
+        return None;
+    }
+    let address = status.pod_ip.as_deref().filter(|ip| !ip.is_empty())?;
+    let serving = status
+        .conditions
+        .iter()
+        .flatten()
+        .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let terminating = object.is_deleting();
+    let ready = spec.publish_not_ready_addresses == Some(true) || (serving && !terminating);
+    let mut endpoint = json!({
+        "addresses": [address],
+        "conditions": {"ready": ready, "serving": serving, "terminating": terminating},
+        "targetRef": {"kind": "Pod", "namespace": object.key.namespace, "name": object.key.name, "uid": object.uid()},
+    });
+    let pod_spec = pod.spec.as_ref()?;
+    if let Some(node) = pod_spec
+        .node_name
+        .as_deref()
+        .filter(|node| !node.is_empty())
+    {
+        endpoint["nodeName"] = json!(node);
+    }
+    let in_domain = pod_spec.subdomain.as_deref() == Some(&service.key.name);
+    let hostname = pod_spec.hostname.as_deref();
+    if let Some(hostname) = hostname.filter(|name| in_domain && !name.is_empty()) {
+        endpoint["hostname"] = json!(hostname);
+    }
+    Some(endpoint)
+}
+
+/// The Service's ports as this pod has them; a named port that it does not have is left out.
+fn ports(spec: &ServiceSpec, pod: &Pod) -> Value {
+    let ports = spec.ports.iter().flatten().filter_map(|port| {
+        let protocol = port.protocol.as_deref().unwrap_or("TCP");
+        let number = target(port, protocol, pod)?;
+        let name = port.name.as_deref().unwrap_or_default();
+        let mut shown = json!({"name": name, "port": number, "protocol": protocol});
+        if let Some(app) = &port.app_protocol {
+            shown["appProtocol"] = json!(app);
+        }
+        Some(shown)
+    });
+    ports.collect()
+}
+
+fn target(port: &ServicePort, protocol: &str, pod: &Pod) -> Option<i32> {
+    match port.target_port.as_ref() {
+        None => Some(port.port),
+        Some(IntOrString::Int(0)) => Some(port.port),
+        Some(IntOrString::Int(number)) => Some(*number),
+        Some(IntOrString::String(name)) => {
+            let spec = pod.spec.as_ref()?;
+            let sidecars = spec.init_containers.iter().flatten();
+            let sidecars = sidecars.filter(|one| one.restart_policy.as_deref() == Some("Always"));
+            let named = |container: &Container| {
+                let mut ports = container.ports.iter().flatten();
+                let found = ports.find(|port| {
+                    port.name.as_ref() == Some(name)
+                        && port.protocol.as_deref().unwrap_or("TCP") == protocol
+                });
+                found.map(|port| port.container_port)
+            };
+            spec.containers.iter().chain(sidecars).find_map(named)
+        }
+    }
+}
+
+/// The labels of a Service's slices: its own, and whose they are.
+fn slice_labels(service: &Object, spec: &ServiceSpec) -> Value {
+    let mut shown = json!({});
+    for (name, value) in labels(service) {
+        if name != HEADLESS && name != SERVICE_NAME && name != MANAGED_BY {
+            shown[name] = json!(value);
+        }
+    }
+    shown[SERVICE_NAME] = json!(service.key.name);
+    shown[MANAGED_BY] = json!(MANAGER);
+    if spec.cluster_ip.as_deref() == Some("None") {
+        shown[HEADLESS] = json!("");
+    }
+    shown
+}
+
+/// The reconciler.
+#[derive(Debug)]
+pub(super) struct EndpointSlices {
+    pub(super) registry: Registry,
+    pub(super) events: Recorder,
+}
+
+impl Reconciler for EndpointSlices {
+    const NAME: &'static str = "endpointslice";
+    type Key = Key;
+
+    fn watches(&self) -> Vec<KindRef> {
+        vec![kind::SERVICE, kind::POD, kind::ENDPOINT_SLICE]
+    }
+
+    fn keys(&self, change: &Change) -> Vec<Key> {
+        let object = &change.object;
+        if object.kind == kind::SERVICE {
+            return vec![object.key.clone()];
+        }
+        if object.kind == kind::ENDPOINT_SLICE {
+            return owner_of(object).into_iter().collect();
+        }
+        if !concerns_endpoints(change) {
+            return Vec::new();
+        }
+        let states = [Some(object), change.previous.as_ref()];
+        let services = self
+            .registry
+            .cache()
+            .list(kind::SERVICE, Some(&object.key.namespace));
+        let selected = |service: &&Arc<Object>| {
+            let mut states = states.iter().flatten();
+            states.any(|state| selects(service, labels(state)))
+        };
+        let concerned = services.iter().filter(selected);
+        concerned.map(|service| service.key.clone()).collect()
+    }
+
+    async fn reconcile(&self, key: &Key) -> Result<Next, StatusError> {
+        let Some(service) = self.registry.cache().get(kind::SERVICE, key) else {
+            return Ok(Next::AwaitChange);
+        };
+        let result = self.sync(&service).await;
+        if let Err(error) = &result
+            && !matches!(error.code, 404 | 409)
+        {
+            self.events.record(Occurrence {
+                about: Reference::to(&service),
+                event_type: EventType::Warning,
+                reason: "FailedToUpdateEndpointSlices".to_owned(),
+                message: format!("Error updating Endpoint Slices for Service {key}: {error}"),
+                component: COMPONENT,
+                host: String::new(),
+            });
+        }
+        result.map(|()| Next::AwaitChange)
+    }
+}
+
+/// The Service of a slice of ours.
+fn owner_of(slice: &Object) -> Option<Key> {
+    let labels = labels(slice);
+    let ours = labels.get(MANAGED_BY).is_some_and(|by| by == MANAGER);
+    let name = labels.get(SERVICE_NAME).filter(|_| ours)?;
+    Some(Key::new(slice.key.namespace.clone(), name.clone()))
+}
+
+fn selects(service: &Object, labels: &BTreeMap<String, String>) -> bool {
+    let Ok(service) = service.typed::<Service>() else {
+        return false;
+    };
+    let selector = service
+        .spec
+        .as_ref()
+        .and_then(|spec| spec.selector.as_ref());
+    let selector = selector.filter(|selector| !selector.is_empty());
+    selector.is_some_and(|selector| {
+        selector
+            .iter()
+            .all(|(key, value)| labels.get(key) == Some(value))
+    })
+}
+
+/// Restarts and usage change a pod often; none of that shows in an endpoint.
+fn concerns_endpoints(change: &Change) -> bool {
+    let Some(previous) = change.previous.as_ref() else {
+        return true;
+    };
+    if change.kind_of != ChangeKind::Modified {
+        return true;
+    }
+    let (Ok(new), Ok(old)) = (change.object.typed::<Pod>(), previous.typed::<Pod>()) else {
+        return true;
+    };
+    let shown = |pod: &Pod| {
+        let status = pod.status.clone().unwrap_or_default();
+        let ready = status.conditions.unwrap_or_default();
+        let ready = ready
+            .into_iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True");
+        let node = pod.spec.as_ref().and_then(|spec| spec.node_name.clone());
+        (status.pod_ip, status.phase, ready, node)
+    };
+    shown(&new) != shown(&old)
+        || change.object.is_deleting() != previous.is_deleting()
+        || change.object.meta.labels != previous.meta.labels
+}
+
+impl EndpointSlices {
+    async fn sync(&self, service: &Arc<Object>) -> Result<(), StatusError> {
+        let typed = service.typed::<Service>()?;
+        let Some(spec) = typed.spec.as_ref() else {
+            return Ok(());
+        };
+        let selector = spec
+            .selector
+            .as_ref()
+            .filter(|selector| !selector.is_empty());
+        let Some(selector) = selector else {
+            // Its slices, if any, are somebody else's.
+            return Ok(());
+        };
+        if spec.type_.as_deref() == Some("ExternalName") || service.is_deleting() {
+            return Ok(());
+        }
+        let cache = self.registry.cache();
+        let selector = LabelSelector::from_map(selector);
+        let mut pods = cache.list(kind::POD, Some(&service.key.namespace));
+        pods.retain(|pod| selector.matches(labels(pod)));
+        let wanted = endpoints(service, spec, &pods);
+        let existing: Vec<Slice> = cache
+            .dependents(service.uid())
+            .iter()
+            .filter(|slice| slice.kind == kind::ENDPOINT_SLICE && owner_of(slice).is_some())
+            .map(|slice| Slice::of(slice))
+            .collect();
+        let labels = slice_labels(service, spec);
+        let mut failures = Vec::new();
+        for action in slices::plan(&existing, &wanted, &labels) {
+            if let Err(error) = self.apply(service, action, &labels).await {
+                failures.push(error);
+            }
+        }
+        failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    async fn apply(
+        &self,
+        service: &Object,
+        action: Action,
+        labels: &Value,
+    ) -> Result<(), StatusError> {
+        let context = Context::system(COMPONENT);
+        let namespace = &service.key.namespace;
+        let of = kind::ENDPOINT_SLICE;
+        match action {
+            Action::Create { ports, endpoints } => {
+                let slice = json!({
+                    "metadata": {
+                        "generateName": format!("{}-", service.key.name),
+                        "labels": labels,
+                        "ownerReferences": [super::claim::controller_ref(service)],
+                    },
+                    "addressType": "IPv4",
+                    "ports": ports,
+                    "endpoints": endpoints,
+                });
+                self.registry.create(&context, of, namespace, slice).await?;
+            }
+            Action::Update {
+                name,
+                ports,
+                endpoints,
+            } => {
+                let key = Key::new(namespace.clone(), name);
+                let change = |value: &mut Value| {
+                    value["metadata"]["labels"] = labels.clone();
+                    value["ports"] = ports.clone();
+                    value["endpoints"] = json!(endpoints);
+                    Ok(())
+                };
+                let part = Subresource::None;
+                self.registry
+                    .modify(&context, of, &key, part, change)
+                    .await?;
+            }
+            Action::Delete { name } => {
+                let key = Key::new(namespace.clone(), name);
+                let options = DeleteOptions::default();
+                self.registry.delete(&context, of, &key, options).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coracle_api::Revision;
+
+    fn object(kind: KindRef, value: Value) -> Arc<Object> {
+        Arc::new(Object::new(kind, Revision(1), value).unwrap())
+    }
+
+    fn service(extra: Value) -> Arc<Object> {
+        let mut value = json!({"metadata": {"name": "s", "namespace": "n", "uid": "us", "labels": {"x": "y"}},
+            "spec": {"selector": {"a": "b"}, "ports": [{"name": "http", "port": 80, "targetPort": "web"}]}});
+        for (name, field) in extra.as_object().unwrap() {
+            value["spec"][name] = field.clone();
+        }
+        object(kind::SERVICE, value)
+    }
+
+    fn pod(name: &str, port: u16, ready: &str) -> Value {
+        json!({"metadata": {"name": name, "namespace": "n", "uid": name}, "spec": {"nodeName": "node", "containers": [
+            {"name": "c", "ports": [{"name": "web", "containerPort": port, "protocol": "TCP"}]}]},
+            "status": {"phase": "Running", "podIP": "10.0.0.1", "conditions": [{"type": "Ready", "status": ready}]}})
+    }
+
+    fn found(service: &Arc<Object>, pods: Vec<Value>) -> Vec<(Value, Vec<Value>)> {
+        let pods: Vec<Arc<Object>> = pods
+            .into_iter()
+            .map(|value| object(kind::POD, value))
+            .collect();
+        let typed = service.typed::<Service>().unwrap();
+        let wanted = endpoints(service, typed.spec.as_ref().unwrap(), &pods);
+        wanted.into_values().collect()
+    }
+
+    #[test]
+    fn pods_with_other_numbers_for_a_named_port_are_apart() {
+        let all = found(
+            &service(json!({})),
+            vec![pod("a", 8080, "True"), pod("b", 9090, "False")],
+        );
+        assert_eq!(all.len(), 2);
+        assert_eq!(
+            all[0].0,
+            json!([{"name": "http", "port": 8080, "protocol": "TCP"}])
+        );
+        let ready = json!({"ready": true, "serving": true, "terminating": false});
+        assert_eq!(all[0].1[0]["conditions"], ready);
+        assert_eq!(all[0].1[0]["nodeName"], "node");
+        let unready = json!({"ready": false, "serving": false, "terminating": false});
+        assert_eq!(all[1].1[0]["conditions"], unready);
+    }
+
+    #[test]
+    fn a_pod_that_ends_serves_until_it_is_not_ready_and_one_without_address_is_left_out() {
+        let mut going = pod("a", 8080, "True");
+        going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+        let mut nowhere = pod("b", 8080, "False");
+        nowhere["status"]["podIP"] = Value::Null;
+        let mut ended = pod("c", 8080, "False");
+        ended["status"]["phase"] = json!("Succeeded");
+        let all = found(&service(json!({})), vec![going, nowhere, ended]);
+        assert_eq!((all.len(), all[0].1.len()), (1, 1));
+        let terminating = json!({"ready": false, "serving": true, "terminating": true});
+        assert_eq!(all[0].1[0]["conditions"], terminating);
+    }
+
+    #[test]
+    fn addresses_may_be_published_early_and_headless_services_say_so() {
+        let early = service(json!({"publishNotReadyAddresses": true, "clusterIP": "None"}));
+        let all = found(&early, vec![pod("a", 8080, "False")]);
+        assert_eq!(all[0].1[0]["conditions"]["ready"], true);
+        let typed = early.typed::<Service>().unwrap();
+        let labels = slice_labels(&early, typed.spec.as_ref().unwrap());
+        let expected = json!({"x": "y", HEADLESS: "", SERVICE_NAME: "s", MANAGED_BY: MANAGER});
+        assert_eq!(labels, expected);
+    }
+
+    #[test]
+    fn what_no_endpoint_shows_is_passed_over() {
+        let change = |edit: fn(&mut Value)| {
+            let mut value = pod("a", 80, "True");
+            edit(&mut value);
+            let change = Change {
+                revision: Revision(2),
+                object: object(kind::POD, value),
+                previous: Some(object(kind::POD, pod("a", 80, "True"))),
+                kind_of: ChangeKind::Modified,
+            };
+            concerns_endpoints(&change)
+        };
+        assert!(!change(|pod| pod["status"]["message"] = json!("x")));
+        assert!(change(|pod| pod["status"]["podIP"] = json!("10.0.0.2")));
+        assert!(change(|pod| pod["metadata"]["labels"] = json!({"a": "b"})));
+    }
+}
