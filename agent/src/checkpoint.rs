@@ -9,6 +9,7 @@ use crate::{
 };
 use coracle_link::{
     pod::Pod,
+    session::Digest,
     status::{ContainerState, ContainerStatus, PodStatus},
 };
 use parking_lot::Mutex;
@@ -24,6 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 /// Writes wait this long for more of the same: a crash loses that much of restart counts.
 const BATCH: Duration = Duration::from_millis(200);
+
+/// A pod of the agent's last run.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Restored {
+    pub(crate) pod: Pod,
+    /// Told to the controller, which then does not send the pod again.
+    pub(crate) digest: Digest,
+    pub(crate) status: Option<PodStatus>,
+}
 
 /// A handle to the checkpoint.
 #[derive(Debug, Clone)]
@@ -43,8 +53,8 @@ struct Inner {
 struct State {
     /// By file name; none means delete.
     due: HashMap<String, Option<Vec<u8>>>,
-    /// What is known to be on disk (or due): the spec's revision, the status without what changes often.
-    pods: HashMap<String, Vec<u8>>,
+    /// What is known to be on disk (or due): the spec's digest, the status without what changes often.
+    pods: HashMap<String, Digest>,
     statuses: HashMap<String, PodStatus>,
 }
 
@@ -63,7 +73,7 @@ impl Checkpoint {
     }
 
     /// All pods of the last run with their last status. What does not open is dropped: the controller tells it again.
-    pub(crate) fn load(&self) -> Vec<(Pod, Option<PodStatus>)> {
+    pub(crate) fn load(&self) -> Vec<Restored> {
         let entries = fs::read_dir(&self.inner.dir)
             .into_iter()
             .flatten()
@@ -81,19 +91,28 @@ impl Checkpoint {
                 );
                 continue;
             };
-            let Some(pod) = wire::decode_pod(&bytes).filter(|pod| pod.uid == uid) else {
+            let known = wire::decode_pod(&bytes).filter(|(pod, _)| pod.uid == uid);
+            let Some((pod, digest)) = known else {
+                tracing::warn!(
+                    uid,
+                    "the checkpoint of a pod is of another version; waiting for the controller"
+                );
                 continue;
             };
             let status = self
                 .read(&format!("{uid}.status"))
                 .and_then(|bytes| wire::decode_status(&bytes));
             let mut state = self.inner.state.lock();
-            state.pods.insert(uid.to_owned(), fingerprint(&bytes));
+            state.pods.insert(uid.to_owned(), digest);
             if let Some(status) = &status {
                 state.statuses.insert(uid.to_owned(), essence(status));
             }
             drop(state);
-            pods.push((pod, status));
+            pods.push(Restored {
+                pod,
+                digest,
+                status,
+            });
         }
         pods
     }
@@ -104,12 +123,11 @@ impl Checkpoint {
     }
 
     /// The spec is to survive.
-    pub(crate) fn pod(&self, pod: &Pod) {
-        let bytes = zeroize::Zeroizing::new(wire::encode_pod(pod));
-        let print = fingerprint(&bytes);
+    pub(crate) fn pod(&self, pod: &Pod, digest: &Digest) {
         let mut state = self.inner.state.lock();
-        if state.pods.get(&pod.uid) != Some(&print) {
-            state.pods.insert(pod.uid.clone(), print);
+        if state.pods.get(&pod.uid) != Some(digest) {
+            let bytes = wire::encode_pod(pod, digest);
+            state.pods.insert(pod.uid.clone(), *digest);
             self.put(&mut state, format!("{}.pod", pod.uid), &bytes);
         }
     }
@@ -186,12 +204,6 @@ fn put(path: &Path, bytes: Option<&[u8]>) -> io::Result<()> {
     write_private(path, bytes)
 }
 
-fn fingerprint(bytes: &[u8]) -> Vec<u8> {
-    ring::digest::digest(&ring::digest::SHA256, bytes)
-        .as_ref()
-        .to_vec()
-}
-
 /// A status without what a restart need not know.
 fn essence(status: &PodStatus) -> PodStatus {
     let strip = |containers: &[ContainerStatus]| {
@@ -231,7 +243,6 @@ mod tests {
         Checkpoint::open(dir.join("pods"), Arc::new(key)).unwrap()
     }
 
-    #[ignore = "until the link's messages land"]
     #[tokio::test]
     async fn pods_come_back_and_secrets_are_sealed() {
         let dir = tempfile::tempdir().unwrap();
@@ -242,7 +253,7 @@ mod tests {
             value,
         });
         let checkpoint = open(dir.path());
-        checkpoint.pod(&pod);
+        checkpoint.pod(&pod, &[7; 16]);
         let seen = status::Observed {
             pod: &pod,
             pod_ip: "10.244.0.2".to_owned(),
@@ -260,8 +271,13 @@ mod tests {
         assert!(!file.windows(6).any(|part| part == b"hidden"));
 
         let again = open(dir.path());
-        assert_eq!(again.load(), [(pod.clone(), Some(status.clone()))]);
-        again.pod(&pod);
+        let restored = Restored {
+            pod: pod.clone(),
+            digest: [7; 16],
+            status: Some(status.clone()),
+        };
+        assert_eq!(again.load(), [restored]);
+        again.pod(&pod, &[7; 16]);
         again.status(&PodStatus {
             conditions: Vec::new(),
             ..status

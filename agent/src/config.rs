@@ -63,6 +63,8 @@ pub struct Config {
     pub node_port_address: IpAddr,
     /// Folders of the machine that a hostPath volume may use.
     pub host_paths: Vec<PathBuf>,
+    /// The link is paid by the byte: a lost controller or node is noticed in minutes, not seconds.
+    pub metered: bool,
     /// Slots of the instance pool for HTTP containers; 0 turns it off.
     pub pool_instances: u32,
     /// Threads for guests that compute; 0 means one for each CPU.
@@ -84,6 +86,7 @@ impl Config {
             pods_max: PODS_MAX_DEFAULT,
             node_port_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             host_paths: Vec::new(),
+            metered: false,
             pool_instances: runtime.pool_instances,
             cpu_threads: runtime.cpu_threads,
             clock: coracle_daemon::Clock::system(),

@@ -106,11 +106,7 @@ impl Images {
 
     /// The image of a container, from this machine or from the controller.
     pub(crate) async fn get(&self, pod: &Pod, spec: &Container) -> Result<Image, PullError> {
-        let flight = {
-            let mut state = self.inner.state.lock();
-            let flight = state.flights.entry(spec.image.clone());
-            Arc::clone(flight.or_insert_with(|| Arc::new(Semaphore::new(1))))
-        };
+        let flight = self.flight(&spec.image);
         let _turn = flight
             .acquire()
             .await
@@ -121,6 +117,13 @@ impl Images {
             module,
             image_id: image_id(&spec.image, &entry.image_digest),
         })
+    }
+
+    /// Who fetches `name` (a reference, or an artifact) waits for its turn here.
+    fn flight(&self, name: &str) -> Arc<Semaphore> {
+        let mut state = self.inner.state.lock();
+        let flight = state.flights.entry(name.to_owned());
+        Arc::clone(flight.or_insert_with(|| Arc::new(Semaphore::new(1))))
     }
 
     async fn find(&self, pod: &Pod, spec: &Container) -> Result<(Entry, PathBuf), PullError> {
@@ -158,7 +161,7 @@ impl Images {
                 );
                 Ok(present)
             }
-            _ => self.fetch(pod, spec, &compatibility).await,
+            _ => self.fetch(pod, spec).await,
         }
     }
 
@@ -180,6 +183,8 @@ impl Images {
                     spec.image
                 );
                 tracing::warn!(image = %spec.image, "compiled code was changed on disk; fetching it again");
+                // What is mapped is the changed file.
+                self.inner.state.lock().modules.remove(&entry.artifact);
                 self.inner
                     .events
                     .pod(pod, None, true, "ImageTampered", text);
@@ -192,27 +197,14 @@ impl Images {
         }
     }
 
-    async fn fetch(
-        &self,
-        pod: &Pod,
-        spec: &Container,
-        compatibility: &str,
-    ) -> Result<(Entry, PathBuf), PullError> {
+    async fn fetch(&self, pod: &Pod, spec: &Container) -> Result<(Entry, PathBuf), PullError> {
         let image = &spec.image;
         self.event(pod, spec, "Pulling", format!("Pulling image \"{image}\""));
         let waiting = Instant::now();
         let permit = self.inner.fetches.acquire().await;
         let _permit = permit.map_err(|closed| PullError::pull(closed.to_string()))?;
         let pulling = Instant::now();
-        let target = self.inner.runtime.compatibility().target;
-        let fetching = fetch::fetch(
-            &self.inner.link,
-            &self.inner.cache,
-            pod,
-            image,
-            &target,
-            compatibility,
-        );
+        let fetching = fetch::fetch(self, pod, spec);
         let (entry, path) = Box::pin(fetching).await?;
         if let Err(error) = self.inner.cache.remember(image, entry.clone()) {
             tracing::warn!(%image, %error, "cannot write the image index");

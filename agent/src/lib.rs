@@ -15,13 +15,15 @@ use logs::Logs;
 use network::Network;
 use status_manager::Statuses;
 use std::{io, path::PathBuf, sync::Arc, time::Duration};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
 use volume::Volumes;
 
 mod checkpoint;
 pub mod config;
 mod device_key;
 mod events;
+pub mod flags;
 mod image;
 pub mod install;
 mod link_client;
@@ -43,6 +45,9 @@ pub use config::{Config, Join};
 
 /// For the last words to the controller, after the pods have stopped.
 const GOODBYE: Duration = Duration::from_secs(2);
+
+/// Containers made at once: a node that boots with a thousand pods shall not need a thousand threads.
+const STARTS_MAX: usize = 16;
 
 /// Why an agent does not run.
 #[derive(Debug, thiserror::Error)]
@@ -80,6 +85,10 @@ pub fn sentence(error: &Error) -> String {
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
+    /// The pod workers that have not ended.
+    pub(crate) workers: TaskTracker,
+    /// Containers that are being made.
+    pub(crate) starts: Semaphore,
     pub(crate) clock: Clock,
     pub(crate) logs: Logs,
     pub(crate) volumes: Volumes,
@@ -100,6 +109,7 @@ pub async fn run(config: Config, tasks: Tasks) -> Result<(), Error> {
     };
     make_dir(&config.data_dir).map_err(unusable)?;
     let _lock = lock(&config.data_dir)?;
+    raise_file_limit();
     let key = Arc::new(DeviceKey::open_or_create(
         &config.data_dir.join("device.key"),
     )?);
@@ -107,7 +117,10 @@ pub async fn run(config: Config, tasks: Tasks) -> Result<(), Error> {
         pool_instances: config.pool_instances,
         cpu_threads: config.cpu_threads,
     })?;
-    let (link, client) = link_client::new(&config, Arc::clone(&key), &runtime)?;
+    let checkpoint =
+        Checkpoint::open(config.data_dir.join("pods"), Arc::clone(&key)).map_err(unusable)?;
+    let restored = checkpoint.load();
+    let (link, client) = link_client::new(&config, Arc::clone(&key), &runtime, &restored)?;
     let clock = config.clock.clone();
     let events = Events::new(clock.clone());
     let images = Images::open(
@@ -123,8 +136,10 @@ pub async fn run(config: Config, tasks: Tasks) -> Result<(), Error> {
         volumes: Volumes::new(config.data_dir.join("volumes"), config.host_paths.clone()),
         network: Network::new(config.node_name.clone(), tasks.clone(), link),
         statuses: Statuses::new(),
-        checkpoint: Checkpoint::open(config.data_dir.join("pods"), key).map_err(unusable)?,
+        checkpoint,
         tasks: tasks.clone(),
+        workers: TaskTracker::new(),
+        starts: Semaphore::new(STARTS_MAX),
         clock,
         images,
         runtime,
@@ -132,7 +147,7 @@ pub async fn run(config: Config, tasks: Tasks) -> Result<(), Error> {
     });
     tracing::info!(node = %config.node_name, data_dir = %config.data_dir.display(), "agent starts");
     let (updates, receiver) = mpsc::channel(sync_loop::UPDATES_MAX);
-    let syncing = Box::pin(sync_loop::run(Arc::clone(&shared), receiver));
+    let syncing = Box::pin(sync_loop::run(Arc::clone(&shared), restored, receiver));
     tasks.spawn("sync loop", OnExit::Shutdown, syncing);
     let forwarding = network::forward::run(
         shared.network.clone(),
@@ -173,6 +188,19 @@ fn make_dir(path: &std::path::Path) -> io::Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(path)
+}
+
+/// As many open files as the system allows: each container that writes has a log, each connection a socket.
+fn raise_file_limit() {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// One agent a data directory; the lock ends with the process, however it ends.

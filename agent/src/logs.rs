@@ -62,22 +62,17 @@ impl Logs {
         self.written.subscribe()
     }
 
-    /// Starts the log of a run and removes those of runs long ago.
+    /// Starts the log of a run and removes those of runs long ago. The file is made by the first line.
     pub(crate) fn open(&self, uid: &str, container: &str, run: u32) -> io::Result<Writer> {
         let path = self.path(uid, container, run);
         if let Some(dir) = path.parent() {
             fs::create_dir_all(dir)?;
             remove_before(dir, (run + 1).saturating_sub(RUNS_KEPT));
         }
-        let file = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&path)?;
-        let size = file.metadata()?.len();
         let open = Open {
-            file: Some(file),
+            file: None,
+            size: fs::metadata(&path).map_or(0, |found| found.len()),
             path,
-            size,
             stdout: Vec::new(),
             stderr: Vec::new(),
         };
@@ -128,7 +123,7 @@ pub(crate) struct Writer {
 
 #[derive(Debug)]
 struct Open {
-    /// None after a write failed and until the next one works.
+    /// None until the first line, and after a write has failed until the next one works.
     file: Option<fs::File>,
     path: PathBuf,
     size: u64,
@@ -295,8 +290,10 @@ mod tests {
 
     #[test]
     fn logs_of_old_runs_go() {
-        let (_dir, logs, _writer) = writer();
-        logs.open("uid", "main", 1).unwrap();
+        let (_dir, logs, writer) = writer();
+        writer.write(Stream::Stdout, b"first\n");
+        let second = logs.open("uid", "main", 1).unwrap();
+        second.write(Stream::Stdout, b"second\n");
         assert!(logs.path("uid", "main", 0).exists());
         logs.open("uid", "main", 2).unwrap();
         assert!(!logs.path("uid", "main", 0).exists());

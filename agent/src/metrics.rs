@@ -2,10 +2,6 @@
 
 use crate::{Shared, node_status};
 use coracle_link::node::{ContainerUsage, NodeUsage};
-use std::time::Duration;
-
-/// Between two reports, as upstream's metrics server reads.
-pub(crate) const PERIOD: Duration = Duration::from_secs(15);
 
 /// Use so far, now.
 pub(crate) fn usage(shared: &Shared) -> NodeUsage {

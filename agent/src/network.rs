@@ -83,6 +83,14 @@ pub(crate) enum Target {
     Tcp(SocketAddr),
 }
 
+/// Who has taken a connection.
+pub(crate) enum Reached {
+    /// The agent's server for an HTTP component, which serves it as it comes.
+    Http(Sandbox),
+    /// Somebody behind a stream.
+    Stream(BoxedStream),
+}
+
 impl Network {
     pub(crate) fn new(node: String, tasks: Tasks, link: Link) -> Self {
         let block = Block::parse(address::DEFAULT_CIDR).expect("the constant is a block");
@@ -209,19 +217,15 @@ impl Network {
             .ok_or(Error::Refused)
     }
 
-    /// A stream to `port` of a pod of this node.
-    pub(crate) async fn connect(&self, uid: &str, port: u16) -> Result<BoxedStream, Error> {
+    /// Who takes a connection to `port` of a pod of this node; a guest's own listener has already taken it.
+    pub(crate) async fn reach_local(&self, uid: &str, port: u16) -> Result<Reached, Error> {
         match self.local(uid, port)? {
-            Target::Http(sandbox) => {
-                let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
-                let serving = sandbox.serve(Box::new(theirs));
-                self.inner
-                    .tasks
-                    .spawn("http connection", OnExit::Ignore, serving);
-                Ok(Box::new(ours))
-            }
+            Target::Http(sandbox) => Ok(Reached::Http(sandbox)),
             Target::Tcp(address) => match TcpStream::connect(address).await {
-                Ok(stream) => Ok(Box::new(stream)),
+                Ok(stream) => {
+                    let _only_latency = stream.set_nodelay(true);
+                    Ok(Reached::Stream(Box::new(stream)))
+                }
                 Err(error) => {
                     tracing::debug!(uid, port, %error, "a guest's listener refused");
                     Err(Error::Refused)
@@ -230,16 +234,50 @@ impl Network {
         }
     }
 
-    /// A stream to an endpoint, here or elsewhere.
+    /// Joins a client's stream with who has taken it, until one of them or the agent ends.
+    pub(crate) async fn serve(&self, reached: Reached, mut client: BoxedStream) {
+        let mut server = match reached {
+            // Nothing in between: the agent's own server reads the client's stream.
+            Reached::Http(sandbox) => return sandbox.serve(client).await,
+            Reached::Stream(server) => server,
+        };
+        let copying = tokio::io::copy_bidirectional(&mut client, &mut server);
+        tokio::select! {
+            copied = copying => if let Err(error) = copied {
+                tracing::debug!(%error, "a connection broke");
+            },
+            () = self.inner.tasks.stop().cancelled() => {}
+        }
+    }
+
+    /// A stream to `port` of a pod of this node.
+    pub(crate) async fn connect(&self, uid: &str, port: u16) -> Result<BoxedStream, Error> {
+        match self.reach_local(uid, port).await? {
+            Reached::Http(sandbox) => {
+                let (ours, theirs) = tokio::io::duplex(STREAM_BYTES);
+                let serving = sandbox.serve(Box::new(theirs));
+                self.inner
+                    .tasks
+                    .spawn("http connection", OnExit::Ignore, serving);
+                Ok(Box::new(ours))
+            }
+            Reached::Stream(stream) => Ok(stream),
+        }
+    }
+
+    /// Who takes a connection to an endpoint, here or elsewhere.
     pub(crate) async fn reach(
         &self,
         service: &ServiceRef,
         endpoint: &Endpoint,
-    ) -> Result<BoxedStream, Error> {
+    ) -> Result<Reached, Error> {
         if endpoint.node == self.inner.node {
-            return self.connect(&endpoint.pod_uid, endpoint.target_port).await;
+            return self
+                .reach_local(&endpoint.pod_uid, endpoint.target_port)
+                .await;
         }
-        self.inner.link.connect_service(service, endpoint).await
+        let stream = self.inner.link.connect_service(service, endpoint).await;
+        stream.map(Reached::Stream)
     }
 
     /// A stream to a ready pod of a service.
@@ -252,7 +290,10 @@ impl Network {
         let endpoint = table
             .pick(&name, service.port, &self.inner.node)
             .ok_or(Error::NotReady)?;
-        self.reach(service, &endpoint).await
+        if endpoint.node == self.inner.node {
+            return self.connect(&endpoint.pod_uid, endpoint.target_port).await;
+        }
+        self.inner.link.connect_service(service, &endpoint).await
     }
 
     /// For probes of one pod.
@@ -298,7 +339,10 @@ impl Connect {
     /// Whether somebody listens. For an HTTP container an instance is made, as a request would.
     pub(crate) async fn probe_tcp(&self, port: u16) -> Result<(), Error> {
         match self.network.local(&self.uid, port)? {
-            Target::Http(_) => Ok(()),
+            Target::Http(sandbox) => match sandbox.probe().await {
+                true => Ok(()),
+                false => Err(Error::Refused),
+            },
             Target::Tcp(_) => self.open(port).await.map(drop),
         }
     }

@@ -13,6 +13,7 @@ use crate::{
     },
     probe,
     status::{self, Observed},
+    volume::size,
 };
 use coracle_link::{pod::Pod, status::PodStatus};
 use coracle_runtime::Exit;
@@ -21,6 +22,7 @@ use tokio::{
     sync::{mpsc, watch},
     time::Instant,
 };
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 mod containers;
 mod launch;
@@ -32,6 +34,14 @@ use launch::Launched;
 
 /// Messages of a pod's own tasks; a full queue makes them wait.
 const MESSAGES_MAX: usize = 64;
+/// The pod ran longer than it may.
+const DEADLINE_EXCEEDED: &str = "DeadlineExceeded";
+/// The pod took more of the node than it may.
+const EVICTED: &str = "Evicted";
+/// A decade is for ever.
+const WAIT_MAX: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// For a pod that is evicted, as upstream's immediate eviction.
+const EVICTION_GRACE: Duration = Duration::from_secs(1);
 /// How long pods may take to stop with the agent itself, whatever their own grace period.
 pub(crate) const AGENT_STOP_GRACE: Duration = Duration::from_secs(5);
 
@@ -54,6 +64,11 @@ impl Handle {
     /// The latest wins.
     pub(crate) fn tell(&self, desired: Desired) {
         self.desired.send_replace(desired);
+    }
+
+    /// The last thing it was told.
+    pub(crate) fn is_told_gone(&self) -> bool {
+        matches!(*self.desired.borrow(), Desired::Gone)
     }
 
     /// The worker has ended.
@@ -93,10 +108,14 @@ enum Message {
         verdict: Option<bool>,
         failure: Option<String>,
     },
+    /// The volumes were looked at.
+    Measured { excess: Option<size::Excess> },
 }
 
 struct Worker {
     shared: Arc<Shared>,
+    /// The agent's last words wait for all workers.
+    _alive: TaskTrackerToken,
     pod: Arc<Pod>,
     units: Vec<Unit>,
     sender: mpsc::Sender<Message>,
@@ -109,6 +128,8 @@ struct Worker {
     failed: Option<(&'static str, String)>,
     /// `activeDeadlineSeconds`, from the start.
     active_deadline: Option<Instant>,
+    /// When the volumes are looked at next.
+    measure: Option<Instant>,
     /// Set once everything has to stop: when the grace period is over.
     halt: Option<Instant>,
     released: bool,
@@ -127,10 +148,13 @@ impl Worker {
         let units = unit::units(&pod, restored.as_ref(), now_ms);
         let (sender, messages) = mpsc::channel(MESSAGES_MAX);
         let failed = restored.as_ref().and_then(|status| {
-            (status.reason == "DeadlineExceeded")
-                .then(|| ("DeadlineExceeded", status.message.clone()))
+            let reasons = [DEADLINE_EXCEEDED, EVICTED];
+            let reason = reasons.into_iter().find(|known| *known == status.reason)?;
+            Some((reason, status.message.clone()))
         });
+        let measure = size::is_limited(&pod).then(|| Instant::now() + size::PERIOD);
         let mut worker = Self {
+            _alive: shared.workers.token(),
             shared,
             pod,
             units,
@@ -142,6 +166,7 @@ impl Worker {
             start_time_ms,
             failed,
             active_deadline: None,
+            measure,
             halt: None,
             released: false,
         };
@@ -238,17 +263,17 @@ impl Worker {
                 .unix_millis()
                 .saturating_sub(self.start_time_ms);
             let ran = Duration::from_millis(u64::try_from(ran_ms).unwrap_or(0));
-            Instant::now() + Duration::from_secs(limit).saturating_sub(ran)
+            after(Duration::from_secs(limit).saturating_sub(ran))
         });
     }
 
     fn grace_deadline(&self) -> Instant {
-        Instant::now() + Duration::from_secs(self.pod.grace_period_secs)
+        after(Duration::from_secs(self.pod.grace_period_secs))
     }
 
     /// A later call never gives more time than an earlier one.
     fn halt_within(&mut self, grace: Duration) {
-        let deadline = Instant::now() + grace;
+        let deadline = after(grace);
         self.halt = Some(self.halt.map_or(deadline, |earlier| earlier.min(deadline)));
     }
 
@@ -293,9 +318,12 @@ impl Worker {
             let text = "Pod was active on the node longer than the specified deadline".to_owned();
             self.shared
                 .events
-                .pod(&self.pod, None, false, "DeadlineExceeded", text.clone());
-            self.failed = Some(("DeadlineExceeded", text));
+                .pod(&self.pod, None, false, DEADLINE_EXCEEDED, text.clone());
+            self.failed = Some((DEADLINE_EXCEEDED, text));
             self.halt_within(Duration::from_secs(self.pod.grace_period_secs));
+        }
+        if self.measure.is_some_and(|due| now >= due) {
+            self.measure();
         }
         for index in 0..self.units.len() {
             if let Some(text) = self.units[index].turn_to_back_off(now) {
@@ -306,6 +334,35 @@ impl Worker {
         }
     }
 
+    /// Looks at the volumes; the answer comes as a message.
+    fn measure(&mut self) {
+        self.measure = None;
+        let (shared, pod) = (Arc::clone(&self.shared), Arc::clone(&self.pod));
+        let sender = self.sender.clone();
+        let task = async move {
+            let measuring = tokio::task::spawn_blocking(move || shared.volumes.excess(&pod));
+            let excess = measuring.await.unwrap_or_default();
+            let _worker_ended = sender.send(Message::Measured { excess }).await;
+        };
+        let ignore = coracle_daemon::OnExit::Ignore;
+        self.shared.tasks.spawn("volume size", ignore, task);
+    }
+
+    fn measured(&mut self, excess: Option<size::Excess>) {
+        let Some(excess) = excess else {
+            self.measure = Some(Instant::now() + size::PERIOD);
+            return;
+        };
+        if self.failed.is_some() || self.halt.is_some() {
+            return;
+        }
+        let text = excess.message();
+        let events = &self.shared.events;
+        events.pod(&self.pod, None, true, EVICTED, text.clone());
+        self.failed = Some((EVICTED, text));
+        self.halt_within(EVICTION_GRACE);
+    }
+
     fn due(&self) -> Option<Instant> {
         let units = self
             .units
@@ -314,7 +371,8 @@ impl Worker {
         let active = self
             .active_deadline
             .filter(|_| self.failed.is_none() && self.halt.is_none());
-        units.chain([active]).flatten().min()
+        let measure = self.measure.filter(|_| self.halt.is_none());
+        units.chain([active, measure]).flatten().min()
     }
 
     /// Sends the status if it says anything new.
@@ -374,6 +432,11 @@ impl Worker {
         self.released = true;
         self.publish();
     }
+}
+
+/// `wait` from now. Any number may come over the link; what is further away than a machine lives is never.
+fn after(wait: Duration) -> Instant {
+    Instant::now() + wait.min(WAIT_MAX)
 }
 
 async fn sleep_until(due: Option<Instant>) {

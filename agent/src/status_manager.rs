@@ -33,6 +33,12 @@ struct Slot {
     acknowledged: u64,
 }
 
+impl Slot {
+    fn is_unsent(&self) -> bool {
+        self.sent < self.version
+    }
+}
+
 impl Statuses {
     pub(crate) fn new() -> Self {
         Self {
@@ -75,25 +81,36 @@ impl Statuses {
         self.changed.send_modify(|count| *count += 1);
     }
 
-    /// Statuses that were not sent in this session, oldest first, with the number of the newest of them.
-    pub(crate) fn take_unsent(&self, max: usize) -> (u64, Vec<PodStatus>) {
-        let mut state = self.state.lock();
-        let mut due: Vec<&mut Slot> = state
+    /// The newest statuses that were not sent in this session, oldest first, each with its number.
+    pub(crate) fn unsent(&self, max: usize) -> Vec<(u64, PodStatus)> {
+        let state = self.state.lock();
+        let mut due: Vec<&Slot> = state
             .pods
-            .values_mut()
-            .filter(|slot| slot.sent < slot.version)
+            .values()
+            .filter(|slot| slot.is_unsent())
             .collect();
         due.sort_by_key(|slot| slot.version);
         due.truncate(max);
-        let newest = due.last().map_or(0, |slot| slot.version);
-        let statuses = due
+        let numbered = due
             .into_iter()
-            .map(|slot| {
-                slot.sent = slot.version;
-                slot.status.clone()
-            })
-            .collect();
-        (newest, statuses)
+            .map(|slot| (slot.version, slot.status.clone()));
+        numbered.collect()
+    }
+
+    /// Something waits to be sent.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.state.lock().pods.values().any(Slot::is_unsent)
+    }
+
+    /// These go out now; the number that acknowledges them.
+    pub(crate) fn sent(&self, statuses: &[(u64, PodStatus)]) -> u64 {
+        let mut state = self.state.lock();
+        for (version, status) in statuses {
+            if let Some(slot) = state.pods.get_mut(&status.uid) {
+                slot.sent = slot.sent.max(*version);
+            }
+        }
+        statuses.last().map_or(0, |(version, _)| *version)
     }
 
     /// Everything sent up to `version` has arrived. A released pod is then forgotten.
@@ -109,11 +126,16 @@ impl Statuses {
 
     /// The controller refused or lost a pod's status: send it again.
     pub(crate) fn resend(&self, uids: &HashSet<String>) {
-        for slot in self.state.lock().pods.values_mut() {
-            if uids.contains(&slot.status.uid) {
-                (slot.sent, slot.acknowledged) = (0, 0);
+        let mut state = self.state.lock();
+        let State { pods, version } = &mut *state;
+        for uid in uids {
+            if let Some(slot) = pods.get_mut(uid) {
+                // A new number: what is under way acknowledges older ones.
+                *version += 1;
+                (slot.version, slot.sent, slot.acknowledged) = (*version, 0, 0);
             }
         }
+        drop(state);
         self.changed.send_modify(|count| *count += 1);
     }
 
@@ -156,11 +178,10 @@ mod tests {
     }
 
     fn messages(statuses: &Statuses) -> (u64, Vec<String>) {
-        let (version, taken) = statuses.take_unsent(10);
-        (
-            version,
-            taken.into_iter().map(|status| status.message).collect(),
-        )
+        let taken = statuses.unsent(10);
+        let version = statuses.sent(&taken);
+        let messages = taken.into_iter().map(|(_, status)| status.message);
+        (version, messages.collect())
     }
 
     #[test]
@@ -177,6 +198,19 @@ mod tests {
         statuses.acknowledge(version);
         statuses.restart();
         assert_eq!(messages(&statuses).1, [""; 0]);
+    }
+
+    #[test]
+    fn what_the_controller_could_not_take_is_sent_again() {
+        let statuses = Statuses::new();
+        statuses.report(status("a", "a1", false));
+        statuses.report(status("b", "b1", false));
+        let (version, _) = messages(&statuses);
+        statuses.resend(&HashSet::from(["a".to_owned(), "unknown".to_owned()]));
+        statuses.acknowledge(version);
+        assert!(statuses.has_unsent());
+        assert_eq!(messages(&statuses).1, ["a1"]);
+        assert!(!statuses.has_unsent());
     }
 
     #[test]

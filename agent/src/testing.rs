@@ -1,6 +1,11 @@
 //! Values for unit tests. Compiled for tests only.
 
-use coracle_link::pod::{Container, Pod, PullPolicy, Resources, RestartPolicy};
+use crate::status::{self, Observed};
+use coracle_link::{
+    node::NodeInfo,
+    pod::{Container, Pod, PullPolicy, Resources, RestartPolicy},
+    status::PodStatus,
+};
 
 pub(crate) fn container(name: &str) -> Container {
     Container {
@@ -45,4 +50,34 @@ pub(crate) fn pod(policy: RestartPolicy, init: &[&str], main: &[&str]) -> Pod {
         volumes: Vec::new(),
         service_account: "default".to_owned(),
     }
+}
+
+/// A status that says `message`.
+pub(crate) fn status(pod: &Pod, message: &str) -> PodStatus {
+    let seen = Observed {
+        pod,
+        pod_ip: String::new(),
+        start_time_ms: 0,
+        init: Vec::new(),
+        main: vec![status::waiting(&pod.containers[0], "ContainerCreating")],
+        stopped: false,
+        failed: None,
+        released: false,
+    };
+    let mut status = status::compute(seen, None, 0);
+    message.clone_into(&mut status.message);
+    status
+}
+
+pub(crate) fn node_info() -> NodeInfo {
+    let facts = crate::node_status::Facts {
+        data_dir: std::path::Path::new("/"),
+        target: "x86_64-unknown-linux-gnu".to_owned(),
+        compatibility_hash: "abc".to_owned(),
+        runtime_version: String::new(),
+        pods_max: 110,
+        labels: Vec::new(),
+        address: None,
+    };
+    crate::node_status::info(&facts, 0)
 }

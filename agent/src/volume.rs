@@ -10,6 +10,7 @@ use std::{
 };
 
 pub(crate) mod files;
+pub(crate) mod size;
 
 /// `f_type` of tmpfs.
 const TMPFS_MAGIC: u64 = 0x0102_1994;

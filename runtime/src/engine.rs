@@ -12,6 +12,8 @@ use wasmtime::{Config, WasmFeatures};
 
 /// The version of wasmtime this crate is written for; compiled code depends on it.
 const WASMTIME: &str = "48.0";
+/// The engine as Kubernetes names container runtimes.
+pub const ENGINE: &str = "wasmtime://48.0";
 /// Raised by hand when compiled code changes in a way that the settings below do not show.
 const REVISION: u32 = 1;
 
@@ -314,6 +316,7 @@ mod tests {
     #[test]
     fn the_profile_is_for_the_wasmtime_that_is_linked() {
         // `WASMTIME` is part of the hash; it must follow the lock file.
+        assert_eq!(ENGINE, format!("wasmtime://{WASMTIME}"));
         let lock = include_str!("../../Cargo.lock");
         let found = lock
             .split("[[package]]")

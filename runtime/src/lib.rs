@@ -36,7 +36,7 @@ mod shape;
 #[cfg(feature = "run")]
 mod spec;
 
-pub use engine::Compatibility;
+pub use engine::{Compatibility, ENGINE};
 pub use error::Error;
 #[cfg(feature = "run")]
 pub use host::{BoxFuture, BoxedStream, ConnectError, Host, IoStream};

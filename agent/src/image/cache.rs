@@ -10,12 +10,20 @@ use std::{
     collections::{BTreeMap, HashMap, HashSet},
     fs,
     io::{self, Read as _, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 /// SHA-256 of an artifact.
 pub(crate) type Sha256 = [u8; 32];
 
+/// References whose meaning is known; the one used longest ago makes room. A full disk ends most before.
+const REFERENCES_MAX: usize = 4096;
+/// Extension of a file that is being received.
+const PART: &str = "part";
+/// Such a file is given up.
+const PART_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 /// How much of a file is hashed at once.
 const BLOCK_BYTES: usize = 64 * 1024;
 
@@ -55,12 +63,31 @@ pub(crate) struct Cache {
 struct State {
     /// By reference as the manifest writes it.
     references: BTreeMap<String, Entry>,
-    verified: HashSet<Sha256>,
+    /// The files that were authentic, as they were then.
+    verified: HashMap<Sha256, Stamp>,
     used: HashMap<Sha256, u64>,
     uses: u64,
 }
 
-/// A file that is being received.
+/// Tells a file from any later content of the same name; a change time can not be set back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    size: u64,
+    changed: (i64, i64),
+}
+
+impl Stamp {
+    fn of(metadata: &fs::Metadata) -> Self {
+        Self {
+            inode: metadata.ino(),
+            size: metadata.size(),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// A file that is being received; it goes on where an earlier attempt ended.
 pub(crate) struct Incoming {
     file: fs::File,
     path: PathBuf,
@@ -74,11 +101,7 @@ impl Cache {
     pub(crate) fn open(dir: PathBuf, key: hmac::Key) -> io::Result<Self> {
         fs::create_dir_all(&dir)?;
         for entry in fs::read_dir(&dir)?.flatten() {
-            if entry
-                .path()
-                .extension()
-                .is_some_and(|extension| extension == "tmp")
-            {
+            if is_left_over(&entry) {
                 let _left_by_a_crash = fs::remove_file(entry.path());
             }
         }
@@ -114,6 +137,14 @@ impl Cache {
         if known || reference.contains(char::is_control) {
             return Ok(());
         }
+        if state.references.len() >= REFERENCES_MAX {
+            let oldest = state
+                .references
+                .iter()
+                .min_by_key(|(_, entry)| state.used.get(&entry.artifact).copied().unwrap_or(0))
+                .map(|(reference, _)| reference.clone());
+            oldest.and_then(|oldest| state.references.remove(&oldest));
+        }
         state.references.insert(reference.to_owned(), entry);
         self.save(&state)
     }
@@ -141,7 +172,8 @@ impl Cache {
             state.uses += 1;
             let uses = state.uses;
             state.used.insert(*artifact, uses);
-            if state.verified.contains(artifact) && path.exists() {
+            let stamp = fs::metadata(&path).map(|found| Stamp::of(&found)).ok();
+            if stamp.is_some() && state.verified.get(artifact).copied() == stamp {
                 return Ok(Checked::Good(path));
             }
         }
@@ -150,16 +182,11 @@ impl Cache {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Checked::Absent),
             Err(error) => return Err(error),
         };
+        // Taken before reading: what changes meanwhile is read again the next time.
+        let stamp = Stamp::of(&file.metadata()?);
         let mut context = hmac::Context::with_key(&self.key);
         context.update(artifact);
-        let mut block = vec![0; BLOCK_BYTES];
-        loop {
-            let size = file.read(&mut block)?;
-            if size == 0 {
-                break;
-            }
-            context.update(&block[..size]);
-        }
+        each_block(&mut file, |block| context.update(block))?;
         let stored = fs::read(self.mac_path(artifact)).unwrap_or_default();
         // Compared through a second MAC: equal exactly when the first are, in constant time.
         let stored = hmac::sign(&self.key, &stored);
@@ -167,7 +194,7 @@ impl Cache {
             self.forget(artifact);
             return Ok(Checked::Forged);
         }
-        self.state.lock().verified.insert(*artifact);
+        self.state.lock().verified.insert(*artifact, stamp);
         Ok(Checked::Good(path))
     }
 
@@ -183,21 +210,30 @@ impl Cache {
         }
     }
 
-    /// Starts to receive the code with hash `artifact`.
+    /// Starts to receive the code with hash `artifact`, or goes on. Never twice at once for one artifact. Reads
+    /// what is there already: not for an async task.
     pub(crate) fn receive(&self, artifact: &Sha256) -> io::Result<Incoming> {
-        let path = self.dir.join(format!(
-            "{}-{:08x}.tmp",
-            hex(artifact),
-            rand::random::<u32>()
-        ));
+        let path = self.dir.join(format!("{}.{PART}", hex(artifact)));
+        let mut file = fs::OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .mode(0o600)
+            .open(&path)?;
         let mut mac = hmac::Context::with_key(&self.key);
         mac.update(artifact);
+        let (mut context, mut size) = (digest::Context::new(&digest::SHA256), 0);
+        each_block(&mut file, |block| {
+            context.update(block);
+            mac.update(block);
+            size += block.len() as u64;
+        })?;
         Ok(Incoming {
-            file: fs::File::create_new(&path)?,
+            file,
             path,
-            context: digest::Context::new(&digest::SHA256),
+            context,
             mac,
-            size: 0,
+            size,
         })
     }
 
@@ -224,8 +260,9 @@ impl Cache {
         write_private(&self.mac_path(artifact), mac.sign().as_ref())?;
         let target = self.path(artifact);
         fs::rename(&path, &target)?;
+        let stamp = Stamp::of(&file.metadata()?);
         let mut state = self.state.lock();
-        state.verified.insert(*artifact);
+        state.verified.insert(*artifact, stamp);
         state.uses += 1;
         let uses = state.uses;
         state.used.insert(*artifact, uses);
@@ -270,6 +307,27 @@ impl Cache {
     }
 }
 
+/// Half a file of index or MAC, or half an artifact that nobody came back for.
+fn is_left_over(entry: &fs::DirEntry) -> bool {
+    let path = entry.path();
+    let is = |extension: &str| path.extension().is_some_and(|found| found == extension);
+    let is_old = || {
+        let changed = entry.metadata().and_then(|found| found.modified());
+        changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > PART_AGE_MAX))
+    };
+    is("tmp") || is(PART) && is_old()
+}
+
+fn each_block(file: &mut fs::File, mut visit: impl FnMut(&[u8])) -> io::Result<()> {
+    let mut block = vec![0; BLOCK_BYTES];
+    loop {
+        match file.read(&mut block)? {
+            0 => return Ok(()),
+            size => visit(&block[..size]),
+        }
+    }
+}
+
 fn is_code(path: &Path) -> bool {
     path.extension()
         .is_some_and(|extension| extension == "code")
@@ -287,6 +345,11 @@ impl Incoming {
     /// Bytes so far.
     pub(crate) fn size(&self) -> u64 {
         self.size
+    }
+
+    /// What was received is of no use.
+    pub(crate) fn discard(self) {
+        let _best_effort = fs::remove_file(&self.path);
     }
 }
 
@@ -428,6 +491,32 @@ mod tests {
         assert!(cache.accept(incoming, &[7; 32]).is_err());
         assert_eq!(cache.check(&[7; 32]).unwrap(), Checked::Absent);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_change_while_the_agent_runs_is_seen() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path().to_owned(), key()).unwrap();
+        let artifact = put(&cache, b"compiled code");
+        let path = cache.path(&artifact);
+        assert_eq!(cache.check(&artifact).unwrap(), Checked::Good(path.clone()));
+        fs::write(&path, b"compiled code that is other").unwrap();
+        assert_eq!(cache.check(&artifact).unwrap(), Checked::Forged);
+    }
+
+    #[test]
+    fn receiving_goes_on_where_it_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut artifact = [0; 32];
+        artifact.copy_from_slice(digest::digest(&digest::SHA256, b"first, second").as_ref());
+        let cache = Cache::open(dir.path().to_owned(), key()).unwrap();
+        cache.receive(&artifact).unwrap().write(b"first, ").unwrap();
+        let cache = Cache::open(dir.path().to_owned(), key()).unwrap();
+        let mut incoming = cache.receive(&artifact).unwrap();
+        assert_eq!(incoming.size(), 7);
+        incoming.write(b"second").unwrap();
+        let path = cache.accept(incoming, &artifact).unwrap();
+        assert_eq!(fs::read(path).unwrap(), b"first, second");
     }
 
     #[test]

@@ -102,13 +102,6 @@ impl Addresses {
             self.taken.remove(&address);
         }
     }
-
-    /// Whose address it is.
-    pub(crate) fn owner(&self, address: Ipv4Addr) -> Option<&str> {
-        let mut pods = self.by_uid.iter();
-        pods.find(|(_, taken)| **taken == address)
-            .map(|(uid, _)| uid.as_str())
-    }
 }
 
 #[cfg(test)]
@@ -133,7 +126,6 @@ mod tests {
             addresses.assign("d", wanted).unwrap().to_string(),
             "10.244.7.5"
         );
-        assert_eq!(addresses.owner("10.244.7.4".parse().unwrap()), Some("c"));
         for uid in ["e", "f", "g", "h"] {
             assert!(addresses.assign(uid, None).is_some(), "{uid}");
         }

@@ -1,6 +1,6 @@
 //! Node ports: one listener each, every connection to the pod whose turn it is.
 
-use super::{Error, Network, ServiceRef, Target};
+use super::{Error, Network};
 use coracle_daemon::{OnExit, Tasks};
 use std::{
     collections::BTreeMap,
@@ -14,6 +14,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+/// As many as there are in upstream's range (30000 to 32767), and some.
+const NODE_PORTS_MAX: usize = 4096;
 /// Connections through node ports at once; a further one waits.
 const CONNECTIONS_MAX: usize = 8192;
 /// A port that is taken is tried again.
@@ -26,7 +28,10 @@ pub(crate) async fn run(network: Network, tasks: Tasks, address: IpAddr) {
     let mut open: BTreeMap<u16, CancellationToken> = BTreeMap::new();
     let stop = tasks.stop().clone();
     loop {
-        let wanted = table.borrow_and_update().node_ports();
+        let mut wanted = table.borrow_and_update().node_ports();
+        while wanted.len() > NODE_PORTS_MAX {
+            wanted.pop_last();
+        }
         open.retain(|port, cancel| {
             let keep = wanted.contains_key(port);
             if !keep {
@@ -63,11 +68,15 @@ async fn listen(
     service: String,
     connections: Arc<Semaphore>,
 ) {
+    let mut is_told = false;
     let listener = loop {
         match TcpListener::bind(address).await {
             Ok(listener) => break listener,
             Err(error) => {
-                tracing::warn!(%address, %service, %error, "cannot listen on a node port");
+                // Said once: another agent of this machine may have it for good.
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%address, %service, %error, "cannot listen on a node port; trying again");
+                }
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -96,26 +105,14 @@ async fn listen(
     }
 }
 
-async fn forward(network: &Network, mut client: TcpStream, node_port: u16) -> Result<(), Error> {
+async fn forward(network: &Network, client: TcpStream, node_port: u16) -> Result<(), Error> {
     let _only_latency = client.set_nodelay(true);
     let table = Arc::clone(&network.table().borrow());
     let endpoint = table
         .pick_node_port(node_port, network.node())
         .ok_or(Error::NotReady)?;
-    if endpoint.node == network.node()
-        && let Target::Http(sandbox) = network.local(&endpoint.pod_uid, endpoint.target_port)?
-    {
-        sandbox.serve(Box::new(client)).await;
-        return Ok(());
-    }
-    let service = table.service_of(node_port).unwrap_or(ServiceRef {
-        namespace: String::new(),
-        service: String::new(),
-        port: node_port,
-    });
-    let mut server = network.reach(&service, &endpoint).await?;
-    let copied = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-    copied
-        .map(drop)
-        .map_err(|error| Error::Link(error.to_string()))
+    let service = table.service_of(node_port).ok_or(Error::NotReady)?;
+    let reached = network.reach(&service, &endpoint).await?;
+    network.serve(reached, Box::new(client)).await;
+    Ok(())
 }

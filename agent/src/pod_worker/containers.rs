@@ -78,7 +78,6 @@ impl Worker {
             pod: Arc::clone(&self.pod),
             spec: unit.spec.clone(),
             run: unit.next_run(),
-            pod_ip: self.pod_ip.clone(),
         };
         let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
         let task = async move {
@@ -145,6 +144,7 @@ impl Worker {
             } if self.units[unit].attempt == attempt => {
                 self.probed(unit, kind, verdict, failure);
             }
+            Message::Measured { excess } => self.measured(excess),
             Message::Exited { .. } | Message::Probed { .. } => {}
         }
     }

@@ -16,7 +16,6 @@ pub(super) struct Request {
     pub(super) spec: Container,
     /// Names the log.
     pub(super) run: u32,
-    pub(super) pod_ip: String,
 }
 
 /// A running container.
@@ -58,12 +57,7 @@ impl Output for ToLog {
 
 /// Makes the container and starts it. Dropping the future abandons the attempt.
 pub(super) async fn launch(shared: &Arc<Shared>, request: Request) -> Result<Launched, Failure> {
-    let Request {
-        pod,
-        spec,
-        run,
-        pod_ip,
-    } = request;
+    let Request { pod, spec, run } = request;
     if let Some(message) = &spec.config_error {
         let reason = "CreateContainerConfigError";
         return Err(Failure {
@@ -76,10 +70,15 @@ pub(super) async fn launch(shared: &Arc<Shared>, request: Request) -> Result<Lau
         reason: error.reason,
         message: error.message,
     })?;
+    let turn = shared.starts.acquire().await;
+    let _turn = turn.map_err(|closed| Failure {
+        reason: "CreateContainerError",
+        message: closed.to_string(),
+    })?;
     let (mounts, log) = prepare(shared, &pod, &spec, run).await?;
     let log = Arc::new(log);
     let host = shared.network.host(&pod, &spec.name);
-    let sandbox_spec = sandbox_spec(&pod, &spec, &pod_ip, mounts, &log);
+    let sandbox_spec = sandbox_spec(&pod, &spec, mounts, &log);
     let started = shared
         .runtime
         .start(&image.module, sandbox_spec, host)
@@ -147,11 +146,10 @@ async fn prepare(
 fn sandbox_spec(
     pod: &Pod,
     spec: &Container,
-    pod_ip: &str,
     mounts: Vec<Mount>,
     log: &Arc<logs::Writer>,
 ) -> SandboxSpec {
-    let text = |value: &Sensitive| String::from_utf8_lossy(&value.0).replace("$(POD_IP)", pod_ip);
+    let text = |value: &Sensitive| String::from_utf8_lossy(&value.0).into_owned();
     let has = |name: &str| spec.env.iter().any(|variable| variable.name == name);
     let mut env = Vec::with_capacity(spec.env.len() + 1);
     if !has("HOSTNAME") {

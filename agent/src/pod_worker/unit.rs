@@ -3,14 +3,14 @@
 use super::{
     launch::Launched,
     plan::{Role, View},
-    state::{History, State},
+    state::{BACKOFF_RESET, History, State},
 };
 use crate::{logs, probe, status};
 use coracle_link::{
     pod::{Container, Pod, Probe},
     status::{ContainerState, ContainerStatus, PodStatus, Terminated},
 };
-use coracle_runtime::{Exit, Sandbox};
+use coracle_runtime::{Exit, Sandbox, Shape};
 use std::sync::Arc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -46,6 +46,8 @@ struct Run {
     started_at_ms: i64,
     startup_passed: bool,
     probes: CancellationToken,
+    /// It was asked to end, and ended at once.
+    terminated: bool,
 }
 
 /// What a new spec means for a container.
@@ -112,7 +114,12 @@ impl Unit {
     fn restore(&mut self, pod: &Pod, known: &ContainerStatus, now_ms: i64) {
         let policy = self.role.policy(pod.restart_policy);
         self.restart_count = known.restart_count;
-        self.history = History::with_restarts(policy, known.restart_count);
+        let crashes = if ran_long(&known.state, now_ms) {
+            0
+        } else {
+            known.restart_count
+        };
+        self.history = History::with_restarts(policy, crashes);
         self.image_id.clone_from(&known.image_id);
         self.container_id.clone_from(&known.container_id);
         self.before_last.clone_from(&known.last_state);
@@ -209,6 +216,7 @@ impl Unit {
             started_at_ms: now_ms,
             startup_passed: self.spec.startup.is_none(),
             probes: CancellationToken::new(),
+            terminated: false,
         });
     }
 
@@ -234,10 +242,18 @@ impl Unit {
         }
     }
 
+    /// Asks the run to end. A command can not be told: no signal reaches a guest, so it gets what
+    /// SIGTERM does to a program without a handler. A server gets its grace period.
     pub(super) fn stop(&mut self) {
-        if let Some(run) = &self.run {
+        if let Some(run) = &mut self.run {
             run.probes.cancel();
-            run.sandbox.stop();
+            match run.sandbox.shape() {
+                Shape::Http => run.sandbox.stop(),
+                Shape::Command => {
+                    run.terminated = true;
+                    run.sandbox.kill();
+                }
+            }
         }
     }
 
@@ -249,12 +265,12 @@ impl Unit {
 
     /// Writes down how the run ended. True for success.
     pub(super) fn ended(&mut self, exit: Exit, now_ms: i64) -> bool {
-        let started_at_ms = self.run.take().map_or(now_ms, |run| {
+        let (started_at_ms, terminated) = self.run.take().map_or((now_ms, false), |run| {
             run.probes.cancel();
-            run.started_at_ms
+            (run.started_at_ms, run.terminated)
         });
         self.ready = false;
-        let (exit_code, reason, message) = describe(exit);
+        let (exit_code, reason, message) = describe(exit, terminated);
         self.before_last = self.last.replace(Terminated {
             exit_code,
             reason: reason.to_owned(),
@@ -330,8 +346,18 @@ impl Unit {
     }
 }
 
-/// Exit code, reason and message, as upstream's.
-fn describe(exit: Exit) -> (i32, &'static str, String) {
+/// The run before the agent's restart had outlived its crashes.
+fn ran_long(state: &ContainerState, now_ms: i64) -> bool {
+    let ran_ms = match state {
+        ContainerState::Running { started_at_ms } => now_ms.saturating_sub(*started_at_ms),
+        ContainerState::Terminated(run) => run.finished_at_ms.saturating_sub(run.started_at_ms),
+        ContainerState::Waiting { .. } => 0,
+    };
+    u128::try_from(ran_ms).is_ok_and(|ran_ms| ran_ms >= BACKOFF_RESET.as_millis())
+}
+
+/// Exit code, reason and message, as upstream's. `terminated`: it was asked to end.
+fn describe(exit: Exit, terminated: bool) -> (i32, &'static str, String) {
     match exit {
         Exit::Code(code) => {
             let code = code & 0xff;
@@ -339,6 +365,7 @@ fn describe(exit: Exit) -> (i32, &'static str, String) {
         }
         Exit::Trap { message } => (134, "Error", cut(message)),
         Exit::OutOfMemory => (137, "OOMKilled", String::new()),
+        Exit::Killed if terminated => (143, "Error", String::new()),
         Exit::Killed => (137, "Error", String::new()),
     }
 }
@@ -371,9 +398,10 @@ mod tests {
             (Exit::Killed, 137, "Error"),
         ];
         for (exit, code, reason) in table {
-            let (seen, because, _) = describe(exit.clone());
+            let (seen, because, _) = describe(exit.clone(), false);
             assert_eq!((seen, because), (code, reason), "{exit:?}");
         }
+        assert_eq!(describe(Exit::Killed, true).0, 143);
         assert_eq!(cut("é".repeat(3000)).len(), 4096);
     }
 
@@ -407,6 +435,10 @@ mod tests {
             ContainerState::Running { started_at_ms: 5 },
             0,
         );
+        let long = ContainerState::Running {
+            started_at_ms: 99 - 600_000,
+        };
+        assert!(ran_long(&long, 99) && !ran_long(&long, 98));
         let last = cut_off.last.as_ref().unwrap();
         assert_eq!(
             (cut_off.state, cut_off.next_run(), last.exit_code),
