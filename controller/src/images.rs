@@ -8,11 +8,13 @@ pub mod artifact;
 pub mod blobs;
 mod collect;
 pub mod compile;
+mod credentials;
 pub mod distribution;
 pub mod reference;
 mod upstream;
 
 pub use compile::{Program, Target};
+pub use credentials::docker_config_credentials;
 pub use upstream::Credentials;
 
 use blobs::Blobs;
@@ -375,3 +377,6 @@ fn candidates_of_code(folder: &Path) -> Vec<Candidate> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    time::{Duration, SystemTime},
 };
 
 /// The content-addressed folder. Cheap to clone.
@@ -107,6 +108,22 @@ impl Blobs {
     /// How many uploads are open.
     pub fn uploads(&self) -> usize {
         fs::read_dir(self.root.join("uploads")).map_or(0, Iterator::count)
+    }
+
+    /// Drops uploads that were last written `idle` before `now`, a time of the same file system.
+    pub fn drop_idle_uploads(&self, now: SystemTime, idle: Duration) {
+        for entry in fs::read_dir(self.root.join("uploads"))
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            let written = entry.metadata().and_then(|meta| meta.modified());
+            let is_idle =
+                written.is_ok_and(|at| now.duration_since(at).is_ok_and(|age| age >= idle));
+            if is_idle && fs::remove_file(entry.path()).is_ok() {
+                tracing::info!(upload = ?entry.file_name(), "dropped an upload that nobody finished");
+            }
+        }
     }
 
     /// Makes a finished upload a blob, if it has the digest its sender says.
@@ -231,6 +248,16 @@ mod tests {
             Err(Error::Mismatch { .. })
         ));
         assert_eq!(blobs.uploads(), 0, "a refused upload leaves nothing");
+        fs::write(blobs.upload_path(8), b"half").unwrap();
+        let now = fs::metadata(blobs.upload_path(8))
+            .unwrap()
+            .modified()
+            .unwrap();
+        let idle = Duration::from_secs(60);
+        blobs.drop_idle_uploads(now + idle / 2, idle);
+        assert_eq!(blobs.uploads(), 1);
+        blobs.drop_idle_uploads(now + idle, idle);
+        assert_eq!(blobs.uploads(), 0);
     }
 
     #[test]

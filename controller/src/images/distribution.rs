@@ -12,7 +12,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::BoxBody};
 use hyper::body::{Body, Frame};
 use serde_json::json;
-use std::{error::Error as StdError, io};
+use std::{error::Error as StdError, io, time::Duration};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// What this endpoint answers with.
@@ -24,6 +24,8 @@ pub const BLOB_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Open uploads at once; more are asked to wait.
 const UPLOADS_MAX: usize = 64;
+/// An upload that was not written for so long makes room for others.
+const UPLOAD_IDLE_MAX: Duration = Duration::from_secs(15 * 60);
 /// Piece of a blob sent at once.
 const PIECE_BYTES: usize = 64 * 1024;
 
@@ -393,7 +395,16 @@ impl Images {
         {
             return Ok(blob_created(repository, &digest));
         }
-        if self.blobs().uploads() >= UPLOADS_MAX {
+        let id: u128 = rand::random();
+        let path = self.blobs().upload_path(id);
+        let file = tokio::fs::File::create(&path).await.map_err(io_failed)?;
+        if self.blobs().uploads() > UPLOADS_MAX
+            && let Ok(now) = file.metadata().await.and_then(|meta| meta.modified())
+        {
+            self.blobs().drop_idle_uploads(now, UPLOAD_IDLE_MAX);
+        }
+        if self.blobs().uploads() > UPLOADS_MAX {
+            let _gone = tokio::fs::remove_file(&path).await;
             let message = format!("{UPLOADS_MAX} uploads are under way; try again later");
             return Err(refuse(
                 StatusCode::TOO_MANY_REQUESTS,
@@ -401,10 +412,6 @@ impl Images {
                 message,
             ));
         }
-        let id: u128 = rand::random();
-        tokio::fs::File::create(self.blobs().upload_path(id))
-            .await
-            .map_err(io_failed)?;
         if parameter(query, "digest").is_some() {
             self.append(id, body).await?;
             return self.finish(repository, id, query).await;

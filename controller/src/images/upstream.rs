@@ -167,8 +167,10 @@ async fn pull_blob(
     }
     file.flush().await.map_err(|error| failed(&error))?;
     drop(file);
-    blobs
-        .finish_upload(id, digest)
+    let (blobs, expected) = (blobs.clone(), digest.clone());
+    tokio::task::spawn_blocking(move || blobs.finish_upload(id, &expected))
+        .await
+        .map_err(|stopped| failed(&stopped))?
         .map_err(|source| Error::Store {
             image: image.to_owned(),
             source,
