@@ -1,4 +1,9 @@
 //! End-to-end tests: the real binary and real clients.
 
 mod durability;
+mod images;
 mod kubectl;
+mod kubectl_change;
+mod kubectl_create;
+mod kubectl_read;
+mod monitoring;

@@ -41,15 +41,33 @@ impl Controller {
         Self::start_on(dir, "127.0.0.1:0", "127.0.0.1:0")
     }
 
+    /// As [`Controller::start`], with environment variables.
+    ///
+    /// # Errors
+    /// As [`Controller::start`].
+    pub fn start_with(dir: &Path, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
+        Self::launch(dir, "127.0.0.1:0", "127.0.0.1:0", environment)
+    }
+
     /// As [`Controller::start`], on these addresses for the API and for agents.
     ///
     /// # Errors
     /// When it ends before it is up; with what it wrote.
     pub fn start_on(dir: &Path, api: &str, link: &str) -> anyhow::Result<Self> {
+        Self::launch(dir, api, link, &[])
+    }
+
+    fn launch(
+        dir: &Path,
+        api: &str,
+        link: &str,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let mut process = Command::new(program("CORACLE_BIN")?)
             .args(["controller", "--listen", api, "--link-listen", link])
             .args(["--page-listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
+            .envs(environment.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -82,11 +100,25 @@ impl Controller {
     /// # Errors
     /// When it cannot be started.
     pub fn kubectl(&self, arguments: &[&str], input: &str) -> anyhow::Result<Output> {
+        self.kubectl_with(arguments, input, &[])
+    }
+
+    /// As [`Controller::kubectl`], with more environment variables.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn kubectl_with(
+        &self,
+        arguments: &[&str],
+        input: &str,
+        environment: &[(&str, &str)],
+    ) -> anyhow::Result<Output> {
         use std::io::Write as _;
         let mut kubectl = Command::new(program("CORACLE_KUBECTL")?)
             .env_clear()
             .env("HOME", &self.dir)
             .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+            .envs(environment.iter().copied())
             .arg("--kubeconfig")
             .arg(self.dir.join("kubeconfig"))
             .args(arguments)
@@ -183,6 +215,30 @@ impl Controller {
         wait_for_exit(&mut this.process, limit)
     }
 
+    /// Starts `kubectl proxy`: the API over plain HTTP on loopback.
+    ///
+    /// # Errors
+    /// When it ends before it says where it listens.
+    pub fn proxy(&self) -> anyhow::Result<Proxy> {
+        let mut process = Command::new(program("CORACLE_KUBECTL")?)
+            .arg("--kubeconfig")
+            .arg(self.dir.join("kubeconfig"))
+            .args(["proxy", "--port=0"])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .context("cannot start kubectl proxy")?;
+        let mut line = String::new();
+        BufReader::new(process.stdout.take().context("no standard output")?)
+            .read_line(&mut line)?;
+        let address = line.trim().strip_prefix("Starting to serve on ");
+        let address = address.with_context(|| format!("kubectl proxy said {line:?}"))?;
+        Ok(Proxy {
+            address: address.to_owned(),
+            process,
+        })
+    }
+
     /// Kills the controller as a power cut would.
     ///
     /// # Errors
@@ -225,6 +281,61 @@ fn wait_for_exit(process: &mut Child, limit: Duration) -> anyhow::Result<()> {
     })?;
     ensure!(status.success(), "the process ended with {status}");
     Ok(())
+}
+
+/// A running `kubectl proxy`. Killed when dropped.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Where it listens.
+    pub address: String,
+    process: Child,
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        let _gone = self.process.kill();
+        let _reaped = self.process.wait();
+    }
+}
+
+/// Sends one HTTP request on a connection of its own; the status code and everything after it.
+///
+/// # Errors
+/// When the connection fails or what comes back is not HTTP.
+pub fn http(address: &str, method: &str, path: &str, body: &str) -> anyhow::Result<(u16, String)> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(std::time::Duration::from_secs(30)))?;
+    write!(
+        stream,
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, rest) = answer.split_once("\r\n").context("no answer")?;
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok());
+    Ok((
+        code.with_context(|| format!("{head:?} is no status line"))?,
+        rest.to_owned(),
+    ))
+}
+
+/// What `coracle` prints; it must succeed.
+///
+/// # Errors
+/// When it fails; with what it said.
+pub fn coracle(arguments: &[&str]) -> anyhow::Result<String> {
+    let output = Command::new(program("CORACLE_BIN")?)
+        .args(arguments)
+        .output()?;
+    anyhow::ensure!(
+        output.status.success(),
+        "coracle {arguments:?} failed: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8(output.stdout)?)
 }
 
 /// What `coracle` says when it must fail.

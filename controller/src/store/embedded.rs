@@ -3,8 +3,11 @@
 //! `docs/adr/0001-embedded-store.md` says why. All writes that wait when the thread is free go into one
 //! transaction and one `fsync`. `synchronous=FULL`: a power cut loses nothing that was answered.
 
+mod crash;
+
 use super::{Committed, Entry, Error, Store, Write};
 use coracle_api::Revision;
+use crash::{CrashPoint, Stage};
 use rusqlite::{Connection, OpenFlags, params};
 use rustix::fs::{FlockOperation, flock};
 use std::{
@@ -111,13 +114,22 @@ fn open(path: &Path) -> Result<Connection, Error> {
 
 /// The writer thread: takes what waits, commits it once, answers all.
 fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
+    let mut crash = CrashPoint::from_environment();
     while let Ok(first) = requests.recv() {
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(BATCH_MAX - 1));
-        match commit(&mut connection, batch.iter().map(|(write, _)| write)) {
-            Ok(()) => batch
-                .into_iter()
-                .for_each(|(_, answer)| drop(answer.send(Ok(())))),
+        match commit(
+            &mut connection,
+            batch.iter().map(|(write, _)| write),
+            &mut crash,
+        ) {
+            Ok(()) => {
+                crash.pass(Stage::Committed);
+                for (_, answer) in batch {
+                    drop(answer.send(Ok(())));
+                }
+                crash.pass(Stage::Answered);
+            }
             Err(error) => {
                 tracing::error!(%error, writes = batch.len(), "a commit failed");
                 let mut cause = Some(error);
@@ -139,6 +151,7 @@ fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
 fn commit<'a>(
     connection: &mut Connection,
     writes: impl Iterator<Item = &'a Write>,
+    crash: &mut CrashPoint,
 ) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let mut newest = 0;
@@ -158,6 +171,7 @@ fn commit<'a>(
         }
     }
     transaction.execute("UPDATE counter SET revision = max(revision, ?1)", [newest])?;
+    crash.pass(Stage::Written);
     transaction.commit()
 }
 
