@@ -22,6 +22,10 @@ pub fn apply(kind: KindRef, object: &mut Value) {
                 set(status, "phase", json!("Active"));
             });
         }
+        ("discovery.k8s.io", "EndpointSlice") => each(object, "ports", |port| {
+            set(port, "name", json!(""));
+            set(port, "protocol", json!("TCP"));
+        }),
         ("apps", "Deployment") => in_map(object, "spec", deployment_spec),
         ("apps", "ReplicaSet") => in_map(object, "spec", |spec| {
             set(spec, "replicas", json!(1));

@@ -10,6 +10,7 @@ pub mod defaults;
 pub mod kind;
 mod meta;
 pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

@@ -8,6 +8,8 @@ mod openapi;
 pub use openapi::openapi_v3;
 
 use crate::{Kind, KindRef, kind};
+use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1 as apps, coordination::v1 as coordination, core::v1 as core,
@@ -219,6 +221,16 @@ impl Walk<'_> {
             return;
         }
         match value {
+            Value::String(text) => self.text(text, schema),
+            Value::Number(number) => {
+                let is_small = number
+                    .as_i64()
+                    .is_some_and(|number| i32::try_from(number).is_ok());
+                if schema.get("format").is_some_and(|format| format == "int32") && !is_small {
+                    let found = format!("number {number}");
+                    self.mistyped_as(&found, "int32", path);
+                }
+            }
             Value::Object(map) => self.object(map, schema, path),
             Value::Array(list) => {
                 let Some(items) = schema.get("items") else {
@@ -267,10 +279,34 @@ impl Walk<'_> {
         }
     }
 
-    fn mistyped(&mut self, value: &Value, schema: &Value, path: &str) {
-        if self.findings.mistyped.is_some() {
-            return;
+    /// Texts that stand for something else: bytes and times.
+    fn text(&mut self, text: &str, schema: &Value) {
+        let wrong = match schema.get("format").and_then(Value::as_str) {
+            Some("byte") => STANDARD.decode(text).err().map(|error| {
+                let at = match error {
+                    DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                    DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+                };
+                format!("illegal base64 data at input byte {at}")
+            }),
+            Some("date-time") => text.parse::<Timestamp>().err().map(|_form| {
+                format!(
+                    "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?}"
+                )
+            }),
+            _ => None,
+        };
+        if let Some(wrong) = wrong
+            && self.findings.mistyped.is_none()
+        {
+            let (kind, version) = (self.of.kind, self.of.version);
+            self.findings.mistyped = Some(format!(
+                "{kind} in version {version:?} cannot be handled as a {kind}: {wrong}"
+            ));
         }
+    }
+
+    fn mistyped(&mut self, value: &Value, schema: &Value, path: &str) {
         let found = match value {
             Value::Object(_) => "object",
             Value::Array(_) => "array",
@@ -282,6 +318,13 @@ impl Walk<'_> {
             .get("type")
             .and_then(Value::as_str)
             .unwrap_or("int or string");
+        self.mistyped_as(found, wanted, path);
+    }
+
+    fn mistyped_as(&mut self, found: &str, wanted: &str, path: &str) {
+        if self.findings.mistyped.is_some() {
+            return;
+        }
         let (kind, version) = (self.of.kind, self.of.version);
         self.findings.mistyped = Some(format!(
             "{kind} in version {version:?} cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct field {kind}.{path} of type {wanted}"
@@ -323,6 +366,32 @@ mod tests {
         );
         let mut service = json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}});
         assert_eq!(check(kind::SERVICE, &mut service), Findings::default());
+    }
+
+    #[test]
+    fn texts_and_numbers_are_looked_into() {
+        for (kind, mut object, said) in [
+            (
+                kind::SECRET,
+                json!({"data": {"a": "not base64!"}}),
+                "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 3",
+            ),
+            (
+                kind::LEASE,
+                json!({"spec": {"renewTime": "yesterday"}}),
+                "parsing time \"yesterday\"",
+            ),
+            (
+                kind::DEPLOYMENT,
+                json!({"spec": {"replicas": 99_999_999_999_u64}}),
+                "cannot unmarshal number 99999999999 into Go struct field Deployment.spec.replicas of type int32",
+            ),
+        ] {
+            let found = check(kind, &mut object).mistyped.unwrap_or_default();
+            assert!(found.contains(said), "{found}");
+        }
+        let mut lease = json!({"spec": {"renewTime": "2026-01-02T03:04:05.678901Z", "leaseDurationSeconds": 15}});
+        assert_eq!(check(kind::LEASE, &mut lease), Findings::default());
     }
 
     #[test]

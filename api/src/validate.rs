@@ -2,6 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/*/validation`, k8s.io/apimachinery `pkg/api/validation`.
 
+mod config;
 mod meta;
 mod pod;
 mod workload;
@@ -31,7 +32,11 @@ pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
         ("apps", _) => workload::unchanged_selector(new, old, &mut causes),
         ("", "Pod") => pod::unchanged(new, old, &mut causes),
         ("", "Service") => workload::unchanged_service(new, old, &mut causes),
-        ("", "ConfigMap" | "Secret") => workload::unchanged_if_immutable(new, old, &mut causes),
+        ("", "ConfigMap") => workload::unchanged_if_immutable(new, old, &mut causes),
+        ("", "Secret") => {
+            config::unchanged_type(new, old, &mut causes);
+            workload::unchanged_if_immutable(new, old, &mut causes);
+        }
         _ => {}
     }
     causes
@@ -43,8 +48,14 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         ("apps", "Deployment") => workload::deployment(&object["spec"], causes),
         ("apps", "ReplicaSet") => workload::replica_set(&object["spec"], causes),
         ("", "Service") => workload::service(&object["spec"], causes),
-        ("", "ConfigMap") => workload::data_keys(object, &["data", "binaryData"], causes),
-        ("", "Secret") => workload::data_keys(object, &["data", "stringData"], causes),
+        ("", "ConfigMap") => {
+            workload::data_keys(object, &["data", "binaryData"], causes);
+            config::config_map(object, causes);
+        }
+        ("", "Secret") => {
+            workload::data_keys(object, &["data", "stringData"], causes);
+            config::secret(object, causes);
+        }
         _ => {}
     }
 }

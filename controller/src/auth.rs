@@ -8,7 +8,7 @@ mod certificate;
 pub mod tokens;
 
 pub use authorize::{Attributes, allowed, forbidden};
-pub use certificate::user_of_certificate;
+pub use certificate::{end_of_certificate, user_of_certificate};
 pub use tokens::Tokens;
 
 use base64::Engine as _;

@@ -32,7 +32,7 @@ pub(crate) use listen::{Handle, run};
 pub use self::connect::Links;
 use self::{query::Query, route::RequestInfo, usage::Usage};
 use crate::{
-    auth::{self, Attributes, Authenticator, Schemes, UserInfo},
+    auth::{self, Attributes, Authenticator, InvalidCredentials, Schemes, UserInfo},
     images::Images,
     metrics::Metrics,
     registry::Registry,
@@ -41,6 +41,7 @@ use coracle_api::status::StatusError;
 use coracle_daemon::Tasks;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
+use jiff::Timestamp;
 use rustls::ServerConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
@@ -116,6 +117,18 @@ pub(crate) struct Peer {
     pub(crate) address: SocketAddr,
     /// From its client certificate.
     pub(crate) user: Option<UserInfo>,
+    /// When that certificate ends.
+    pub(crate) until: Option<Timestamp>,
+}
+
+impl Peer {
+    /// The certificate's user, as long as the certificate is valid.
+    fn user_at(&self, now: Timestamp) -> Result<Option<&UserInfo>, InvalidCredentials> {
+        match self.until {
+            Some(until) if until < now => Err(InvalidCredentials),
+            _ => Ok(self.user.as_ref()),
+        }
+    }
 }
 
 /// Serves until the tasks are asked to stop. Without `tls` the listener speaks plain HTTP.
@@ -139,6 +152,8 @@ pub(crate) struct Call {
     pub(crate) query: Query,
     pub(crate) parts: Parts,
     pub(crate) body: Incoming,
+    /// Fields that stand more than once in the body, once it was read.
+    pub(crate) duplicates: Vec<String>,
 }
 
 impl Call {
@@ -174,6 +189,7 @@ impl Handle for State {
             query: query.clone(),
             parts,
             body,
+            duplicates: Vec::new(),
         };
         let answered = self.answer(&peer, info, call).await;
         let response = match answered {
@@ -185,6 +201,10 @@ impl Handle for State {
                 error::reply(&error)
             }
         };
+        let accept = headers
+            .get(header::ACCEPT)
+            .and_then(|accept| accept.to_str().ok());
+        let response = respond::translate(response, accept.unwrap_or_default());
         counted.finish(&self.metrics, response.status(), started);
         respond::finish(response, &headers, &query)
     }
@@ -198,9 +218,12 @@ impl State {
         info: Option<RequestInfo>,
         mut call: Call,
     ) -> Result<Response<Body>, StatusError> {
-        call.user = self
-            .authenticator
-            .authenticate(peer.user.as_ref(), &call.parts.headers, Schemes::Bearer)
+        call.user = peer
+            .user_at(self.registry.clock().now())
+            .and_then(|user| {
+                self.authenticator
+                    .authenticate(user, &call.parts.headers, Schemes::Bearer)
+            })
             .map_err(|_invalid| error::unauthorized())?;
         authorize(&call, info.as_ref())?;
         if info.as_ref().is_some_and(RequestInfo::is_stream) {
@@ -245,13 +268,12 @@ impl State {
 
     /// The image registry. Its clients bring a token as the password of any user.
     async fn image_registry(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
-        let known = self
-            .authenticator
-            .authenticate(
-                peer.user.as_ref(),
-                request.headers(),
-                Schemes::BearerAndBasic,
-            )
+        let known = peer
+            .user_at(self.registry.clock().now())
+            .and_then(|user| {
+                self.authenticator
+                    .authenticate(user, request.headers(), Schemes::BearerAndBasic)
+            })
             .ok()
             .filter(|user| !user.is_anonymous());
         let Some(user) = known else {

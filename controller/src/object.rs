@@ -35,14 +35,19 @@ impl fmt::Debug for Object {
 }
 
 impl Object {
-    /// Makes an object of `value`, stamped with `revision`.
+    /// Makes an object of `value`, stamped with `revision`; with none for revision 0, of an object
+    /// that was only tried to be created.
     ///
     /// # Errors
     /// When the metadata has a field of a wrong type.
     pub fn new(kind: KindRef, revision: Revision, mut value: Value) -> Result<Self, StatusError> {
         value["apiVersion"] = kind.api_version().into();
         value["kind"] = kind.kind.into();
-        value["metadata"]["resourceVersion"] = revision.to_string().into();
+        if revision.0 > 0 {
+            value["metadata"]["resourceVersion"] = revision.to_string().into();
+        } else if let Some(meta) = value["metadata"].as_object_mut() {
+            meta.remove("resourceVersion");
+        }
         let meta = ObjectMeta::deserialize(&value["metadata"])
             .map_err(|error| StatusError::bad_request(format!("metadata: {error}")))?;
         let key = Key::new(

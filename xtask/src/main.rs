@@ -5,12 +5,13 @@
 mod ci;
 mod dist;
 mod guests;
+mod protobuf;
 mod run;
 mod test;
 mod tidy;
 
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 #[derive(Debug, Parser)]
 #[command(name = "xtask", about = "Builds, tests and checks Coracle")]
@@ -23,6 +24,13 @@ struct Arguments {
 enum Command {
     /// What CI runs: fmt, clippy, tidy, deny, test
     Ci,
+    /// Write the table of protobuf fields from the Go modules k8s.io/api and k8s.io/apimachinery
+    Protobuf {
+        /// Directory of k8s.io/api
+        api: PathBuf,
+        /// Directory of k8s.io/apimachinery
+        apimachinery: PathBuf,
+    },
     /// Set up what the tests need and run them all
     Test {
         /// Only tests whose name contains this
@@ -51,6 +59,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::run()?,
         Command::Guests { check } => return guests::run(check),
         Command::Dist { target } => dist::run(target)?,
+        Command::Protobuf { api, apimachinery } => protobuf::run(&api, &apimachinery)?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -55,7 +55,10 @@ fn iproute() -> anyhow::Result<()> {
     if Command::new("ip").arg("-V").output().is_ok() {
         return Ok(());
     }
-    step("update the list of packages", Command::new("apt-get").args(["update", "-q"]))?;
+    step(
+        "update the list of packages",
+        Command::new("apt-get").args(["update", "-q"]),
+    )?;
     let mut install = Command::new("apt-get");
     install.args(["install", "-q", "-y", "--no-install-recommends", "iproute2"]);
     step("install iproute2", &mut install).context("the tests with several boxes need iproute2")

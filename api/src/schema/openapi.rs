@@ -29,6 +29,10 @@ pub fn openapi_v3(group: &str, version: &str) -> Value {
     for (kind, name) in &names {
         let gvk = |suffix: &str| json!([{"group": group, "version": version, "kind": format!("{}{suffix}", kind.kind)}]);
         if let Some(Value::Object(schema)) = schemas.get_mut(name) {
+            // A Rust type that always has metadata does not make them required of a client.
+            if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+                required.retain(|name| name != "metadata");
+            }
             schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk(""));
         }
         schemas.insert(format!("{name}List"), list_schema(kind, name, gvk("List")));

@@ -3,6 +3,7 @@
 //! Never verifies anything: the TLS layer accepts only certificates of the cluster's CA.
 
 use super::UserInfo;
+use jiff::Timestamp;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// The user that a DER certificate names; none when it cannot be read or has no common name.
@@ -19,4 +20,14 @@ pub fn user_of_certificate(der: &[u8]) -> Option<UserInfo> {
         .filter_map(|organization| organization.as_str().ok())
         .map(str::to_owned);
     Some(UserInfo::new(name, groups.collect::<Vec<_>>()))
+}
+
+/// When a DER certificate ends; none when it cannot be read.
+///
+/// The handshake checks it too, but a connection may outlive its certificate, and a resumed TLS session
+/// is not verified again.
+#[must_use]
+pub fn end_of_certificate(der: &[u8]) -> Option<Timestamp> {
+    let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
 }

@@ -1,12 +1,15 @@
-//! Request bodies: size, media type, JSON and YAML.
+//! Request bodies: size, media type, JSON, YAML and protobuf.
 //!
-//! Every body is capped before it is read, and nesting is capped by both decoders (128 levels).
+//! Every body is capped before it is read, and nesting is capped by every decoder (128 levels; 64 messages).
+
+mod once;
 
 use super::{Call, error};
 use bytes::Bytes;
-use coracle_api::status::StatusError;
+use coracle_api::{protobuf, status::StatusError};
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use once::Read;
 use serde_json::Value;
 use std::time::Duration;
 
@@ -16,7 +19,7 @@ pub(crate) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
 const BODY_MAX: Duration = Duration::from_secs(30);
 
 /// Media types of objects.
-const OBJECT_TYPES: [&str; 2] = ["application/json", "application/yaml"];
+const OBJECT_TYPES: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 /// Media types of patches.
 const PATCH_TYPES: [&str; 4] = [
     "application/json-patch+json",
@@ -75,7 +78,9 @@ pub(crate) async fn object(call: &mut Call) -> Result<Value, StatusError> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(error::bad_request("the object provided is empty"));
     }
-    let value = read(&bytes)?;
+    let read = read(&bytes)?;
+    call.duplicates = read.duplicates;
+    let value = read.value;
     if value.is_object() {
         Ok(value)
     } else {
@@ -92,7 +97,7 @@ pub(crate) async fn optional_object(call: &mut Call) -> Result<Option<Value>, St
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    reader(&media)?(&bytes).map(Some)
+    reader(&media)?(&bytes).map(|read| Some(read.value))
 }
 
 /// A patch and how to apply it.
@@ -105,39 +110,54 @@ pub(crate) async fn patch(call: &mut Call) -> Result<(PatchType, Value), StatusE
         _ => return Err(error::unsupported_media_type(&PATCH_TYPES)),
     };
     let bytes = bytes(call).await?;
-    let value = if kind == PatchType::Apply {
+    let read = if kind == PatchType::Apply {
         yaml(&bytes)?
     } else {
         json(&bytes)?
     };
-    Ok((kind, value))
+    call.duplicates = read.duplicates;
+    Ok((kind, read.value))
 }
 
-type Reader = fn(&[u8]) -> Result<Value, StatusError>;
+type Reader = fn(&[u8]) -> Result<Read, StatusError>;
 
 fn reader(media: &str) -> Result<Reader, StatusError> {
     match media {
         // Nothing said means JSON, as upstream.
         "" | "application/json" | "text/json" => Ok(json),
         "application/yaml" | "application/x-yaml" | "text/yaml" => Ok(yaml),
+        protobuf::MEDIA_TYPE => Ok(proto),
         _ => Err(error::unsupported_media_type(&OBJECT_TYPES)),
     }
 }
 
-fn json(bytes: &[u8]) -> Result<Value, StatusError> {
-    serde_json::from_slice(bytes)
-        .map_err(|refused| error::bad_request(format!("json parse error: {refused}")))
+fn proto(bytes: &[u8]) -> Result<Read, StatusError> {
+    let value =
+        protobuf::decode(bytes).map_err(|refused| error::bad_request(refused.to_string()))?;
+    Ok(Read {
+        value,
+        duplicates: Vec::new(),
+    })
 }
 
-fn yaml(bytes: &[u8]) -> Result<Value, StatusError> {
+fn json(bytes: &[u8]) -> Result<Read, StatusError> {
+    once::json(bytes).map_err(|refused| error::bad_request(format!("json parse error: {refused}")))
+}
+
+fn yaml(bytes: &[u8]) -> Result<Read, StatusError> {
     // JSON is YAML, and by far the more common of the two.
     if bytes.trim_ascii_start().first() == Some(&b'{')
-        && let Ok(value) = serde_json::from_slice(bytes)
+        && let Ok(read) = once::json(bytes)
     {
-        return Ok(value);
+        return Ok(read);
     }
-    serde_yaml_ng::from_slice(bytes)
-        .map_err(|refused| error::bad_request(format!("error converting YAML to JSON: {refused}")))
+    let value = serde_yaml_ng::from_slice(bytes).map_err(|refused| {
+        error::bad_request(format!("error converting YAML to JSON: {refused}"))
+    })?;
+    Ok(Read {
+        value,
+        duplicates: Vec::new(),
+    })
 }
 
 #[cfg(test)]
@@ -158,15 +178,16 @@ mod tests {
     #[test]
     fn yaml_and_json_read_the_same() {
         let value = serde_json::json!({"a": {"b": [1, "x", true, null]}});
-        assert_eq!(json(value.to_string().as_bytes()).unwrap(), value);
-        assert_eq!(yaml(value.to_string().as_bytes()).unwrap(), value);
-        assert_eq!(yaml(b"a:\n  b: [1, x, true, null]\n").unwrap(), value);
+        assert_eq!(json(value.to_string().as_bytes()).unwrap().value, value);
+        assert_eq!(yaml(value.to_string().as_bytes()).unwrap().value, value);
+        assert_eq!(yaml(b"a:\n  b: [1, x, true, null]\n").unwrap().value, value);
     }
 
     #[test]
     fn media_types() {
         assert!(reader("").is_ok() && reader("application/yaml").is_ok());
-        let refused = reader("application/vnd.kubernetes.protobuf").unwrap_err();
+        assert!(reader("application/vnd.kubernetes.protobuf").is_ok());
+        let refused = reader("application/cbor").unwrap_err();
         assert_eq!(
             (refused.code, refused.reason),
             (415, "UnsupportedMediaType")

@@ -6,7 +6,7 @@ mod stall;
 
 use self::stall::Stall;
 use super::{Body, Peer};
-use crate::auth::user_of_certificate;
+use crate::auth::{end_of_certificate, user_of_certificate};
 use coracle_daemon::{OnExit, Tasks};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
 use hyper_util::{
@@ -124,30 +124,35 @@ impl Connection {
         let _no_delay = stream.set_nodelay(true);
         let stream = Stall::new(stream, WRITE_STALL_MAX);
         let Some(tls) = tls else {
-            return self.speak(stream, None, handler).await;
+            let peer = Peer {
+                address: self.address,
+                user: None,
+                until: None,
+            };
+            return self.speak(stream, peer, handler).await;
         };
         match timeout(HANDSHAKE_MAX, tls.accept(stream)).await {
             Ok(Ok(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
-                let user = certificates
-                    .and_then(|chain| chain.first())
-                    .and_then(|certificate| user_of_certificate(certificate));
-                self.speak(stream, user, handler).await;
+                let own = certificates.and_then(|chain| chain.first());
+                let peer = Peer {
+                    address: self.address,
+                    user: own.and_then(|certificate| user_of_certificate(certificate)),
+                    until: own.and_then(|certificate| end_of_certificate(certificate)),
+                };
+                self.speak(stream, peer, handler).await;
             }
             Ok(Err(error)) => tracing::debug!(peer = %self.address, %error, "TLS handshake failed"),
             Err(_elapsed) => tracing::debug!(peer = %self.address, "TLS handshake took too long"),
         }
     }
 
-    async fn speak<S, H>(self, stream: S, user: Option<crate::auth::UserInfo>, handler: H)
+    async fn speak<S, H>(self, stream: S, peer: Peer, handler: H)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
         H: Handle,
     {
-        let peer = Arc::new(Peer {
-            address: self.address,
-            user,
-        });
+        let peer = Arc::new(peer);
         let service = service_fn(move |request| {
             let (handler, peer) = (handler.clone(), Arc::clone(&peer));
             async move { Ok::<_, Infallible>(handler.handle(peer, request).await) }

@@ -1,6 +1,9 @@
 //! What a client accepts: plain JSON, a table, or metadata alone.
 //!
-//! Pure; protobuf and CBOR are not spoken, so a client that accepts nothing else gets 406.
+//! Pure. JSON is preferred to protobuf wherever a client takes both: objects are kept as JSON, and
+//! sending them costs nothing then. CBOR is not spoken.
+
+use coracle_api::protobuf;
 
 /// The shape of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +93,18 @@ pub(crate) fn format(accept: &str) -> Option<Format> {
                 _ => None,
             }
         })
+        .or_else(|| only_protobuf(accept).then_some(Format::Json))
+}
+
+/// Whether protobuf is the one encoding of whole objects that both sides speak. What is answered as
+/// JSON is then translated on its way out.
+pub(crate) fn only_protobuf(accept: &str) -> bool {
+    let ranges = ranges(accept);
+    let whole = |range: &Range<'_>| range.parameter("as").is_empty();
+    ranges
+        .iter()
+        .any(|range| range.media.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) && whole(range))
+        && !ranges.iter().any(Range::takes_json)
 }
 
 /// Whether plain JSON will do.
@@ -110,7 +125,12 @@ mod tests {
             ("", Some(Format::Json)),
             ("*/*", Some(Format::Json)),
             ("application/json", Some(Format::Json)),
-            ("application/vnd.kubernetes.protobuf", None),
+            ("application/vnd.kubernetes.protobuf", Some(Format::Json)),
+            (
+                "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1",
+                None,
+            ),
+            ("application/cbor", None),
             (
                 "application/vnd.kubernetes.protobuf,application/json",
                 Some(Format::Json),

@@ -1,7 +1,8 @@
 //! Answers: JSON, plain text, and what every answer gets on its way out.
 
-use super::{Body, query::Query};
+use super::{Body, error, negotiate, query::Query};
 use bytes::Bytes;
+use coracle_api::protobuf;
 use flate2::{Compression, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
@@ -79,6 +80,31 @@ pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
             response.headers_mut().append(header::WARNING, value);
         }
     }
+}
+
+/// Translates a JSON answer for a client that takes nothing but protobuf; one that has no such form
+/// is a 406.
+pub(crate) fn translate(response: Response<Body>, accept: &str) -> Response<Body> {
+    let is_json = response
+        .headers()
+        .get(header::CONTENT_TYPE)
+        .is_some_and(|kind| kind == "application/json");
+    if !is_json || !negotiate::only_protobuf(accept) {
+        return response;
+    }
+    let Some(bytes) = response.body().bytes() else {
+        return response;
+    };
+    let encoded = serde_json::from_slice(bytes)
+        .ok()
+        .and_then(|value| protobuf::encode(&value).ok());
+    let Some(encoded) = encoded else {
+        return error::reply(&error::not_acceptable());
+    };
+    let mut response = response;
+    *response.body_mut() = Body::whole(encoded);
+    set(&mut response, header::CONTENT_TYPE, protobuf::MEDIA_TYPE);
+    response
 }
 
 /// Indents when asked, compresses when large and accepted.

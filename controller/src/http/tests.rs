@@ -3,6 +3,7 @@
 mod client;
 mod encrypted;
 mod page;
+mod protobuf;
 mod reads;
 mod security;
 mod watches;

@@ -115,7 +115,17 @@ impl Target<'_> {
             "get" => self.get(&call).await,
             // kubectl get NAME -w asks for a collection of one.
             "list" => list::list(state, kind, &info.namespace, &call.query, format).await,
-            "watch" => watch::watch(state, kind, &info.namespace, &call.query, format),
+            "watch" => {
+                let is_protobuf = negotiate::only_protobuf(call.accept());
+                watch::watch(
+                    state,
+                    kind,
+                    &info.namespace,
+                    &call.query,
+                    format,
+                    is_protobuf,
+                )
+            }
             "create" if info.name.is_empty() => write::create(self, call).await,
             "update" if !info.name.is_empty() => write::update(self, call).await,
             "patch" if !info.name.is_empty() => write::patch(self, call).await,

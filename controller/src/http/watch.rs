@@ -18,9 +18,9 @@ use crate::{
     object::Object,
 };
 use bytes::Bytes;
-use coracle_api::{KindRef, Revision, status::StatusError};
+use coracle_api::{KindRef, Revision, protobuf, status::StatusError};
 use coracle_daemon::Clock;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use rand::Rng as _;
 use serde_json::Value;
 use std::{io, sync::Arc, time::Duration};
@@ -46,6 +46,7 @@ pub(crate) fn watch(
     namespace: &str,
     query: &Query,
     format: Format,
+    is_protobuf: bool,
 ) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::parse(query, true)?;
     let cache = state.registry.cache().clone();
@@ -53,6 +54,7 @@ pub(crate) fn watch(
         selection: Selection::new(kind, namespace, &options)?,
         kind,
         format,
+        protobuf: is_protobuf,
         include: Include::parse(query.get("includeObject")),
         clock: state.registry.clock().clone(),
         newest: cache.newest(),
@@ -79,6 +81,10 @@ pub(crate) fn watch(
     });
     let mut response = respond::json_bytes(StatusCode::OK, Bytes::new());
     *response.body_mut() = Body::stream(chunks);
+    if is_protobuf {
+        let media = format!("{};stream=watch", protobuf::MEDIA_TYPE);
+        respond::set(&mut response, header::CONTENT_TYPE, &media);
+    }
     Ok(response)
 }
 
@@ -92,13 +98,15 @@ fn lifetime(timeout_secs: Option<u64>) -> Duration {
 
 #[expect(
     clippy::struct_excessive_bools,
-    reason = "four independent facts of one loop"
+    reason = "independent facts of one loop"
 )]
 struct Watch {
     cache: Cache,
     kind: KindRef,
     selection: Selection,
     format: Format,
+    /// Frames of protobuf instead of lines of JSON.
+    protobuf: bool,
     include: Include,
     clock: Clock,
     newest: Receiver<Revision>,
@@ -166,7 +174,7 @@ impl Watch {
         while chunk.is_empty() {
             if let Some(failure) = self.failed.take() {
                 self.ended = true;
-                line(
+                self.line(
                     &mut chunk,
                     "ERROR",
                     &failure.to_json().to_string().into_bytes(),
@@ -255,7 +263,7 @@ impl Watch {
     fn event(&mut self, chunk: &mut Vec<u8>, kind: &str, object: &Object) {
         let shown = self.render().watched(object, self.first);
         self.first = false;
-        line(chunk, kind, &shown);
+        self.line(chunk, kind, &shown);
     }
 
     /// An object that was deleted, or is no longer selected: its last state that was, at the
@@ -272,7 +280,7 @@ impl Watch {
         } else {
             at_revision(&shown, change.revision)
         };
-        line(chunk, "DELETED", &shown);
+        self.line(chunk, "DELETED", &shown);
     }
 
     fn bookmark(&mut self, chunk: &mut Vec<u8>, initial_events_end: bool) {
@@ -281,7 +289,24 @@ impl Watch {
             .bookmark(self.position.0, initial_events_end, self.first);
         self.first = false;
         self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
-        line(chunk, "BOOKMARK", &shown);
+        self.line(chunk, "BOOKMARK", &shown);
+    }
+
+    /// One event: a line of JSON, or a frame of protobuf.
+    fn line(&self, chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
+        if self.protobuf {
+            let frame = serde_json::from_slice(object)
+                .ok()
+                .and_then(|value| protobuf::watch_event(kind, &value).ok());
+            // An object of a served kind always has one: a round trip of each kind is tested.
+            chunk.extend_from_slice(&frame.unwrap_or_default());
+            return;
+        }
+        chunk.extend_from_slice(b"{\"type\":\"");
+        chunk.extend_from_slice(kind.as_bytes());
+        chunk.extend_from_slice(b"\",\"object\":");
+        chunk.extend_from_slice(object);
+        chunk.extend_from_slice(b"}\n");
     }
 
     fn render(&self) -> Render {
@@ -305,12 +330,4 @@ fn at_revision(shown: &[u8], revision: Revision) -> Vec<u8> {
         *own = version;
     }
     value.to_string().into_bytes()
-}
-
-fn line(chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
-    chunk.extend_from_slice(b"{\"type\":\"");
-    chunk.extend_from_slice(kind.as_bytes());
-    chunk.extend_from_slice(b"\",\"object\":");
-    chunk.extend_from_slice(object);
-    chunk.extend_from_slice(b"}\n");
 }

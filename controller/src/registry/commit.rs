@@ -113,7 +113,12 @@ impl Committer {
                 Decision::Delete(value) => (ChangeKind::Deleted, value),
                 Decision::Keep(object) => return Ok(object),
             };
-            let revision = Revision(head.revision.0 + 1);
+            // What is only tried keeps its version, so that a diff shows what would change.
+            let revision = match (dry_run, &current) {
+                (false, _) => Revision(head.revision.0 + 1),
+                (true, Some(current)) => current.revision,
+                (true, None) => Revision(0),
+            };
             let object = Arc::new(Object::new(kind.storage(), revision, value)?);
             if object.raw.len() > OBJECT_BYTES_MAX {
                 return Err(StatusError::too_large(OBJECT_BYTES_MAX));

@@ -86,7 +86,7 @@ impl Server {
     }
 
     /// As the administrator.
-    pub(super) async fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+    pub(super) async fn ask(&self, method: &str, path: &str, body: impl AsRef<[u8]>) -> Answer {
         self.ask_with(method, path, body, &[]).await
     }
 
@@ -95,7 +95,7 @@ impl Server {
         &self,
         method: &str,
         path: &str,
-        body: &str,
+        body: impl AsRef<[u8]>,
         headers: &[(&str, &str)],
     ) -> Answer {
         let bearer = format!("Bearer {}", self.admin);
@@ -109,7 +109,7 @@ impl Server {
         &self,
         method: &str,
         path: &str,
-        body: &str,
+        body: impl AsRef<[u8]>,
         headers: &[(&str, &str)],
     ) -> Answer {
         let response = self.open(method, path, body, headers).await;
@@ -126,7 +126,7 @@ impl Server {
         &self,
         method: &str,
         path: &str,
-        body: &str,
+        body: impl AsRef<[u8]>,
         headers: &[(&str, &str)],
     ) -> http::Response<Incoming> {
         let stream = TcpStream::connect(self.address).await.unwrap();
@@ -144,7 +144,7 @@ impl Server {
             request = request.header(*name, *value);
         }
         let request = request
-            .body(Full::new(Bytes::from(body.to_owned())))
+            .body(Full::new(Bytes::copy_from_slice(body.as_ref())))
             .unwrap();
         sender.send_request(request).await.unwrap()
     }

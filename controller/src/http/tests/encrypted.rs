@@ -1,6 +1,8 @@
 //! TLS: the user is the certificate's, over HTTP/1.1 and HTTP/2.
 
+use super::super::Peer;
 use super::client::{MAPS, Server};
+use crate::auth::UserInfo;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
@@ -37,6 +39,16 @@ impl Authority {
     }
 
     fn issue(&self, name: &str, group: &str, usage: ExtendedKeyUsagePurpose) -> Identity {
+        self.issue_until(name, group, usage, 4_000_000_000)
+    }
+
+    fn issue_until(
+        &self,
+        name: &str,
+        group: &str,
+        usage: ExtendedKeyUsagePurpose,
+        seconds: i64,
+    ) -> Identity {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
@@ -44,6 +56,7 @@ impl Authority {
             .distinguished_name
             .push(DnType::OrganizationName, group);
         params.extended_key_usages = vec![usage];
+        params.not_after = time::OffsetDateTime::from_unix_timestamp(seconds).unwrap();
         let der = params.signed_by(&key, &self.issuer).unwrap().der().clone();
         (
             vec![der],
@@ -81,6 +94,16 @@ impl Authority {
         who: Option<Identity>,
         protocol: &[u8],
     ) -> TlsStream<TcpStream> {
+        let config = self.client(who, protocol);
+        let stream = TcpStream::connect(server.address).await.unwrap();
+        let name = ServerName::try_from("localhost").unwrap();
+        TlsConnector::from(config)
+            .connect(name, stream)
+            .await
+            .unwrap()
+    }
+
+    fn client(&self, who: Option<Identity>, protocol: &[u8]) -> Arc<ClientConfig> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -91,12 +114,7 @@ impl Authority {
             None => config.with_no_client_auth(),
         };
         config.alpn_protocols = vec![protocol.to_vec()];
-        let stream = TcpStream::connect(server.address).await.unwrap();
-        let name = ServerName::try_from("localhost").unwrap();
-        TlsConnector::from(Arc::new(config))
-            .connect(name, stream)
-            .await
-            .unwrap()
+        Arc::new(config)
     }
 }
 
@@ -135,6 +153,39 @@ async fn a_client_certificate_is_a_user() {
         let (status, body) = over_http1(&server, stream).await;
         assert_eq!(status, expected, "{group:?}: {body}");
     }
+}
+
+#[tokio::test]
+async fn an_expired_certificate_is_refused() {
+    let authority = Authority::new();
+    let server = Server::with_tls(Some(authority.server())).await;
+    let usage = ExtendedKeyUsagePurpose::ClientAuth;
+    let who = authority.issue_until("admin", "system:masters", usage, 1_700_000_000);
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let name = ServerName::try_from("localhost").unwrap();
+    let connector = TlsConnector::from(authority.client(Some(who), b"http/1.1"));
+    // The client may only hear of it when it reads.
+    let refused = match connector.connect(name, stream).await {
+        Err(error) => error.to_string(),
+        Ok(mut stream) => {
+            let mut byte = [0];
+            let read = tokio::io::AsyncReadExt::read_exact(&mut stream, &mut byte).await;
+            read.unwrap_err().to_string()
+        }
+    };
+    assert!(refused.contains("Expired"), "{refused}");
+}
+
+#[test]
+fn a_connection_does_not_outlive_its_certificate() {
+    let peer = Peer {
+        address: "127.0.0.1:1".parse().unwrap(),
+        user: Some(UserInfo::new("a", [])),
+        until: Some(jiff::Timestamp::from_second(100).unwrap()),
+    };
+    let at = |seconds| peer.user_at(jiff::Timestamp::from_second(seconds).unwrap());
+    assert!(at(100).is_ok_and(|user| user.is_some()));
+    assert!(at(101).is_err());
 }
 
 #[tokio::test]

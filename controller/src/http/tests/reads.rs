@@ -91,7 +91,7 @@ async fn tables_and_metadata() {
     assert_eq!(list["kind"], "PartialObjectMetadataList");
     assert_eq!(list["items"][0]["metadata"]["labels"]["x"], "y");
     assert!(list["items"][0].get("data").is_none());
-    let proto = [("accept", "application/vnd.kubernetes.protobuf")];
+    let proto = [("accept", "application/cbor")];
     let refused = server.ask_with("GET", MAPS, "", &proto).await;
     assert_eq!(
         (refused.status, refused.json()["reason"].clone()),

@@ -107,11 +107,12 @@ const JSON: &str = "application/json";
 const ONE: &str = "/api/v1/namespaces/default/configmaps/a";
 
 #[rustfmt::skip]
-const REFUSED: [Refused; 17] = [
+const REFUSED: [Refused; 18] = [
     ("POST", MAPS, JSON, "", 400, "BadRequest"),
     ("POST", MAPS, JSON, "{", 400, "BadRequest"),
     ("POST", MAPS, JSON, "[]", 400, "BadRequest"),
-    ("POST", MAPS, "application/vnd.kubernetes.protobuf", "k8s", 415, "UnsupportedMediaType"),
+    ("POST", MAPS, "application/vnd.kubernetes.protobuf", "k8s", 400, "BadRequest"),
+    ("POST", MAPS, "application/cbor", "k8s", 415, "UnsupportedMediaType"),
     ("POST", MAPS, JSON, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}", 400, "BadRequest"),
     ("POST", MAPS, JSON, "{\"metadata\":{\"name\":\"x_y\"}}", 422, "Invalid"),
     ("POST", "/api/v1/namespaces/default/configmaps?dryRun=Some", JSON, "{\"metadata\":{\"name\":\"d\"}}", 422, "Invalid"),

@@ -5,9 +5,24 @@ use crate::registry::{Context, FieldValidation};
 use coracle_api::status::StatusError;
 use http::header;
 
-/// The context of a write.
+/// The context of a write; its body was read before. A field that stands twice in it is treated as an
+/// unknown one: refused, warned of or ignored, as the client asks.
 pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
     let query = &call.query;
+    let field_validation = field_validation(query)?;
+    let twice: Vec<String> = call
+        .duplicates
+        .iter()
+        .map(|path| format!("duplicate field {path:?}"))
+        .collect();
+    if field_validation == FieldValidation::Strict && !twice.is_empty() {
+        let list = twice.join(", ");
+        return Err(error::bad_request(format!("strict decoding error: {list}")));
+    }
+    let warnings = match field_validation {
+        FieldValidation::Warn => twice,
+        FieldValidation::Strict | FieldValidation::Ignore => Vec::new(),
+    };
     let manager = match query.get("fieldManager") {
         Some(manager) => {
             check_manager(manager)?;
@@ -19,8 +34,8 @@ pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
         user: call.user.clone(),
         field_manager: Some(manager),
         dry_run: dry_run(query)?,
-        field_validation: field_validation(query)?,
-        warnings: parking_lot::Mutex::new(Vec::new()),
+        field_validation,
+        warnings: parking_lot::Mutex::new(warnings),
     })
 }
 

@@ -1,0 +1,142 @@
+//! The table of messages: read once, then shared.
+
+use std::{collections::HashMap, sync::OnceLock};
+
+/// The name of the one field of a message that is a bare list in JSON.
+pub(super) const LIST: &str = "*";
+
+/// A message and its fields by number.
+#[derive(Debug)]
+pub(super) struct Message {
+    pub(super) fields: Vec<Field>,
+}
+
+/// A field of a message.
+#[derive(Debug)]
+pub(super) struct Field {
+    pub(super) number: u32,
+    /// In JSON; empty where the fields of this message stand in its parent's JSON.
+    pub(super) name: &'static str,
+    pub(super) plural: Plural,
+    /// A zero value means something: it is kept when it is read.
+    pub(super) keeps_zero: bool,
+    pub(super) shape: Shape,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Plural {
+    One,
+    Many,
+    /// A map by text.
+    Map,
+}
+
+/// What a single value is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Text,
+    Bytes,
+    Int,
+    Bool,
+    Double,
+    Message(usize),
+    Special(Special),
+}
+
+/// Messages whose JSON is not an object of their fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Special {
+    Quantity,
+    IntOrString,
+    Time,
+    MicroTime,
+    /// JSON in a field of bytes: `FieldsV1`, `RawExtension`.
+    RawJson,
+}
+
+#[derive(Debug)]
+struct Table {
+    messages: Vec<Message>,
+    names: HashMap<&'static str, usize>,
+}
+
+/// The message of this name, as `core.v1.Pod`.
+pub(super) fn find(name: &str) -> Option<&'static Message> {
+    let table = table();
+    table.names.get(name).map(|index| &table.messages[*index])
+}
+
+/// A message that a field names.
+pub(super) fn at(index: usize) -> &'static Message {
+    &table().messages[index]
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    TABLE.get_or_init(|| parse(include_str!("messages.txt")))
+}
+
+fn parse(text: &'static str) -> Table {
+    let lines = || text.lines().filter(|line| !line.starts_with('#'));
+    let names: HashMap<&str, usize> = lines()
+        .filter(|line| !line.starts_with(' '))
+        .enumerate()
+        .map(|(index, name)| (name, index))
+        .collect();
+    let mut messages: Vec<Message> = Vec::with_capacity(names.len());
+    for line in lines() {
+        match line.strip_prefix(' ') {
+            None => messages.push(Message { fields: Vec::new() }),
+            Some(field) => {
+                if let Some(message) = messages.last_mut() {
+                    message
+                        .fields
+                        .push(parse_field(field, &names).expect("the table is ours and tested"));
+                }
+            }
+        }
+    }
+    Table { messages, names }
+}
+
+fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Option<Field> {
+    let (number, rest) = line.split_once(' ')?;
+    let (name, code) = rest.split_once(':')?;
+    let (keeps_zero, code) = strip(code, "?");
+    let (many, code) = strip(code, "[]");
+    let (map, code) = strip(code, "{}");
+    Some(Field {
+        number: number.parse().ok()?,
+        name,
+        plural: match (many, map) {
+            (true, _) => Plural::Many,
+            (false, true) => Plural::Map,
+            (false, false) => Plural::One,
+        },
+        keeps_zero,
+        shape: shape(code, names)?,
+    })
+}
+
+fn strip<'a>(code: &'a str, mark: &str) -> (bool, &'a str) {
+    match code.strip_prefix(mark) {
+        Some(rest) => (true, rest),
+        None => (false, code),
+    }
+}
+
+fn shape(code: &str, names: &HashMap<&str, usize>) -> Option<Shape> {
+    Some(match code {
+        "string" => Shape::Text,
+        "bytes" => Shape::Bytes,
+        "int" => Shape::Int,
+        "bool" => Shape::Bool,
+        "double" => Shape::Double,
+        "resource.Quantity" => Shape::Special(Special::Quantity),
+        "intstr.IntOrString" => Shape::Special(Special::IntOrString),
+        "meta.v1.Time" => Shape::Special(Special::Time),
+        "meta.v1.MicroTime" => Shape::Special(Special::MicroTime),
+        "meta.v1.FieldsV1" | "runtime.RawExtension" => Shape::Special(Special::RawJson),
+        message => Shape::Message(*names.get(message)?),
+    })
+}

@@ -1,0 +1,249 @@
+//! Every served kind, with every field it has, against the types of the crate k8s-pb; and hostile bodies.
+
+use super::*;
+use crate::{KindRef, kind, schema};
+use base64::Engine as _;
+use k8s_pb::api as pb;
+use proptest::prelude::*;
+use serde_json::json;
+
+const TIME: &str = "2026-01-02T03:04:05Z";
+
+/// An object of a schema with all its fields: texts are their field's name, numbers count up.
+struct Sample {
+    definitions: Map<String, Value>,
+    count: i64,
+}
+
+impl Sample {
+    fn of(kind: KindRef) -> Value {
+        let mut generator = schema::generator();
+        let root = schema::register(kind, &mut generator);
+        let definitions = generator.take_definitions(false);
+        let schema = definitions[&root].clone();
+        let mut object = Self {
+            definitions,
+            count: 0,
+        }
+        .value(&schema, "root");
+        object["apiVersion"] = kind.api_version().into();
+        object["kind"] = kind.kind.into();
+        object
+    }
+
+    fn value(&mut self, schema: &Value, name: &str) -> Value {
+        if let Some(target) = schema.get("$ref").and_then(Value::as_str) {
+            let target = target.rsplit('/').next().unwrap_or_default().to_owned();
+            if target.ends_with("Quantity") {
+                return "5".into();
+            }
+            let schema = self.definitions[&target].clone();
+            return self.value(&schema, name);
+        }
+        if schema.get("x-kubernetes-int-or-string").is_some() {
+            return name.into();
+        }
+        match (
+            schema.get("type").and_then(Value::as_str),
+            schema.get("format").and_then(Value::as_str),
+        ) {
+            (Some("string"), Some("date-time")) => TIME.into(),
+            (Some("string"), Some("byte")) => base64::engine::general_purpose::STANDARD
+                .encode(name)
+                .into(),
+            (Some("string"), _) => name.into(),
+            (Some("integer"), _) => {
+                self.count += 1;
+                self.count.into()
+            }
+            (Some("number"), _) => 1.5.into(),
+            (Some("boolean"), _) => true.into(),
+            (Some("array"), _) => {
+                let items = schema["items"].clone();
+                vec![self.value(&items, name)].into()
+            }
+            _ => self.object(schema, name),
+        }
+    }
+
+    fn object(&mut self, schema: &Value, name: &str) -> Value {
+        if let Some(properties) = schema.get("properties").and_then(Value::as_object) {
+            let fields = properties.clone().into_iter();
+            return Value::Object(
+                fields
+                    .map(|(name, schema)| (name.clone(), self.value(&schema, &name)))
+                    .collect(),
+            );
+        }
+        match schema
+            .get("additionalProperties")
+            .filter(|values| values.is_object())
+        {
+            Some(values) => json!({"key": self.value(values, name)}),
+            None => json!({"f:raw": {}}),
+        }
+    }
+}
+
+/// The bytes of the message in a body.
+fn raw(body: &[u8]) -> Vec<u8> {
+    wire::Envelope::read(body.strip_prefix(MAGIC).unwrap())
+        .unwrap()
+        .raw
+        .to_vec()
+}
+
+/// Through the foreign type and back: nothing may be lost, and texts must be in the field they name.
+fn through<M: prost::Message + Default + std::fmt::Debug>(kind: KindRef) {
+    let sample = Sample::of(kind);
+    let body = encode(&sample).unwrap();
+    let foreign = M::decode(raw(&body).as_slice()).unwrap();
+    let shown = format!("{foreign:?}");
+    for (before, after) in shown
+        .match_indices(": Some(\"")
+        .map(|(at, mark)| (&shown[..at], &shown[at + mark.len()..]))
+    {
+        let field = before.rsplit([' ', '{', '(']).next().unwrap_or_default();
+        let field = field.trim_start_matches("r#").replace('_', "");
+        let text = after.split('"').next().unwrap_or_default();
+        let exempt =
+            text == "5" || text.starts_with("2026") || field == "strval" || field == "string";
+        assert!(
+            exempt || field.eq_ignore_ascii_case(text),
+            "{}: {field} holds {text}",
+            kind.kind
+        );
+    }
+    let back = wire::envelope(
+        MAGIC,
+        &kind.api_version(),
+        kind.kind,
+        &foreign.encode_to_vec(),
+    );
+    let mut decoded = decode(&back).unwrap();
+    // Micro times are printed with their digits.
+    let text = decoded.to_string().replace("05.000000Z", "05Z");
+    decoded = serde_json::from_str(&text).unwrap();
+    assert_eq!(sample, decoded, "{}", kind.kind);
+}
+
+#[test]
+fn every_kind_goes_through_another_implementation() {
+    for kind in kind::KINDS {
+        match (kind.group, kind.kind) {
+            ("", "Namespace") => through::<pb::core::v1::Namespace>(kind),
+            ("", "Node") => through::<pb::core::v1::Node>(kind),
+            ("", "Pod") => through::<pb::core::v1::Pod>(kind),
+            ("", "Service") => through::<pb::core::v1::Service>(kind),
+            ("", "ConfigMap") => through::<pb::core::v1::ConfigMap>(kind),
+            ("", "Secret") => through::<pb::core::v1::Secret>(kind),
+            ("", "ServiceAccount") => through::<pb::core::v1::ServiceAccount>(kind),
+            ("", "Event") => through::<pb::core::v1::Event>(kind),
+            ("events.k8s.io", "Event") => through::<pb::events::v1::Event>(kind),
+            ("apps", "Deployment") => through::<pb::apps::v1::Deployment>(kind),
+            ("apps", "ReplicaSet") => through::<pb::apps::v1::ReplicaSet>(kind),
+            ("discovery.k8s.io", "EndpointSlice") => {
+                through::<pb::discovery::v1::EndpointSlice>(kind);
+            }
+            ("coordination.k8s.io", "Lease") => through::<pb::coordination::v1::Lease>(kind),
+            other => panic!("add {other:?} to this test"),
+        }
+    }
+}
+
+fn there_and_back(object: Value) {
+    assert_eq!(decode(&encode(&object).unwrap()).unwrap(), object);
+}
+
+#[test]
+fn what_is_not_stored_is_known_too() {
+    there_and_back(
+        json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Foreground", "gracePeriodSeconds": 0}),
+    );
+    there_and_back(
+        json!({"apiVersion": "apps/v1", "kind": "DeleteOptions", "preconditions": {"uid": "u"}}),
+    );
+    there_and_back(
+        json!({"apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {"name": "a"}, "spec": {"replicas": 2}}),
+    );
+    there_and_back(
+        json!({"apiVersion": "authentication.k8s.io/v1", "kind": "SelfSubjectReview",
+        "status": {"userInfo": {"username": "a", "groups": ["g"], "extra": {"k": ["x", "y"]}}}}),
+    );
+    there_and_back(
+        json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 404, "details": {"name": "x"}}),
+    );
+    there_and_back(
+        json!({"apiVersion": "v1", "kind": "PodList", "metadata": {"resourceVersion": "7"},
+        "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]}),
+    );
+}
+
+#[test]
+fn zero_is_kept_where_it_means_something() {
+    let deployment = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 0, "minReadySeconds": 0, "paused": false,
+        "selector": {}, "template": {"spec": {"containers": [{"name": "c"}], "automountServiceAccountToken": false, "nodeName": "",
+            "volumes": [{"name": "v", "emptyDir": {}}]}}}});
+    let read = decode(&encode(&deployment).unwrap()).unwrap();
+    let spec = json!({"replicas": 0, "selector": {}, "template": {"spec": {"containers": [{"name": "c"}],
+        "automountServiceAccountToken": false, "volumes": [{"name": "v", "emptyDir": {}}]}}});
+    assert_eq!(read["spec"], spec);
+}
+
+#[test]
+fn bytes_and_maps() {
+    there_and_back(
+        json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": "AAH/", "empty": ""}, "type": "Opaque"}),
+    );
+    there_and_back(
+        json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": "", "b": "é"}, "binaryData": {"x": "/w=="}}),
+    );
+}
+
+#[test]
+fn what_does_not_fit_is_an_error_with_its_path() {
+    let error =
+        encode(&json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": 1}]}}))
+            .unwrap_err();
+    assert_eq!(error.to_string(), "spec.containers.name: is no text");
+    let error = encode(&json!({"apiVersion": "x.io/v1", "kind": "Foo"})).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "no protobuf encoding is known for Foo in version \"x.io/v1\""
+    );
+}
+
+#[test]
+fn hostile_bodies_are_refused() {
+    let body = |raw: &[u8]| wire::envelope(MAGIC, "v1", "ConfigMap", raw);
+    assert_eq!(decode(b"{}").unwrap_err(), Error::Prefix);
+    assert!(decode(b"k8s\0").is_err(), "an envelope without a kind");
+    assert!(decode(&body(&[0x0a, 0xff, 0xff, 0xff, 0xff, 0x0f])).is_err());
+    assert!(
+        decode(&body(&[0x12, 3, 0x0a, 1, 0xff])).is_err(),
+        "not UTF-8"
+    );
+    assert!(decode(&body(&[0xff; 11])).is_err());
+    // Two bytes each: owner references without a field.
+    let many = [0x6a, 0].repeat(VALUES_MAX + 1);
+    let mut meta = Vec::new();
+    wire::put_bytes(&mut meta, 1, &many);
+    assert_eq!(
+        decode(&body(&meta)).unwrap_err(),
+        Error::Malformed("it holds too many values")
+    );
+}
+
+proptest! {
+    #[test]
+    fn never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..200), of in 0..kind::KINDS.len()) {
+        let kind = &kind::KINDS[of];
+        let body = wire::envelope(MAGIC, &kind.api_version(), kind.kind, &bytes);
+        if let Ok(object) = decode(&body) {
+            let _encoded = encode(&object);
+        }
+        let mut whole = MAGIC.to_vec();
+        whole.extend_from_slice(&bytes);
+        let _decoded = decode(&whole);
+    }
+}

@@ -1,0 +1,169 @@
+//! ConfigMaps and Secrets: their size, and what the type of a Secret asks of its data.
+
+use super::text;
+use crate::status::Cause;
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use serde_json::{Value, json};
+
+/// All values of one object, bytes; as upstream.
+const DATA_BYTES_MAX: usize = 1024 * 1024;
+
+pub(super) fn config_map(object: &Value, causes: &mut Vec<Cause>) {
+    let mut size = 0;
+    for (key, value) in fields(object, "data") {
+        size += value.as_str().unwrap_or_default().len();
+        if object["binaryData"].get(key).is_some() {
+            let detail = "duplicate of key present in binaryData";
+            causes.push(Cause::invalid(format!("data[{key}]"), &json!(key), detail));
+        }
+    }
+    size += fields(object, "binaryData")
+        .map(|(_, value)| decoded_len(value))
+        .sum::<usize>();
+    if size > DATA_BYTES_MAX {
+        causes.push(Cause::too_long("", DATA_BYTES_MAX));
+    }
+}
+
+pub(super) fn secret(object: &Value, causes: &mut Vec<Cause>) {
+    let size: usize = fields(object, "data")
+        .map(|(_, value)| decoded_len(value))
+        .sum();
+    if size > DATA_BYTES_MAX {
+        causes.push(Cause::too_long("data", DATA_BYTES_MAX));
+    }
+    let has = |key: &str| {
+        object["data"]
+            .get(key)
+            .is_some_and(|value| !value.is_null())
+    };
+    let mut need = |key: &str| {
+        if !has(key) {
+            causes.push(Cause::required(format!("data[{key}]"), ""));
+        }
+    };
+    match text(object, "type") {
+        "kubernetes.io/dockerconfigjson" => {
+            need(".dockerconfigjson");
+            json_value(object, ".dockerconfigjson", causes);
+        }
+        "kubernetes.io/dockercfg" => {
+            need(".dockercfg");
+            json_value(object, ".dockercfg", causes);
+        }
+        "kubernetes.io/tls" => {
+            need("tls.crt");
+            need("tls.key");
+        }
+        "kubernetes.io/ssh-auth" => need("ssh-privatekey"),
+        "kubernetes.io/basic-auth" if !has("username") && !has("password") => {
+            need("username");
+            need("password");
+        }
+        _ => {}
+    }
+}
+
+/// Of a Secret the type stays.
+pub(super) fn unchanged_type(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    if new["type"] != old["type"] {
+        causes.push(Cause::invalid("type", &new["type"], "field is immutable"));
+    }
+}
+
+fn json_value(object: &Value, key: &str, causes: &mut Vec<Cause>) {
+    let Some(encoded) = object["data"].get(key).and_then(Value::as_str) else {
+        return;
+    };
+    let bytes = STANDARD.decode(encoded).unwrap_or_default();
+    if let Err(error) = serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes) {
+        // A Secret's value is never shown; the error says a line and a column.
+        let detail = format!(
+            "is no JSON object (line {}, column {})",
+            error.line(),
+            error.column()
+        );
+        causes.push(Cause::invalid(
+            format!("data[{key}]"),
+            &json!("<secret contents redacted>"),
+            &detail,
+        ));
+    }
+}
+
+fn fields<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
+    object
+        .get(name)
+        .and_then(Value::as_object)
+        .into_iter()
+        .flatten()
+}
+
+fn decoded_len(value: &Value) -> usize {
+    let text = value.as_str().unwrap_or_default().trim_end_matches('=');
+    text.len() * 3 / 4
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::{kind, validate};
+    use serde_json::{Value, json};
+
+    #[track_caller]
+    fn check(kind: crate::KindRef, object: Value, expected: &[&str]) {
+        let causes = validate::create(kind, &object);
+        let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
+        assert_eq!(fields, expected, "{causes:?}");
+    }
+
+    #[test]
+    fn sizes_and_types() {
+        let map = |data: Value| json!({"metadata": {"name": "a"}, "data": data});
+        check(
+            kind::CONFIG_MAP,
+            map(json!({"a": "x".repeat(1024 * 1024)})),
+            &[],
+        );
+        check(
+            kind::CONFIG_MAP,
+            map(json!({"a": "x".repeat(1024 * 1024), "b": "x"})),
+            &[""],
+        );
+        let mut both = map(json!({"a": ""}));
+        both["binaryData"] = json!({"a": ""});
+        check(kind::CONFIG_MAP, both, &["data[a]"]);
+        let secret = |kind: &str, data: Value| json!({"metadata": {"name": "a"}, "type": kind, "data": data});
+        let docker = "kubernetes.io/dockerconfigjson";
+        check(kind::SECRET, secret("Opaque", json!({})), &[]);
+        check(
+            kind::SECRET,
+            secret(docker, json!({})),
+            &["data[.dockerconfigjson]"],
+        );
+        check(
+            kind::SECRET,
+            secret(docker, json!({".dockerconfigjson": "e30="})),
+            &[],
+        );
+        check(
+            kind::SECRET,
+            secret(docker, json!({".dockerconfigjson": "eA=="})),
+            &["data[.dockerconfigjson]"],
+        );
+        check(
+            kind::SECRET,
+            secret("kubernetes.io/tls", json!({"tls.crt": ""})),
+            &["data[tls.key]"],
+        );
+        check(
+            kind::SECRET,
+            secret("kubernetes.io/basic-auth", json!({"password": ""})),
+            &[],
+        );
+        check(
+            kind::SECRET,
+            secret("Opaque", json!({"a": "x".repeat(1024 * 1024 * 4 / 3 + 8)})),
+            &["data"],
+        );
+    }
+}

@@ -1,0 +1,146 @@
+//! Clients that speak protobuf: bodies, answers and watches; and bodies that are hostile.
+
+use super::client::{MAPS, Server, config_map};
+use coracle_api::protobuf;
+use http::StatusCode;
+use http_body_util::BodyExt as _;
+use serde_json::{Value, json};
+
+const MEDIA: (&str, &str) = ("content-type", protobuf::MEDIA_TYPE);
+const ONLY: (&str, &str) = ("accept", protobuf::MEDIA_TYPE);
+
+fn map(name: &str) -> Value {
+    serde_json::from_str(&config_map(name, json!({"a": "b"}))).unwrap()
+}
+
+#[tokio::test]
+async fn objects_come_and_go() {
+    let server = Server::start().await;
+    let body = protobuf::encode(&map("one")).unwrap();
+    let made = server.ask_with("POST", MAPS, &body, &[MEDIA]).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    assert_eq!(made.json()["data"]["a"], "b", "JSON unless asked otherwise");
+
+    let path = format!("{MAPS}/one");
+    let read = server.ask_with("GET", &path, "", &[ONLY]).await;
+    assert_eq!(read.headers["content-type"], protobuf::MEDIA_TYPE);
+    let mut object = protobuf::decode(&read.bytes).unwrap();
+    assert_eq!(object, server.ask("GET", &path, "").await.json());
+
+    object["data"]["a"] = json!("c");
+    let body = protobuf::encode(&object).unwrap();
+    let put = server.ask_with("PUT", &path, &body, &[MEDIA, ONLY]).await;
+    let put = protobuf::decode(&put.bytes).unwrap();
+    assert_eq!(put["data"]["a"], "c");
+
+    let list = server.ask_with("GET", MAPS, "", &[ONLY]).await;
+    let list = protobuf::decode(&list.bytes).unwrap();
+    assert_eq!(
+        (
+            list["kind"].as_str(),
+            list["items"].as_array().unwrap().len()
+        ),
+        (Some("ConfigMapList"), 1)
+    );
+
+    let stale = server.ask_with("PUT", &path, &body, &[MEDIA, ONLY]).await;
+    assert_eq!(stale.status, StatusCode::CONFLICT);
+    assert_eq!(
+        protobuf::decode(&stale.bytes).unwrap()["reason"],
+        "Conflict"
+    );
+
+    let options =
+        json!({"apiVersion": "v1", "kind": "DeleteOptions", "preconditions": {"uid": "other"}});
+    let options = protobuf::encode(&options).unwrap();
+    let refused = server.ask_with("DELETE", &path, &options, &[MEDIA]).await;
+    assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
+}
+
+#[tokio::test]
+async fn a_watch_is_frames() {
+    let server = Server::start().await;
+    server
+        .ask("POST", MAPS, &config_map("one", json!({})))
+        .await;
+    let bearer = format!("Bearer {}", server.admin);
+    let path = format!(
+        "{MAPS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1"
+    );
+    let headers = [
+        ("authorization", bearer.as_str()),
+        ("accept", "application/vnd.kubernetes.protobuf;stream=watch"),
+    ];
+    let response = server.open("GET", &path, "", &headers).await;
+    assert_eq!(
+        response.headers()["content-type"],
+        "application/vnd.kubernetes.protobuf;stream=watch"
+    );
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    let mut rest = &bytes[..];
+    let mut frames = Vec::new();
+    while let Some((len, after)) = rest.split_first_chunk::<4>() {
+        let (frame, after) = after.split_at(u32::from_be_bytes(*len) as usize);
+        frames.push(String::from_utf8_lossy(frame).into_owned());
+        rest = after;
+    }
+    assert!(
+        frames[0].contains("ADDED") && frames[0].contains("one"),
+        "{frames:?}"
+    );
+    assert!(
+        frames[1].contains("BOOKMARK") && frames[1].contains("k8s.io/initial-events-end"),
+        "{frames:?}"
+    );
+}
+
+#[tokio::test]
+async fn what_cannot_be_read_is_refused() {
+    let server = Server::start().await;
+    for (headers, body, code) in [
+        (&[MEDIA][..], &b"{}"[..], 400),
+        (&[MEDIA], b"k8s\0\xff\xff", 400),
+        (
+            &[MEDIA],
+            &protobuf::encode(
+                &json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}}),
+            )
+            .unwrap(),
+            400,
+        ),
+        (&[("content-type", "application/cbor")], b"\xa0", 415),
+        (
+            &[("content-type", "application/json")],
+            b"{\"metadata\": {\"name\": \"\xff\"}}",
+            400,
+        ),
+    ] {
+        let refused = server.ask_with("POST", MAPS, body, headers).await;
+        assert_eq!(refused.json()["code"], code, "{}", refused.text());
+    }
+    let table = [(
+        "accept",
+        "application/vnd.kubernetes.protobuf;as=Table;g=meta.k8s.io;v=v1",
+    )];
+    let refused = server.ask_with("GET", MAPS, "", &table).await;
+    assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+#[tokio::test]
+async fn a_field_that_stands_twice_is_named() {
+    let server = Server::start().await;
+    let twice = r#"{"metadata":{"name":"t"},"data":{"a":"1","a":"2"}}"#;
+    let strict = server
+        .ask("POST", &format!("{MAPS}?fieldValidation=Strict"), twice)
+        .await;
+    assert_eq!(strict.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        strict.json()["message"],
+        "strict decoding error: duplicate field \"data.a\""
+    );
+    let warned = server.ask("POST", MAPS, twice).await;
+    assert_eq!(warned.status, StatusCode::CREATED);
+    let warning = warned.headers["warning"].to_str().unwrap();
+    assert_eq!(warning, "299 - \"duplicate field \\\"data.a\\\"\"");
+    assert_eq!(warned.json()["data"]["a"], "2");
+}
