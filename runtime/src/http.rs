@@ -147,26 +147,6 @@ impl Server {
         }
     }
 
-    /// Makes an instance, as a request would. A component that cannot has crashed.
-    pub(crate) async fn probe(self: &Arc<Self>) -> bool {
-        let (sender, receiver) = oneshot::channel();
-        let server = Arc::clone(self);
-        self.container.spawn(self.container.metered(async move {
-            let made = match server.make_instance(Arc::new(Preempted::default())).await {
-                Ok(instance) => {
-                    server.keep(instance);
-                    true
-                }
-                Err(unmade) => {
-                    server.unmade(unmade);
-                    false
-                }
-            };
-            let _ = sender.send(made);
-        }));
-        receiver.await.unwrap_or(false)
-    }
-
     /// No new requests; the container ends when the running ones have ended.
     pub(crate) fn stop(&self) {
         self.draining.cancel();

@@ -281,17 +281,6 @@ impl Sandbox {
         }
     }
 
-    /// Whether an HTTP container can make an instance now; false of a command.
-    pub fn probe(&self) -> impl Future<Output = bool> + Send + 'static {
-        let server = self.0.server.clone();
-        async move {
-            match server {
-                Some(server) => server.probe().await,
-                None => false,
-            }
-        }
-    }
-
     /// Ends it now.
     pub fn kill(&self) {
         self.0.container.end(Exit::Killed);
