@@ -2,12 +2,15 @@
 //!
 //! Each command is a file of its own; nothing is decided here.
 
+mod agent;
 mod client;
 mod compile;
 mod controller;
+mod demo;
 mod kubeconfig;
 mod push;
 mod token;
+mod up;
 
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -22,11 +25,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a controller and an agent in one process: a whole cluster
+    Up(up::Arguments),
     /// Run the controller: the Kubernetes API, the store and the image registry
     Controller(controller::Arguments),
+    /// Run an agent: makes this machine a node
+    Agent(agent::Arguments),
     /// Push a wasm module or component to the controller's registry
     Push(push::Arguments),
-    /// Tokens for the API
+    /// Tokens that let boxes join, or users use the API
     #[command(subcommand)]
     Token(token::Command),
     /// Compile a module for a target: standard input to standard output (the controller's child)
@@ -52,7 +59,9 @@ fn complain(error: &anyhow::Error) {
 fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::Compile(arguments) => compile::run(&arguments),
-        Command::Token(command) => token::run(&command),
+        Command::Token(command) => in_runtime(token::run(command)),
+        Command::Up(arguments) => in_runtime(up::run(arguments)),
+        Command::Agent(arguments) => in_runtime(agent::run(arguments)),
         Command::Controller(arguments) => in_runtime(controller::run(arguments)),
         Command::Push(arguments) => in_runtime(push::run(arguments)),
     }

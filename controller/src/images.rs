@@ -87,6 +87,12 @@ impl Error {
     }
 }
 
+/// The registry an image is pulled from; none for the built-in one and for what is no name.
+#[must_use]
+pub fn registry_of(image: &str) -> Option<String> {
+    Reference::parse(image).ok()?.registry
+}
+
 /// Code an agent can run.
 #[derive(Debug, Clone)]
 pub struct Prepared {

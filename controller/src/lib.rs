@@ -8,6 +8,8 @@ pub mod controllers;
 pub mod events;
 pub mod http;
 pub mod images;
+pub mod join;
+pub mod link_server;
 pub mod liveness;
 pub mod metrics;
 pub mod object;

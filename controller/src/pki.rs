@@ -6,14 +6,16 @@
 use coracle_daemon::Clock;
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
-    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256,
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    PKCS_ECDSA_P256_SHA256,
 };
 use rustls::{
     RootCertStore, ServerConfig,
-    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
+    pki_types::{CertificateDer, CertificateSigningRequestDer, PrivateKeyDer, pem::PemObject as _},
     server::WebPkiClientVerifier,
 };
+use sha2::{Digest as _, Sha256};
 use std::{
     fs, io,
     io::Write as _,
@@ -26,6 +28,12 @@ use std::{
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
 /// Life of the server's and the administrator's certificates; both are made anew at each start.
 const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
+/// Life of a node's certificate; it is renewed over the link.
+pub const NODE_LIFE: SignedDuration = SignedDuration::from_hours(24);
+/// The group of nodes.
+pub const NODES: &str = "system:nodes";
+/// What a node's user name begins with.
+pub const NODE_USER_PREFIX: &str = "system:node:";
 /// Clocks of clients may be behind by this much.
 const SKEW: SignedDuration = SignedDuration::from_mins(10);
 
@@ -52,6 +60,9 @@ pub enum Error {
         #[source]
         source: rcgen::Error,
     },
+    /// A request for a certificate that cannot be read or is not signed by its own key.
+    #[error("the certificate request cannot be used")]
+    Request(#[source] rcgen::Error),
     /// The TLS library refuses what we made.
     #[error("cannot set up TLS: {0}")]
     Tls(String),
@@ -136,6 +147,68 @@ impl Pki {
         self.sign(&params)
     }
 
+    /// The CA's certificate, DER.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn ca_der(&self) -> Result<CertificateDer<'static>, Error> {
+        CertificateDer::from_pem_slice(self.ca_pem.as_bytes())
+            .map_err(|error| Error::Tls(error.to_string()))
+    }
+
+    /// A certificate for the key in a request, and when it ends. Nothing else of the request counts.
+    ///
+    /// # Errors
+    /// When the request is not signed by its own key.
+    pub fn sign_node(
+        &self,
+        node: &str,
+        request: &[u8],
+    ) -> Result<(CertificateDer<'static>, Timestamp), Error> {
+        let request = CertificateSigningRequestDer::from(request.to_vec());
+        let mut request =
+            CertificateSigningRequestParams::from_der(&request).map_err(Error::Request)?;
+        let now = self.clock.now();
+        let mut params =
+            CertificateParams::new(Vec::new()).map_err(|source| self.failed(source))?;
+        set_life(&mut params, now, NODE_LIFE);
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        params.distinguished_name = DistinguishedName::new();
+        let user = format!("{NODE_USER_PREFIX}{node}");
+        params.distinguished_name.push(DnType::CommonName, user);
+        params
+            .distinguished_name
+            .push(DnType::OrganizationName, NODES);
+        request.params = params;
+        let certificate = request
+            .signed_by(&self.issuer)
+            .map_err(|source| self.failed(source))?;
+        let until = now.saturating_add(NODE_LIFE).unwrap_or(now);
+        Ok((certificate.der().clone(), until))
+    }
+
+    /// A certificate that the link's endpoint shows to agents, its key and the CA's, DER.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn link_server(
+        &self,
+        name: &str,
+    ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), Error> {
+        let tls = |error: &dyn std::fmt::Display| Error::Tls(error.to_string());
+        let mut params = self.params(vec![name.to_owned()])?;
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let identity = self.sign(&params)?;
+        let certificate = CertificateDer::from_pem_slice(identity.certificate.as_bytes())
+            .map_err(|error| tls(&error))?;
+        let key =
+            PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).map_err(|error| tls(&error))?;
+        Ok((vec![certificate, self.ca_der()?], key))
+    }
+
     fn params(&self, names: Vec<String>) -> Result<CertificateParams, Error> {
         let mut params = CertificateParams::new(names).map_err(|source| self.failed(source))?;
         let now = self.clock.now();
@@ -201,6 +274,45 @@ impl Pki {
     }
 }
 
+/// The fingerprint of the public key of a certificate: SHA-256 of its SubjectPublicKeyInfo, hex.
+#[must_use]
+pub fn key_of_certificate(der: &[u8]) -> Option<String> {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+    let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+    Some(fingerprint(certificate.public_key().raw))
+}
+
+/// The fingerprint of the public key of a certificate request.
+#[must_use]
+pub fn key_of_request(der: &[u8]) -> Option<String> {
+    use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
+    let (_rest, request) = X509CertificationRequest::from_der(der).ok()?;
+    Some(fingerprint(
+        request.certification_request_info.subject_pki.raw,
+    ))
+}
+
+/// The public key of a certificate request as an uncompressed point (SEC 1).
+#[must_use]
+pub fn point_of_request(der: &[u8]) -> Option<Vec<u8>> {
+    use x509_parser::prelude::{FromDer as _, X509CertificationRequest};
+    let (_rest, request) = X509CertificationRequest::from_der(der).ok()?;
+    let key = &request.certification_request_info.subject_pki;
+    Some(key.subject_public_key.data.to_vec())
+}
+
+/// When a certificate ends.
+#[must_use]
+pub fn end_of_certificate(der: &[u8]) -> Option<Timestamp> {
+    use x509_parser::prelude::{FromDer as _, X509Certificate};
+    let (_rest, certificate) = X509Certificate::from_der(der).ok()?;
+    Timestamp::from_second(certificate.validity().not_after.timestamp()).ok()
+}
+
+fn fingerprint(spki: &[u8]) -> String {
+    crate::auth::tokens::hex(&Sha256::digest(spki))
+}
+
 fn set_life(params: &mut CertificateParams, now: Timestamp, life: SignedDuration) {
     let at = |time: Timestamp| {
         time::OffsetDateTime::from_unix_timestamp(time.as_second())
@@ -255,8 +367,41 @@ mod tests {
         let user = crate::auth::user_of_certificate(&der).unwrap();
         assert_eq!(user.name, "kubernetes-admin");
         assert!(user.groups.contains(&"system:masters".to_owned()));
+        let (chain, _key) = second.link_server("coracle").unwrap();
+        assert_eq!(chain.len(), 2);
         second
             .https(vec!["localhost".to_owned(), "127.0.0.1".to_owned()])
             .unwrap();
+    }
+
+    #[test]
+    fn a_node_certificate_is_for_the_key_and_the_name_only() {
+        let dir = tempfile::tempdir().unwrap();
+        let now: Timestamp = "2026-03-01T00:00:00Z".parse().unwrap();
+        let pki = Pki::open(dir.path(), Clock::manual(now)).unwrap();
+        let key = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).unwrap();
+        let mut asked = CertificateParams::new(vec!["evil.example".to_owned()]).unwrap();
+        asked.distinguished_name = DistinguishedName::new();
+        asked
+            .distinguished_name
+            .push(DnType::CommonName, "kubernetes-admin");
+        asked
+            .distinguished_name
+            .push(DnType::OrganizationName, "system:masters");
+        let request = asked.serialize_request(&key).unwrap();
+        let (certificate, until) = pki.sign_node("pi", request.der()).unwrap();
+        assert_eq!(until.to_string(), "2026-03-02T00:00:00Z");
+        let user = crate::auth::user_of_certificate(&certificate).unwrap();
+        assert_eq!(user.name, "system:node:pi");
+        assert_eq!(user.groups, [NODES, crate::auth::AUTHENTICATED]);
+        assert_eq!(
+            key_of_certificate(&certificate),
+            key_of_request(request.der())
+        );
+        let mut forged = request.der().to_vec();
+        let last = forged.len() - 1;
+        forged[last] ^= 1;
+        assert!(pki.sign_node("pi", &forged).is_err());
+        assert!(pki.sign_node("pi", b"nonsense").is_err());
     }
 }

@@ -4,10 +4,13 @@
 
 use crate::{
     auth::{Authenticator, Tokens},
-    controllers::{self, Controllers},
+    controllers,
     events::Recorder,
     http,
     images::{self, Images},
+    join,
+    link_server::{self, pod_range::PodRange},
+    liveness::Liveness,
     metrics::Metrics,
     page, pki,
     registry::{self, Registry},
@@ -38,8 +41,12 @@ pub struct Config {
     pub data_dir: PathBuf,
     /// HTTPS: API and images.
     pub listen: SocketAddr,
+    /// UDP: the link that agents dial.
+    pub link_listen: SocketAddr,
     /// HTTP on loopback: the status page.
     pub page_listen: SocketAddr,
+    /// Addresses of pods.
+    pub pod_range: PodRange,
     /// What compiles modules, in a child process.
     pub compiler: images::Program,
     /// Wall time.
@@ -51,10 +58,41 @@ pub struct Config {
 pub struct Running {
     /// Where the API listens.
     pub api: SocketAddr,
+    /// Where the link listens.
+    pub link: SocketAddr,
     /// The status page, with its token.
     pub page_url: String,
     /// The administrator's kubeconfig.
     pub kubeconfig: PathBuf,
+    tokens: join::Tokens,
+    ca: Vec<u8>,
+}
+
+impl Running {
+    /// What an agent in this very process joins with: a token for one box, for an hour. One whose node
+    /// is there already only needs the form of it; nothing is written for that.
+    ///
+    /// # Errors
+    /// When it cannot be kept.
+    pub async fn join_token(
+        &self,
+        is_node: bool,
+    ) -> Result<zeroize::Zeroizing<String>, StatusError> {
+        let token = join::generate(&self.ca, &mut StdRng::from_os_rng());
+        if !is_node {
+            let life = jiff::SignedDuration::from_hours(1);
+            self.tokens
+                .keep(&token.id, token.secret.as_bytes(), life, 1)
+                .await?;
+        }
+        Ok(token.reveal())
+    }
+
+    /// Whether a Node of this name is there.
+    #[must_use]
+    pub fn has_node(&self, name: &str) -> bool {
+        self.tokens.has_node(name)
+    }
 }
 
 /// Why a controller cannot start.
@@ -81,6 +119,15 @@ pub enum Error {
         /// Why.
         #[source]
         source: io::Error,
+    },
+    /// The link cannot be served.
+    #[error("cannot serve the link on {address}; choose another address with --link-listen")]
+    Link {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: link_server::Error,
     },
     /// The status page cannot be served there.
     #[error(transparent)]
@@ -121,27 +168,15 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         .create(dir)
         .map_err(io_error("create", dir))?;
     let store = Arc::new(Embedded::open(&dir.join("store"))?);
-    let listen = |address, flag| {
-        move |source| Error::Listen {
-            address,
-            flag,
-            source,
-        }
-    };
-    let listener = TcpListener::bind(config.listen)
-        .await
-        .map_err(listen(config.listen, "--listen"))?;
-    let api = listener
-        .local_addr()
-        .map_err(listen(config.listen, "--listen"))?;
+    let (listener, api) = listen(config.listen, "--listen").await?;
     let page_listener = page::listen(config.page_listen).await?;
     let page_address = page_listener
         .local_addr()
-        .map_err(listen(config.page_listen, "--page-listen"))?;
+        .map_err(cannot_listen(config.page_listen, "--page-listen"))?;
 
     let registry = Registry::open(store, config.clock.clone(), tasks)?;
     registry.bootstrap().await?;
-    let pki = pki::Pki::open(&dir.join("pki"), config.clock.clone())?;
+    let pki = Arc::new(pki::Pki::open(&dir.join("pki"), config.clock.clone())?);
     let images = Images::open(&dir.join("images"), config.compiler, vec![api.to_string()])?;
     let authenticator = Authenticator::new(Tokens::open(&dir.join("tokens"))?);
     let kubeconfig = dir.join("kubeconfig");
@@ -149,24 +184,33 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     pki::write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
 
     let metrics = Metrics::default();
-    metrics.show_controllers(start_controllers(&registry, &pki, tasks));
-    let state = endpoint_state(&registry, authenticator, &images, metrics, tasks);
+    let liveness = Liveness::new();
+    let recorder = Recorder::start(&registry, tasks);
+    let inputs = controllers::Inputs {
+        registry: registry.clone(),
+        events: recorder.clone(),
+        ca_pem: pki.ca_pem().to_owned(),
+    };
+    metrics.show_controllers(controllers::start(&inputs, tasks));
+    let tokens = join::Tokens::new(registry.clone());
+    let parts = link_server::Parts {
+        registry: registry.clone(),
+        pki: Arc::clone(&pki),
+        images: images.clone(),
+        liveness,
+        recorder,
+        tokens: tokens.clone(),
+        pod_range: config.pod_range,
+    };
+    let (link, links) = serve_link(config.link_listen, parts, tasks).await?;
+    let state = endpoint_state(&registry, authenticator, (&images, links), metrics, tasks);
     let tls = pki.https(names(api))?;
     tasks.spawn(
         "https",
         OnExit::Shutdown,
         http::serve(tasks.clone(), state, listener, Some(tls)),
     );
-    let access = page::Access::new(StdRng::from_os_rng());
-    let page_url = format!(
-        "http://{page_address}/?token={}",
-        access.token().unwrap_or_default()
-    );
-    tasks.spawn(
-        "page",
-        OnExit::Ignore,
-        page::serve(tasks.clone(), registry.clone(), page_listener, access),
-    );
+    let page_url = serve_page(&registry, page_listener, page_address, tasks);
     tasks.spawn(
         "image collection",
         OnExit::Ignore,
@@ -174,29 +218,73 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     );
     Ok(Running {
         api,
+        link,
         page_url,
         kubeconfig,
+        tokens,
+        ca: pki.ca_der()?.to_vec(),
     })
 }
 
-fn start_controllers(registry: &Registry, pki: &pki::Pki, tasks: &Tasks) -> Controllers {
-    let inputs = controllers::Inputs {
-        registry: registry.clone(),
-        events: Recorder::start(registry, tasks),
-        ca_pem: pki.ca_pem().to_owned(),
-    };
-    controllers::start(&inputs, tasks)
+fn cannot_listen(address: SocketAddr, flag: &'static str) -> impl Fn(io::Error) -> Error {
+    move |source| Error::Listen {
+        address,
+        flag,
+        source,
+    }
+}
+
+async fn listen(
+    address: SocketAddr,
+    flag: &'static str,
+) -> Result<(TcpListener, SocketAddr), Error> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.map_err(cannot_listen(address, flag))?;
+    let bound = listener
+        .local_addr()
+        .map_err(cannot_listen(address, flag))?;
+    Ok((listener, bound))
+}
+
+/// Starts the status page; its address with the token.
+fn serve_page(
+    registry: &Registry,
+    listener: TcpListener,
+    address: SocketAddr,
+    tasks: &Tasks,
+) -> String {
+    let access = page::Access::new(StdRng::from_os_rng());
+    let url = format!(
+        "http://{address}/?token={}",
+        access.token().unwrap_or_default()
+    );
+    let serving = page::serve(tasks.clone(), registry.clone(), listener, access);
+    tasks.spawn("page", OnExit::Ignore, serving);
+    url
+}
+
+/// Starts the link, and says in the cluster where it is.
+async fn serve_link(
+    address: SocketAddr,
+    parts: link_server::Parts,
+    tasks: &Tasks,
+) -> Result<(SocketAddr, link_server::Links), Error> {
+    let registry = parts.registry.clone();
+    let (link, links) = link_server::start(address, parts, tasks)
+        .map_err(|source| Error::Link { address, source })?;
+    join::announce(&registry, link).await?;
+    Ok((link, links))
 }
 
 fn endpoint_state(
     registry: &Registry,
     authenticator: Authenticator,
-    images: &Images,
+    (images, links): (&Images, link_server::Links),
     metrics: Metrics,
     tasks: &Tasks,
 ) -> http::State {
     let images = Some(images.clone());
-    let links = http::Links::default();
+    let links = http::Links::from(links);
     http::State::new(
         registry.clone(),
         authenticator,

@@ -55,6 +55,12 @@ impl Outgoing {
         }
     }
 
+    /// Of the content.
+    #[must_use]
+    pub fn digest(&self) -> &Digest {
+        &self.digest
+    }
+
     /// The pod's uid.
     #[must_use]
     pub fn uid(&self) -> &str {

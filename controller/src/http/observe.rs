@@ -68,6 +68,7 @@ pub(crate) fn metrics(state: &State) -> Response<Body> {
     let mut text = Text::default();
     state.metrics.write(&mut text);
     cluster(state, &mut text);
+    state.links.write_metrics(&mut text);
     guests(state, &mut text);
     let mut response = respond::text(StatusCode::OK, text.finish());
     response.headers_mut().insert(

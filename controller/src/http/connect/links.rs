@@ -3,12 +3,15 @@
 //! Turns what it says into a `Status`; knows no request and no kind.
 
 use super::super::error;
+use crate::{
+    link_server::{self, links::Duplex},
+    metrics::Text,
+};
 use bytes::Bytes;
 use coracle_api::status::StatusError;
-use coracle_link::node::NodeUsage;
-use futures_util::stream;
+use coracle_link::{node::NodeUsage, pb};
+use futures_util::Stream;
 use std::{collections::HashMap, io};
-use tokio::io::DuplexStream;
 
 /// Which part of which container's log.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,43 +28,64 @@ pub(crate) struct LogRequest {
     pub(crate) since_ms: Option<i64>,
 }
 
-/// The open links. There are none before the link server hands them over.
+/// The open links. A clone is another handle to them; the default has none.
 #[derive(Debug, Clone, Default)]
-pub struct Links(());
+pub struct Links(link_server::Links);
+
+impl From<link_server::Links> for Links {
+    fn from(links: link_server::Links) -> Self {
+        Self(links)
+    }
+}
 
 impl Links {
     /// The bytes of a container's log.
     pub(crate) async fn logs(
         &self,
         node: &str,
-        _request: &LogRequest,
-    ) -> Result<stream::Empty<io::Result<Bytes>>, StatusError> {
-        Err(not_connected(node))
+        request: &LogRequest,
+    ) -> Result<impl Stream<Item = io::Result<Bytes>> + Send + use<>, StatusError> {
+        let request = pb::ReadLog {
+            pod_uid: request.pod_uid.clone(),
+            container: request.container.clone(),
+            follow: request.follow,
+            previous: request.previous,
+            timestamps: request.timestamps,
+            tail_lines: request.tail_lines,
+            limit_bytes: request.limit_bytes,
+            since_ms: request.since_ms,
+        };
+        let opened = self.0.logs(node, request).await;
+        opened.map_err(|error| match error {
+            link_server::links::Error::Refused(message) => error::bad_request(message),
+            other => StatusError::internal(other.to_string()),
+        })
     }
 
     /// A connection to a port of a pod.
     pub(crate) async fn connect(
         &self,
         node: &str,
-        _pod_uid: &str,
-        _port: u16,
-    ) -> Result<DuplexStream, StatusError> {
-        Err(not_connected(node))
+        pod_uid: &str,
+        port: u16,
+    ) -> Result<Box<dyn Duplex>, StatusError> {
+        let connected = self.0.connect(node, pod_uid, port).await;
+        connected
+            .map_err(|cause| error::unavailable(format!("error trying to reach service: {cause}")))
     }
 
     /// The newest figures of each connected node.
     pub(crate) fn node_stats(&self) -> HashMap<String, NodeUsage> {
-        HashMap::new()
+        self.0.node_stats()
     }
 
     /// Whether a node's link is open.
-    pub(crate) fn connected(&self, _node: &str) -> bool {
-        false
+    pub(crate) fn connected(&self, node: &str) -> bool {
+        self.0.connected(node)
     }
-}
 
-fn not_connected(node: &str) -> StatusError {
-    error::unavailable(format!(
-        "error trying to reach service: node {node:?} is not connected"
-    ))
+    /// Writes what is known of the links.
+    pub(crate) fn write_metrics(&self, text: &mut Text) {
+        self.0.write_metrics(text);
+    }
 }
