@@ -3,19 +3,24 @@
 //! Every controller reads the cache and writes through the registry; none knows another. A new one
 //! is a file with `plan` on top and a row in [`start`].
 
+mod bound;
 mod claim;
 mod deployment;
 mod endpoint_slice;
 mod event_ttl;
 mod garbage;
 mod namespace;
+mod node_lease;
+mod node_lifecycle;
+mod pod_gc;
 mod pods;
 mod replica_set;
 mod service_account;
 
 use crate::{
     events::Recorder,
-    reconcile::{self, LoopStatus, Reconciler},
+    liveness::Liveness,
+    reconcile::{self, Loop, LoopStatus, Reconciler},
     registry::Registry,
 };
 use coracle_daemon::{OnExit, Tasks};
@@ -30,6 +35,8 @@ pub struct Inputs {
     pub registry: Registry,
     /// Where they tell people.
     pub events: Recorder,
+    /// Which node's link is open.
+    pub liveness: Liveness,
     /// The CA's certificate, PEM, for `kube-root-ca.crt`.
     pub ca_pem: String,
 }
@@ -85,7 +92,20 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
         OnExit::Ignore,
         event_ttl::run(registry.clone(), tasks.clone()),
     );
+    starter.start(pod_gc::PodGc::new(registry));
+    start_node_parts(inputs, &mut starter);
     Controllers(starter.loops)
+}
+
+/// What follows the links of nodes.
+fn start_node_parts(inputs: &Inputs, starter: &mut Starter<'_>) {
+    let (registry, liveness, tasks) = (&inputs.registry, &inputs.liveness, starter.tasks);
+    let lifecycle = node_lifecycle::NodeLifecycle::new(registry, liveness, &inputs.events);
+    let handle = starter.start(lifecycle);
+    let follow = node_lifecycle::follow_links(liveness.clone(), handle, tasks.clone());
+    tasks.spawn("node links", OnExit::Shutdown, follow);
+    let leases = node_lease::renew(registry.clone(), liveness.clone(), tasks.clone());
+    tasks.spawn("node leases", OnExit::Ignore, leases);
 }
 
 struct Starter<'a> {
@@ -95,10 +115,11 @@ struct Starter<'a> {
 }
 
 impl Starter<'_> {
-    fn start<R: Reconciler>(&mut self, reconciler: R) {
+    fn start<R: Reconciler>(&mut self, reconciler: R) -> Loop<R::Key> {
         let rng = StdRng::from_os_rng();
         let handle = reconcile::start(reconciler, self.registry.cache(), self.tasks, rng);
         self.loops.push((R::NAME, handle.shared_status()));
+        handle
     }
 }
 

@@ -17,5 +17,7 @@ pub mod page;
 pub mod pki;
 pub mod reconcile;
 pub mod registry;
+pub mod scheduler;
 pub mod start;
 pub mod store;
+mod taint;

@@ -2,7 +2,7 @@
 //!
 //! No label has a value that a client can choose freely.
 
-use crate::controllers::Controllers;
+use crate::{controllers::Controllers, scheduler};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
@@ -32,6 +32,7 @@ struct Inner {
     too_old: AtomicU64,
     rejected: AtomicU64,
     controllers: OnceLock<Controllers>,
+    scheduler: OnceLock<scheduler::Stats>,
 }
 
 /// What requests are counted by.
@@ -105,6 +106,11 @@ impl Metrics {
         self.0.rejected.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// From now on, shows also what the scheduler counts.
+    pub fn show_scheduler(&self, stats: scheduler::Stats) {
+        let _already_shown = self.0.scheduler.set(stats);
+    }
+
     /// From now on, shows also how these controllers are doing.
     pub fn show_controllers(&self, controllers: Controllers) {
         let _already_shown = self.0.controllers.set(controllers);
@@ -152,6 +158,9 @@ impl Metrics {
             "Requests answered with 429 because too many were in flight.",
             self.0.rejected.load(Ordering::Relaxed),
         );
+        if let Some(stats) = self.0.scheduler.get() {
+            write_scheduler(stats, text);
+        }
         if let Some(controllers) = self.0.controllers.get() {
             write_controllers(controllers, text);
         }
@@ -177,6 +186,20 @@ impl Metrics {
             );
             text.sample(&format!("{NAME}_count"), &[("verb", verb)], histogram.count);
         }
+    }
+}
+
+/// Names as upstream's scheduler has them.
+fn write_scheduler(stats: &scheduler::Stats, text: &mut Text) {
+    const PENDING: &str = "scheduler_pending_pods";
+    const ATTEMPTS: &str = "scheduler_schedule_attempts_total";
+    text.family(PENDING, "gauge", "Pods without a node, by queue.");
+    for (queue, count) in stats.pending_pods() {
+        text.sample(PENDING, &[("queue", queue)], count);
+    }
+    text.family(ATTEMPTS, "counter", "Attempts to find a pod a node.");
+    for (result, count) in stats.attempts() {
+        text.sample(ATTEMPTS, &[("result", result)], count);
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     metrics::Metrics,
     page, pki,
     registry::{self, Registry},
+    scheduler,
     store::{self, Embedded},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -186,12 +187,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     let metrics = Metrics::default();
     let liveness = Liveness::new();
     let recorder = Recorder::start(&registry, tasks);
-    let inputs = controllers::Inputs {
-        registry: registry.clone(),
-        events: recorder.clone(),
-        ca_pem: pki.ca_pem().to_owned(),
-    };
-    metrics.show_controllers(controllers::start(&inputs, tasks));
+    start_deciders(&registry, &liveness, &recorder, &pki, (&metrics, tasks));
     let tokens = join::Tokens::new(registry.clone());
     let parts = link_server::Parts {
         registry: registry.clone(),
@@ -274,6 +270,24 @@ async fn serve_link(
         .map_err(|source| Error::Link { address, source })?;
     join::announce(&registry, link).await?;
     Ok((link, links))
+}
+
+/// What decides by what the cache shows: the scheduler and the controllers.
+fn start_deciders(
+    registry: &Registry,
+    liveness: &Liveness,
+    recorder: &Recorder,
+    pki: &pki::Pki,
+    (metrics, tasks): (&Metrics, &Tasks),
+) {
+    metrics.show_scheduler(scheduler::start(registry, recorder, tasks));
+    let inputs = controllers::Inputs {
+        registry: registry.clone(),
+        events: recorder.clone(),
+        liveness: liveness.clone(),
+        ca_pem: pki.ca_pem().to_owned(),
+    };
+    metrics.show_controllers(controllers::start(&inputs, tasks));
 }
 
 fn endpoint_state(

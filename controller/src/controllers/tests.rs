@@ -42,6 +42,7 @@ async fn start_cluster() -> Cluster {
     let inputs = Inputs {
         registry: registry.clone(),
         events: Recorder::start(&registry, &tasks),
+        liveness: Liveness::new(),
         ca_pem: "the CA".to_owned(),
     };
     let _controllers = start(&inputs, &tasks);
