@@ -13,6 +13,8 @@ const RESERVED_MEMORY_BYTES: u64 = 64 << 20;
 const MEMORY_PRESSURE_BYTES: u64 = 100 << 20;
 /// Less free disk than this share is pressure, as upstream's default eviction threshold.
 const DISK_PRESSURE_PERCENT: u64 = 10;
+/// But never more than this: a tenth of a large disk is plenty for guests of some megabytes.
+const DISK_PRESSURE_BYTES_MAX: u64 = 1 << 30;
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -104,6 +106,11 @@ pub(crate) fn disk(path: &Path) -> Option<Disk> {
     })
 }
 
+/// Less than this free is pressure on a disk of `total` bytes.
+fn pressure_bytes(total: u64) -> u64 {
+    (total / 100 * DISK_PRESSURE_PERCENT).min(DISK_PRESSURE_BYTES_MAX)
+}
+
 fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) -> Vec<Condition> {
     let condition = |kind: &str, status, reason: &str, message: &str| Condition {
         kind: kind.to_owned(),
@@ -114,7 +121,7 @@ fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) ->
     };
     let low_memory = memory_available.is_some_and(|available| available < MEMORY_PRESSURE_BYTES);
     let low_disk =
-        disk.is_some_and(|disk| disk.available < disk.total / 100 * DISK_PRESSURE_PERCENT);
+        disk.is_some_and(|disk| disk.available < pressure_bytes(disk.total));
     vec![
         if low_memory {
             condition(

@@ -353,10 +353,13 @@ impl Incoming {
     }
 }
 
+/// What the marks keep free of a disk never exceeds this: of a large one a share would be far more than code needs.
+const FREE_BYTES_MAX: u64 = 2 << 30;
+
 /// How much must go so that a file system `used` of `total` falls to the low mark; none below the high mark.
 pub(crate) fn excess(used: u64, total: u64, high_percent: u64, low_percent: u64) -> Option<u64> {
-    let share = |percent: u64| total / 100 * percent;
-    (total > 0 && used > share(high_percent)).then(|| used - share(low_percent))
+    let mark = |percent: u64| total - (total / 100 * (100 - percent)).min(FREE_BYTES_MAX);
+    (total > 0 && used > mark(high_percent)).then(|| used - mark(low_percent))
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -546,5 +549,8 @@ mod tests {
         assert_eq!(excess(84, 100, 85, 80), None);
         assert_eq!(excess(90, 100, 85, 80), Some(10));
         assert_eq!(excess(0, 0, 85, 80), None);
+        let gib = 1 << 30;
+        assert_eq!(excess(990 * gib, 1000 * gib, 85, 80), None);
+        assert_eq!(excess(999 * gib, 1000 * gib, 85, 80), Some(gib));
     }
 }

@@ -23,11 +23,14 @@ pub(crate) struct Candidate {
     pub blob: String,
 }
 
+/// What the marks keep free of a disk never exceeds this: of a large one a share would be far more than images need.
+const FREE_BYTES_MAX: u64 = 10 << 30;
+
 /// How many bytes to free, or none.
 #[must_use]
 pub(crate) fn bytes_to_free(used: u64, total: u64) -> Option<u64> {
-    (used.saturating_mul(100) > total.saturating_mul(HIGH_PERCENT))
-        .then(|| used.saturating_sub(total / 100 * LOW_PERCENT))
+    let mark = |percent: u64| total - (total / 100 * (100 - percent)).min(FREE_BYTES_MAX);
+    (total > 0 && used > mark(HIGH_PERCENT)).then(|| used - mark(LOW_PERCENT))
 }
 
 /// What goes, in order.
