@@ -25,6 +25,8 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     api: SocketAddr,
     link: SocketAddr,
+    /// More arguments of every agent.
+    arguments: Vec<String>,
     /// The boxes.
     pub net: Net,
 }
@@ -42,6 +44,14 @@ impl Cluster {
     /// # Errors
     /// What did not work.
     pub fn start(agents: u8) -> anyhow::Result<Self> {
+        Self::start_with(agents, &[])
+    }
+
+    /// As [`Cluster::start`], with more arguments for every agent.
+    ///
+    /// # Errors
+    /// What did not work.
+    pub fn start_with(agents: u8, arguments: &[&str]) -> anyhow::Result<Self> {
         let net = Net::new(agents)?;
         let dir = tempfile::tempdir()?;
         // The ports stay the same over restarts of the controller, as a real one's do.
@@ -53,6 +63,10 @@ impl Cluster {
             dir,
             api,
             link,
+            arguments: arguments
+                .iter()
+                .map(|&argument| argument.to_owned())
+                .collect(),
             net,
         };
         cluster.start_controller()?;
@@ -141,6 +155,7 @@ impl Cluster {
         command
             .args(["--node-name", &format!("box{number}"), "--data-dir"])
             .arg(agent.dir.join("data"))
+            .args(&self.arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log);

@@ -16,6 +16,13 @@ use std::{
     time::Duration,
 };
 
+/// The root of the checkout.
+#[must_use]
+pub fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_owned()
+}
+
 /// A program that `cargo xtask test` provides.
 pub(crate) fn program(variable: &str) -> anyhow::Result<PathBuf> {
     let path = std::env::var_os(variable)
@@ -196,6 +203,12 @@ impl Controller {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(())
+    }
+
+    /// The administrator's kubeconfig.
+    #[must_use]
+    pub fn kubeconfig(&self) -> PathBuf {
+        self.dir.join("kubeconfig")
     }
 
     /// The process, for its figures.

@@ -31,7 +31,6 @@ pub fn until<T>(
 /// The time now, for measuring.
 #[expect(
     clippy::disallowed_types,
-    clippy::disallowed_methods,
     reason = "tests of whole processes live in real time"
 )]
 #[must_use]

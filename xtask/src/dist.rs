@@ -3,7 +3,7 @@
 //! Built alone, because in a build of the whole workspace cargo would give it the controller's
 //! features, the compiler among them; [`check_no_compiler`] makes sure that it never has one.
 
-use crate::run::{announce, cargo, root, step, target_dir};
+use crate::run::{announce, cargo, on_path, root, step, target_dir};
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use std::{
@@ -77,6 +77,14 @@ impl Target {
 }
 
 pub(crate) fn run(target: Target) -> anyhow::Result<()> {
+    let binary = build(target)?;
+    let size = fs::metadata(&binary)?.len();
+    report(&binary, size);
+    Ok(())
+}
+
+/// Builds and checks the agent; where it is.
+pub(crate) fn build(target: Target) -> anyhow::Result<PathBuf> {
     let mut build = builder(target)?;
     build
         .current_dir(root())
@@ -108,12 +116,11 @@ pub(crate) fn run(target: Target) -> anyhow::Result<()> {
     let binary = output(target);
     let bytes = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
     check_no_compiler(&bytes)?;
-    report(&binary, bytes.len());
-    Ok(())
+    Ok(binary)
 }
 
 #[expect(clippy::print_stdout, reason = "the command's result")]
-fn report(binary: &Path, bytes: usize) {
+fn report(binary: &Path, bytes: u64) {
     println!("{} {bytes} bytes", binary.display());
 }
 
@@ -159,11 +166,6 @@ fn has_target(target: Target) -> bool {
         let dir = String::from_utf8_lossy(&output.stdout);
         output.status.success() && Path::new(dir.trim()).is_dir()
     })
-}
-
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
 /// Refuses a binary with a compiler in it.

@@ -2,11 +2,13 @@
 //!
 //! Each command is a file of its own. Programs are started with an argument list, never a shell.
 
+mod bench;
 mod ci;
 mod dist;
 mod guests;
 mod protobuf;
 mod run;
+mod soak;
 mod test;
 mod tidy;
 
@@ -50,6 +52,10 @@ enum Command {
         #[arg(long, value_enum, default_value = "x86_64-unknown-linux-gnu")]
         target: dist::Target,
     },
+    /// Measure speed and size against their goals; one table at the end
+    Bench(bench::Arguments),
+    /// The tests that CI cuts short, at their full length
+    Soak(soak::Arguments),
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -60,6 +66,8 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Guests { check } => return guests::run(check),
         Command::Dist { target } => dist::run(target)?,
         Command::Protobuf { api, apimachinery } => protobuf::run(&api, &apimachinery)?,
+        Command::Bench(arguments) => bench::run(&arguments)?,
+        Command::Soak(arguments) => soak::run(&arguments)?,
     }
     Ok(ExitCode::SUCCESS)
 }

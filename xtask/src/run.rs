@@ -53,7 +53,7 @@ pub(crate) fn step(name: &str, command: &mut Command) -> anyhow::Result<()> {
     clippy::disallowed_types,
     reason = "no async clock here: a developer's command times its steps"
 )]
-fn started() -> std::time::Instant {
+pub(crate) fn started() -> std::time::Instant {
     std::time::Instant::now()
 }
 
@@ -79,4 +79,20 @@ pub(crate) fn installed(package: &str, version: &str) -> anyhow::Result<PathBuf>
         )?;
     }
     Ok(program)
+}
+
+/// Whether a program is on the PATH.
+pub(crate) fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
+}
+
+/// Packages of Debian.
+pub(crate) fn install_packages(packages: &[&str]) -> anyhow::Result<()> {
+    let mut update = Command::new("apt-get");
+    step("update the list of packages", update.args(["update", "-q"]))?;
+    let mut install = Command::new("apt-get");
+    install.args(["install", "-q", "-y", "--no-install-recommends"]);
+    install.args(packages);
+    step(&format!("install {}", packages.join(" ")), &mut install)
 }

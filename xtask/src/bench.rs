@@ -1,0 +1,128 @@
+//! `cargo xtask bench`: builds what is measured, gets what it is measured against, and runs the bench program.
+//!
+//! The agent is the device build, the controller the release build: what people run, not what tests run.
+
+use crate::{
+    dist,
+    run::{announce, cargo, install_packages, on_path, root, step, target_dir, tools},
+};
+use anyhow::Context as _;
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The peer of the HTTP rows; the same engine as ours.
+const WASMTIME: &str = "48.0.8";
+/// All of `wasmtime serve`, and nothing of the rest: built in half the time of the default.
+const WASMTIME_FEATURES: &str = "run,serve,cranelift,parallel-compilation,pooling-allocator,component-model,component-model-async,logging";
+
+/// What the bench is told.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Fewer runs, and without the comparison that needs wasmtime to be built
+    #[arg(long)]
+    quick: bool,
+    /// Only these parts, by commas: store, scheduler, disk, idle, apply, crash, http, loss, density
+    #[arg(long, value_name = "PARTS")]
+    only: Option<String>,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let kubectl = crate::test::kubectl()?;
+    for (program, package) in [("ip", "iproute2"), ("wrk", "wrk")] {
+        if !on_path(program) {
+            install_packages(&[package])?;
+        }
+    }
+    let wants_http = arguments
+        .only
+        .as_ref()
+        .is_none_or(|parts| parts.split(',').any(|part| part == "http"));
+    let wasmtime = match arguments.quick || !wants_http {
+        true => None,
+        false => Some(wasmtime()?),
+    };
+    // Alone and for devices: that is the agent whose figures count.
+    let agent = dist::build(dist::Target::X86_64)?;
+    let mut build = cargo();
+    build.args(["build", "--locked", "--release", "--bins"]);
+    build.args(["--package", "coracle-cli", "--package", "coracle-tests"]);
+    step("build coracle and the bench (some minutes)", &mut build)?;
+
+    let release = target_dir().join("release");
+    let out = target_dir().join("bench.md");
+    let mut bench = Command::new(release.join("coracle-bench"));
+    bench
+        .current_dir(target_dir())
+        .env("CORACLE_KUBECTL", kubectl)
+        .env("CORACLE_BIN", release.join("coracle"))
+        .env("CORACLE_AGENT_BIN", agent)
+        // A backtrace for each error costs milliseconds, in ours and in the peer's.
+        .env_remove("RUST_BACKTRACE")
+        .env_remove("RUST_LIB_BACKTRACE")
+        .arg("--out")
+        .arg(&out);
+    if let Some(wasmtime) = wasmtime {
+        bench.env("CORACLE_BENCH_WASMTIME", wasmtime);
+    }
+    if let Some(only) = &arguments.only {
+        bench.args(["--only", only]);
+    }
+    if arguments.quick {
+        bench.arg("--quick");
+    }
+    machine();
+    step("bench", &mut bench)?;
+    announce(&format!("the table is in {}", relative(&out)));
+    Ok(())
+}
+
+/// What a figure depends on; the table says nothing without it.
+fn machine() {
+    let first = |path: &str, field: &str| -> Option<String> {
+        let text = fs::read_to_string(path).ok()?;
+        let line = text.lines().find(|line| line.starts_with(field))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    };
+    let cpus = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let model = first("/proc/cpuinfo", "model name").unwrap_or_default();
+    let memory = first("/proc/meminfo", "MemTotal").unwrap_or_default();
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let load = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').next().unwrap_or_default();
+    announce(&format!(
+        "machine: {cpus} CPUs ({model}), {memory}, Linux {}, load {load}",
+        kernel.trim()
+    ));
+}
+
+fn relative(path: &Path) -> String {
+    path.strip_prefix(root())
+        .unwrap_or(path)
+        .display()
+        .to_string()
+}
+
+/// wasmtime's CLI, built once into the tools folder.
+fn wasmtime() -> anyhow::Result<PathBuf> {
+    let program = tools().join("bin/wasmtime");
+    if program.exists() {
+        return Ok(program);
+    }
+    let mut install = cargo();
+    install
+        .args(["install", "--locked", "--quiet", "--version", WASMTIME])
+        .args(["--no-default-features", "--features", WASMTIME_FEATURES])
+        .arg("--root")
+        .arg(tools())
+        .arg("wasmtime-cli")
+        .env_remove("RUSTFLAGS");
+    step(
+        &format!("build wasmtime {WASMTIME} to compare with (once; ten minutes on two cores; --quick leaves it out)"),
+        &mut install,
+    )
+    .context("wasmtime-cli could not be built; --quick goes without")?;
+    Ok(program)
+}
