@@ -120,8 +120,7 @@ fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) ->
         last_transition_ms: now_ms,
     };
     let low_memory = memory_available.is_some_and(|available| available < MEMORY_PRESSURE_BYTES);
-    let low_disk =
-        disk.is_some_and(|disk| disk.available < pressure_bytes(disk.total));
+    let low_disk = disk.is_some_and(|disk| disk.available < pressure_bytes(disk.total));
     vec![
         if low_memory {
             condition(

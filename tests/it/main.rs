@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary and real clients.
 
 mod durability;
+mod fleet;
 mod images;
 mod kubectl;
 mod kubectl_change;
