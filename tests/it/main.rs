@@ -8,3 +8,4 @@ mod kubectl_change;
 mod kubectl_create;
 mod kubectl_read;
 mod monitoring;
+mod nodes;
