@@ -24,10 +24,6 @@ mod fetch;
 
 /// Fetches at once: a node that boots shall not starve its own link.
 const FETCHES_MAX: usize = 4;
-/// Above this share of a full disk unused code is deleted, as upstream.
-const DISK_HIGH_PERCENT: u64 = 85;
-/// Down to this share, as upstream.
-const DISK_LOW_PERCENT: u64 = 80;
 /// Between two looks at the disk, as upstream.
 pub(crate) const COLLECT_PERIOD: Duration = Duration::from_secs(300);
 
@@ -119,6 +115,22 @@ impl Images {
         })
     }
 
+    /// A pod that the agent had before it was restarted: what it runs is never collected, from the first moment.
+    pub(crate) fn reserve(&self, pod: &Pod) {
+        let compatibility = self.inner.runtime.compatibility().hash;
+        for container in pod.init_containers.iter().chain(&pod.containers) {
+            if let Some(entry) = self.inner.cache.resolve(&container.image, &compatibility) {
+                self.mark_used(pod, entry.artifact);
+            }
+        }
+    }
+
+    fn mark_used(&self, pod: &Pod, artifact: Sha256) {
+        let mut state = self.inner.state.lock();
+        let used = state.uses.entry(pod.uid.clone()).or_default();
+        used.insert(artifact);
+    }
+
     /// Who fetches `name` (a reference, or an artifact) waits for its turn here.
     fn flight(&self, name: &str) -> Arc<Semaphore> {
         let mut state = self.inner.state.lock();
@@ -172,6 +184,8 @@ impl Images {
         spec: &Container,
         entry: &Entry,
     ) -> Result<Option<PathBuf>, PullError> {
+        // Before it is looked at: a full disk may be tidied at any moment.
+        self.mark_used(pod, entry.artifact);
         let (inner, artifact) = (Arc::clone(&self.inner), entry.artifact);
         let checked = tokio::task::spawn_blocking(move || inner.cache.check(&artifact)).await;
         match checked {
@@ -221,16 +235,9 @@ impl Images {
 
     /// The module of an authenticated file; loaded once.
     async fn load(&self, pod: &Pod, artifact: Sha256, path: PathBuf) -> Result<Module, PullError> {
-        {
-            let mut state = self.inner.state.lock();
-            state
-                .uses
-                .entry(pod.uid.clone())
-                .or_default()
-                .insert(artifact);
-            if let Some(module) = state.modules.get(&artifact) {
-                return Ok(module.clone());
-            }
+        self.mark_used(pod, artifact);
+        if let Some(module) = self.inner.state.lock().modules.get(&artifact) {
+            return Ok(module.clone());
         }
         let runtime = self.inner.runtime.clone();
         let loaded = tokio::task::spawn_blocking(move || runtime.load(&path)).await;
@@ -267,9 +274,9 @@ impl Images {
         let Some(disk) = node_status::disk(&self.inner.dir) else {
             return;
         };
-        let used = disk.total.saturating_sub(disk.available);
-        let excess = cache::excess(used, disk.total, DISK_HIGH_PERCENT, DISK_LOW_PERCENT);
-        let Some(excess) = excess else { return };
+        let Some(excess) = cache::excess(disk.available, disk.total) else {
+            return;
+        };
         let in_use: HashSet<Sha256> = self
             .inner
             .state

@@ -131,6 +131,9 @@ pub async fn run(config: Config, tasks: Tasks) -> Result<(), Error> {
         events.clone(),
     )
     .map_err(unusable)?;
+    for known in &restored {
+        images.reserve(&known.pod);
+    }
     let shared = Arc::new(Shared {
         logs: Logs::new(config.data_dir.join("logs"), clock.clone()),
         volumes: Volumes::new(config.data_dir.join("volumes"), config.host_paths.clone()),

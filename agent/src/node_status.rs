@@ -11,10 +11,10 @@ const RESERVED_CPU_MILLIS: u64 = 50;
 const RESERVED_MEMORY_BYTES: u64 = 64 << 20;
 /// Less free memory than this is pressure, as upstream's default eviction threshold.
 const MEMORY_PRESSURE_BYTES: u64 = 100 << 20;
-/// Less free disk than this share is pressure, as upstream's default eviction threshold.
+/// Less free disk than this share is pressure, as upstream's default eviction threshold ...
 const DISK_PRESSURE_PERCENT: u64 = 10;
-/// But never more than this: a tenth of a large disk is plenty for guests of some megabytes.
-const DISK_PRESSURE_BYTES_MAX: u64 = 1 << 30;
+/// ... but a tenth of a large disk is more than enough for what a node keeps.
+const DISK_PRESSURE_BYTES: u64 = 2 << 30;
 
 /// What does not change while the agent runs.
 #[derive(Debug, Clone)]
@@ -106,11 +106,6 @@ pub(crate) fn disk(path: &Path) -> Option<Disk> {
     })
 }
 
-/// Less than this free is pressure on a disk of `total` bytes.
-fn pressure_bytes(total: u64) -> u64 {
-    (total / 100 * DISK_PRESSURE_PERCENT).min(DISK_PRESSURE_BYTES_MAX)
-}
-
 fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) -> Vec<Condition> {
     let condition = |kind: &str, status, reason: &str, message: &str| Condition {
         kind: kind.to_owned(),
@@ -120,7 +115,10 @@ fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) ->
         last_transition_ms: now_ms,
     };
     let low_memory = memory_available.is_some_and(|available| available < MEMORY_PRESSURE_BYTES);
-    let low_disk = disk.is_some_and(|disk| disk.available < pressure_bytes(disk.total));
+    let low_disk = disk.is_some_and(|disk| {
+        let share = disk.total / 100 * DISK_PRESSURE_PERCENT;
+        disk.available < share.min(DISK_PRESSURE_BYTES)
+    });
     vec![
         if low_memory {
             condition(

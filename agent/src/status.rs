@@ -131,9 +131,9 @@ fn phase(seen: &Observed<'_>) -> Phase {
     let mut count = Count::default();
     for (spec, status) in seen.pod.init_containers.iter().zip(&seen.init) {
         if spec.sidecar {
-            count.sidecar(status)
+            count.sidecar(status);
         } else {
-            count.init(status)
+            count.init(status);
         }
     }
     for status in &seen.main {

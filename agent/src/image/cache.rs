@@ -20,6 +20,14 @@ pub(crate) type Sha256 = [u8; 32];
 
 /// References whose meaning is known; the one used longest ago makes room. A full disk ends most before.
 const REFERENCES_MAX: usize = 4096;
+/// Below this share of free disk unused code is deleted, as upstream (85 % used) ...
+const FREE_LOW_PERCENT: u64 = 15;
+/// ... but a large disk is not full because of what a node keeps.
+const FREE_LOW_BYTES: u64 = 4 << 30;
+/// Up to this share, as upstream (80 % used).
+const FREE_PERCENT: u64 = 20;
+/// The same of a large disk.
+const FREE_BYTES: u64 = 6 << 30;
 /// Extension of a file that is being received.
 const PART: &str = "part";
 /// Such a file is given up.
@@ -353,13 +361,11 @@ impl Incoming {
     }
 }
 
-/// What the marks keep free of a disk never exceeds this: of a large one a share would be far more than code needs.
-const FREE_BYTES_MAX: u64 = 2 << 30;
-
-/// How much must go so that a file system `used` of `total` falls to the low mark; none below the high mark.
-pub(crate) fn excess(used: u64, total: u64, high_percent: u64, low_percent: u64) -> Option<u64> {
-    let mark = |percent: u64| total - (total / 100 * (100 - percent)).min(FREE_BYTES_MAX);
-    (total > 0 && used > mark(high_percent)).then(|| used - mark(low_percent))
+/// How much must go on a file system with `available` of `total` bytes; none while enough is free.
+pub(crate) fn excess(available: u64, total: u64) -> Option<u64> {
+    let share = |percent: u64, enough: u64| (total / 100 * percent).min(enough);
+    let low = share(FREE_LOW_PERCENT, FREE_LOW_BYTES);
+    (available < low).then(|| share(FREE_PERCENT, FREE_BYTES) - available)
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
@@ -546,11 +552,10 @@ mod tests {
 
     #[test]
     fn thresholds() {
-        assert_eq!(excess(84, 100, 85, 80), None);
-        assert_eq!(excess(90, 100, 85, 80), Some(10));
-        assert_eq!(excess(0, 0, 85, 80), None);
-        let gib = 1 << 30;
-        assert_eq!(excess(990 * gib, 1000 * gib, 85, 80), None);
-        assert_eq!(excess(999 * gib, 1000 * gib, 85, 80), Some(gib));
+        assert_eq!(excess(16, 100), None);
+        assert_eq!(excess(10, 100), Some(10));
+        assert_eq!(excess(0, 0), None);
+        assert_eq!(excess(5 << 30, 250 << 30), None);
+        assert_eq!(excess(3 << 30, 250 << 30), Some(3 << 30));
     }
 }

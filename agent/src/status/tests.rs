@@ -70,7 +70,14 @@ fn status(policy: RestartPolicy, init: &[&str], main: &[&str], stopped: bool) ->
 fn phases() {
     use Phase::{Failed, Pending, Running, Succeeded};
     use RestartPolicy::{Always, Never, OnFailure};
-    let table: &[(RestartPolicy, &[&str], &[&str], bool, Phase)] = &[
+    type Row = (
+        RestartPolicy,
+        &'static [&'static str],
+        &'static [&'static str],
+        bool,
+        Phase,
+    );
+    let table: &[Row] = &[
         (Always, &[], &["wait"], false, Pending),
         (Always, &[], &["run"], false, Running),
         (Always, &[], &["run", "wait"], false, Pending),

@@ -53,7 +53,7 @@ pub(crate) struct Inner {
     changes: watch::Sender<u64>,
     /// To be sent.
     routes: Mutex<Option<pb::Routes>>,
-    pub(crate) code: Mutex<HashMap<String, Arc<Vec<u8>>>>,
+    pub(crate) code: Mutex<HashMap<String, Arc<[u8]>>>,
     /// Bytes after which the next fetch is cut.
     pub(crate) cut_fetch: Mutex<Option<usize>>,
     pub(crate) statuses: watch::Sender<HashMap<String, PodStatus>>,
@@ -198,7 +198,7 @@ impl Controller {
         self.inner
             .code
             .lock()
-            .insert(reference.to_owned(), Arc::new(code));
+            .insert(reference.to_owned(), code.into());
     }
 
     pub(crate) fn want(&self, pod: &Pod) {

@@ -1,5 +1,10 @@
 //! The agent as a whole, in this process, against a controller that is played over the real link on loopback.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot be set up has failed"
+)]
+
 mod controller;
 mod guests;
 mod harness;
