@@ -4,25 +4,19 @@
 //! never was a node ends the agent; one that refuses a node it knew is asked again, slowly.
 
 use crate::{
-    Config, Shared,
-    checkpoint::Restored,
-    config::Join,
-    device_key::DeviceKey,
-    network::{self, ServiceRef},
-    node_status::Facts,
+    Config, Shared, checkpoint::Restored, config::Join, device_key::DeviceKey, node_status::Facts,
     sync_loop::Update,
 };
 use control::Context;
 use coracle_daemon::{Backoff, Clock};
 use coracle_link::{
     pb,
-    pb::{RefusalReason, stream_reply::Reply, stream_request::Request},
+    pb::RefusalReason,
     quic::{self, Profile, Trust},
-    route::Endpoint,
     session::PodSetReceiver,
     token::JoinToken,
 };
-use coracle_runtime::{BoxedStream, Compatibility, Runtime};
+use coracle_runtime::{Compatibility, Runtime};
 use identity::{LinkTime, Membership};
 use quinn::{ClientConfig, Connection, ConnectionError, TransportErrorCode};
 use rand::{SeedableRng as _, rngs::SmallRng};
@@ -34,18 +28,17 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{
-    io::AsyncRead,
-    sync::{mpsc, watch},
-};
+use tokio::sync::{mpsc, watch};
 
 mod control;
 mod enroll;
+mod handle;
 mod identity;
 mod reports;
 mod session;
 mod streams;
 
+pub(crate) use handle::Link;
 pub(crate) use identity::CERTIFICATE;
 pub(crate) use streams::Error as StreamError;
 
@@ -59,12 +52,8 @@ const REFUSED_RETRY_MIN: Duration = Duration::from_secs(30);
 const REFUSED_RETRY_MAX: Duration = Duration::from_secs(600);
 /// For a handshake.
 const DIAL_LIMIT: Duration = Duration::from_secs(10);
-/// For an image: the controller may have to pull and compile it first.
-const RESOLVE_LIMIT: Duration = Duration::from_secs(600);
 /// Of one name; more are no use to a box.
 const ADDRESSES_MAX: usize = 8;
-/// For a connection to a pod of another node.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// TLS alerts (RFC 8446, section 6).
 const BAD_CERTIFICATE: u8 = 42;
 const CERTIFICATE_EXPIRED: u8 = 45;
@@ -221,12 +210,6 @@ fn verdict(reason: RefusalReason, is_node: bool, has_token: bool) -> Verdict {
     }
 }
 
-/// A handle to the link, whether it is up or not.
-#[derive(Debug, Clone)]
-pub(crate) struct Link {
-    connection: watch::Receiver<Option<Connection>>,
-}
-
 /// Keeps the link.
 pub(crate) struct Client {
     data_dir: PathBuf,
@@ -305,9 +288,7 @@ pub(crate) fn new(
         }
     }
     let connected = watch::Sender::new(None);
-    let link = Link {
-        connection: connected.subscribe(),
-    };
+    let link = Link::new(connected.subscribe());
     let have = restored
         .iter()
         .map(|restored| (restored.pod.uid.clone(), restored.digest));
@@ -657,74 +638,6 @@ fn local_address(remote: SocketAddr) -> Option<IpAddr> {
     let socket = std::net::UdpSocket::bind((any, 0)).ok()?;
     socket.connect(remote).ok()?;
     Some(socket.local_addr().ok()?.ip())
-}
-
-impl Link {
-    fn connection(&self) -> Option<Connection> {
-        self.connection.borrow().clone()
-    }
-
-    pub(crate) fn is_connected(&self) -> bool {
-        self.connection.borrow().is_some()
-    }
-
-    /// Waits until the link is up, at most `limit`. True when it is.
-    pub(crate) async fn connected(&self, limit: Duration) -> bool {
-        let mut connection = self.connection.clone();
-        let up = connection.wait_for(Option::is_some);
-        matches!(tokio::time::timeout(limit, up).await, Ok(Ok(_)))
-    }
-
-    /// What `image` means now, and which code that is for this machine. The controller may have to compile it first.
-    pub(crate) async fn resolve(
-        &self,
-        request: pb::ResolveImage,
-    ) -> Result<pb::Image, StreamError> {
-        let connection = self.connection().ok_or(StreamError::NotConnected)?;
-        let request = Request::ResolveImage(request);
-        match streams::open(&connection, request, RESOLVE_LIMIT)
-            .await?
-            .reply
-        {
-            Reply::Image(image) => Ok(image),
-            _ => Err(StreamError::Broken("it did not name an image".to_owned())),
-        }
-    }
-
-    /// The bytes of compiled code from `offset` on.
-    pub(crate) async fn fetch(
-        &self,
-        artifact: &[u8; 32],
-        offset: u64,
-    ) -> Result<impl AsyncRead + Unpin + Send + use<>, StreamError> {
-        let connection = self.connection().ok_or(StreamError::NotConnected)?;
-        let request = Request::FetchArtifact(pb::FetchArtifact {
-            artifact_sha256: artifact.to_vec(),
-            offset,
-        });
-        let opened = streams::open(&connection, request, streams::REPLY_LIMIT).await?;
-        Ok(opened.into_reader())
-    }
-
-    /// A stream to a pod of another node, through the controller.
-    pub(crate) async fn connect_service(
-        &self,
-        service: &ServiceRef,
-        endpoint: &Endpoint,
-    ) -> Result<BoxedStream, network::Error> {
-        let connection = self.connection().ok_or(network::Error::NoRoute)?;
-        let request = Request::ConnectService(pb::ConnectService {
-            namespace: service.namespace.clone(),
-            service: service.service.clone(),
-            port: service.port.into(),
-            pod_uid: endpoint.pod_uid.clone(),
-            target_port: endpoint.target_port.into(),
-        });
-        match streams::open(&connection, request, CONNECT_LIMIT).await {
-            Ok(opened) => Ok(opened.into_stream()),
-            Err(error) => Err(network::Error::Link(error.to_string())),
-        }
-    }
 }
 
 #[cfg(test)]
