@@ -10,7 +10,6 @@ use crate::{
 use control::Context;
 use coracle_daemon::{Backoff, Clock};
 use coracle_link::{
-    pb,
     pb::RefusalReason,
     quic::{self, Profile, Trust},
     session::PodSetReceiver,
