@@ -7,5 +7,6 @@ mod kubectl;
 mod kubectl_change;
 mod kubectl_create;
 mod kubectl_read;
+mod misbehave;
 mod monitoring;
 mod nodes;
