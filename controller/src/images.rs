@@ -87,10 +87,12 @@ impl Error {
     }
 }
 
-/// The registry an image is pulled from; none for the built-in one and for what is no name.
+/// The registry and repository an image is pulled from, as pull secrets name them; none for the built-in
+/// registry and for what is no name.
 #[must_use]
-pub fn registry_of(image: &str) -> Option<String> {
-    Reference::parse(image).ok()?.registry
+pub fn pulled_from(image: &str) -> Option<String> {
+    let reference = Reference::parse(image).ok()?;
+    Some(format!("{}/{}", reference.registry?, reference.repository))
 }
 
 /// Code an agent can run.

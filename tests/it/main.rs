@@ -10,3 +10,4 @@ mod kubectl_read;
 mod misbehave;
 mod monitoring;
 mod nodes;
+mod up;

@@ -30,6 +30,23 @@ pub(crate) fn program(variable: &str) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
+/// The controller on ports of its own.
+const CONTROLLER: [&str; 5] = [
+    "controller",
+    "--listen",
+    "127.0.0.1:0",
+    "--link-listen",
+    "127.0.0.1:0",
+];
+/// A whole cluster on ports of its own.
+const UP: [&str; 5] = [
+    "up",
+    "--listen",
+    "127.0.0.1:0",
+    "--link-listen",
+    "127.0.0.1:0",
+];
+
 /// A running controller. Killed when dropped.
 #[derive(Debug)]
 pub struct Controller {
@@ -53,7 +70,7 @@ impl Controller {
     /// # Errors
     /// As [`Controller::start`].
     pub fn start_with(dir: &Path, environment: &[(&str, &str)]) -> anyhow::Result<Self> {
-        Self::launch(dir, "127.0.0.1:0", "127.0.0.1:0", environment)
+        Self::launch(dir, &CONTROLLER, environment)
     }
 
     /// As [`Controller::start`], on these addresses for the API and for agents.
@@ -61,17 +78,25 @@ impl Controller {
     /// # Errors
     /// When it ends before it is up; with what it wrote.
     pub fn start_on(dir: &Path, api: &str, link: &str) -> anyhow::Result<Self> {
-        Self::launch(dir, api, link, &[])
+        let arguments = ["controller", "--listen", api, "--link-listen", link];
+        Self::launch(dir, &arguments, &[])
+    }
+
+    /// Starts `coracle up` on `dir`, with further flags.
+    ///
+    /// # Errors
+    /// When it ends before it is up; with what it wrote.
+    pub fn up(dir: &Path, flags: &[&str]) -> anyhow::Result<Self> {
+        Self::launch(dir, &[&UP[..], flags].concat(), &[])
     }
 
     fn launch(
         dir: &Path,
-        api: &str,
-        link: &str,
+        arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
         let mut process = Command::new(program("CORACLE_BIN")?)
-            .args(["controller", "--listen", api, "--link-listen", link])
+            .args(arguments)
             .args(["--page-listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .envs(environment.iter().copied())

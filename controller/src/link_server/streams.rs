@@ -208,14 +208,14 @@ impl Stream<'_> {
     }
 
     fn credentials(&self, pod: &Object, image: &str) -> Vec<Credentials> {
-        let Some(registry) = crate::images::registry_of(image) else {
+        let Some(source) = crate::images::pulled_from(image) else {
             return Vec::new();
         };
         let cache = self.shared.registry.cache();
         let secret = |name: String| {
             let key = Key::new(&pod.key.namespace, name);
             let secret = cache.get(kind::SECRET, &key)?.value();
-            crate::images::docker_config_credentials(&secret["data"], &registry)
+            crate::images::docker_config_credentials(&secret["data"], &source)
         };
         let names = pod_set::pull_secrets(pod);
         names.into_iter().filter_map(secret).collect()

@@ -292,48 +292,9 @@ fn reason(reason: RefusalReason) -> Result<(), String> {
     Err(reason.as_str_name().to_owned())
 }
 
-#[tokio::test]
-async fn a_box_joins_gets_its_pods_and_reports() {
-    let cluster = Cluster::start().await;
-    let device = joined(&cluster, "box").await;
-    let mut control = device.connect(&cluster, "box").await;
-    let welcome = control
-        .next(|message| match message {
-            to_agent::Message::Welcome(welcome) => Some(welcome),
-            _ => None,
-        })
-        .await;
-    assert_eq!(welcome.pod_cidr, "10.244.0.0/24");
-    let first = control.pod_set().await;
-    assert!(first.full && first.changed.is_empty());
-    let ready = |cache: &crate::cache::Cache| {
-        let node = cache.get(kind::NODE, &Key::cluster("box"));
-        node.is_some_and(|node| {
-            let value = node.value();
-            value["status"]["conditions"][3]["status"] == "True"
-                && value["metadata"]["labels"]["kubernetes.io/arch"] == "amd64"
-        })
-    };
-    cluster.until("a ready node", ready).await;
-    assert!(cluster.links.connected("box"));
-
-    cluster.create(kind::POD, pod("p")).await;
-    let key = Key::new("default", "p");
-    let context = Context::system("test");
-    cluster.registry.bind(&context, &key, "box").await.unwrap();
-    let set = control.pod_set().await;
-    let told = set.changed[0].pod.clone().unwrap();
-    assert_eq!(
-        told.containers[0].config_error.as_deref(),
-        Some("configmap \"m\" not found")
-    );
-    // It heals when the object appears.
-    let map = json!({"metadata": {"name": "m"}, "data": {"k": "v"}});
-    cluster.create(kind::CONFIG_MAP, map).await;
-    let set = control.pod_set().await;
-    let told = set.changed[0].pod.clone().unwrap();
-    assert_eq!(told.containers[0].config_error, None);
-
+/// The pod runs, is deleted with grace, and goes once the node has let go of it.
+async fn report(cluster: &Cluster, control: &mut Control, told: &pb::Pod) {
+    let (key, context) = (Key::new("default", "p"), Context::system("test"));
     let mut status = pb::PodStatus {
         uid: told.uid.clone(),
         namespace: told.namespace.clone(),
@@ -385,7 +346,51 @@ async fn a_box_joins_gets_its_pods_and_reports() {
         })
         .await;
     assert_eq!(control.pod_set().await.removed, [told.uid]);
+}
 
+#[tokio::test]
+async fn a_box_joins_gets_its_pods_and_reports() {
+    let cluster = Cluster::start().await;
+    let device = joined(&cluster, "box").await;
+    let mut control = device.connect(&cluster, "box").await;
+    let welcome = control
+        .next(|message| match message {
+            to_agent::Message::Welcome(welcome) => Some(welcome),
+            _ => None,
+        })
+        .await;
+    assert_eq!(welcome.pod_cidr, "10.244.0.0/24");
+    let first = control.pod_set().await;
+    assert!(first.full && first.changed.is_empty());
+    let ready = |cache: &crate::cache::Cache| {
+        let node = cache.get(kind::NODE, &Key::cluster("box"));
+        node.is_some_and(|node| {
+            let value = node.value();
+            value["status"]["conditions"][3]["status"] == "True"
+                && value["metadata"]["labels"]["kubernetes.io/arch"] == "amd64"
+        })
+    };
+    cluster.until("a ready node", ready).await;
+    assert!(cluster.links.connected("box"));
+
+    cluster.create(kind::POD, pod("p")).await;
+    let key = Key::new("default", "p");
+    let context = Context::system("test");
+    cluster.registry.bind(&context, &key, "box").await.unwrap();
+    let set = control.pod_set().await;
+    let told = set.changed[0].pod.clone().unwrap();
+    assert_eq!(
+        told.containers[0].config_error.as_deref(),
+        Some("configmap \"m\" not found")
+    );
+    // It heals when the object appears.
+    let map = json!({"metadata": {"name": "m"}, "data": {"k": "v"}});
+    cluster.create(kind::CONFIG_MAP, map).await;
+    let set = control.pod_set().await;
+    let told = set.changed[0].pod.clone().unwrap();
+    assert_eq!(told.containers[0].config_error, None);
+
+    report(&cluster, &mut control, &told).await;
     control.connection.close(close::GOODBYE.into(), b"");
     cluster
         .until_link("a clean leave", |liveness| {
