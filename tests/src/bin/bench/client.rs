@@ -102,6 +102,8 @@ impl Client {
             .header("accept", "application/json")
             .header("content-type", "application/json")
             .body(Full::new(body))?;
+        // The connection takes the next request when it has seen the end of the last answer.
+        self.sender.ready().await?;
         Ok(self.sender.send_request(request).await?)
     }
 

@@ -9,7 +9,7 @@ use crate::{
 use anyhow::{Context as _, ensure};
 use coracle_tests::cluster::Cluster;
 use serde_json::{Value, json};
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -128,7 +128,7 @@ pub(crate) async fn crash(bench: &Bench, cluster: &Cluster) -> anyhow::Result<Ve
     let mut times = Vec::new();
     for run in 0..=bench.runs(CRASHES) {
         let name = format!("crash-{run}");
-        let time = crash_one(&mut client, &mut watch, &name).await?;
+        let time = crash_one(&mut client, &mut watch, cluster, &name).await?;
         if run > 0 {
             times.push(time);
         }
@@ -141,20 +141,26 @@ pub(crate) async fn crash(bench: &Bench, cluster: &Cluster) -> anyhow::Result<Ve
     Ok(vec![row])
 }
 
-async fn crash_one(client: &mut Client, watch: &mut Watch, name: &str) -> anyhow::Result<Duration> {
+async fn crash_one(
+    client: &mut Client,
+    watch: &mut Watch,
+    cluster: &Cluster,
+    name: &str,
+) -> anyhow::Result<Duration> {
     let container = json!({"image": "report:v1", "args": ["--exit", "3"]});
     client.create(PODS, &manifest::pod(name, container)).await?;
     // The second run has ended too: both logs are whole, and the next start is ten seconds away.
-    watch
+    let uid = watch
         .until("second crash", LIMIT, |_kind, pod| {
             let status = &pod["status"]["containerStatuses"][0];
             let waits = status["restartCount"] == 1 && !status["state"]["waiting"].is_null();
-            (pod["metadata"]["name"] == name && waits).then_some(())
+            let uid = pod["metadata"]["uid"].as_str()?;
+            (pod["metadata"]["name"] == name && waits).then(|| uid.to_owned())
         })
         .await?;
-    let log = format!("{PODS}/{name}/log?timestamps=true");
-    let first = stamps(client, &format!("{log}&previous=true")).await?;
-    let second = stamps(client, &log).await?;
+    // From the box: while a container waits, the API has the log of its last run only, as upstream.
+    let logs = cluster.agent_data(0).join("logs").join(uid).join("c");
+    let (first, second) = (stamps(&logs.join("0.log"))?, stamps(&logs.join("1.log"))?);
     let crashed = first.last().context("the first run wrote nothing")?;
     let again = second.first().context("the second run wrote nothing")?;
     let took = again.duration_since(*crashed);
@@ -167,9 +173,10 @@ async fn crash_one(client: &mut Client, watch: &mut Watch, name: &str) -> anyhow
     Ok(Duration::try_from(took)?)
 }
 
-async fn stamps(client: &mut Client, path: &str) -> anyhow::Result<Vec<jiff::Timestamp>> {
-    let log = client.ok(http::Method::GET, path, None).await?;
-    let log = String::from_utf8_lossy(&log);
+/// The times of a log's lines.
+fn stamps(path: &Path) -> anyhow::Result<Vec<jiff::Timestamp>> {
+    let log =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     log.lines()
         .map(|line| {
             let stamp = line.split(' ').next().unwrap_or_default();
