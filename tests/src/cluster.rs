@@ -13,6 +13,10 @@ use std::{
 
 /// For a node to be Ready after its agent's start; compiling is not part of it.
 const JOIN_LIMIT: Duration = Duration::from_secs(20);
+/// Of Debian's package qemu-user-static.
+const AARCH64_EMULATOR: &str = "qemu-aarch64-static";
+/// Where Debian keeps the C library of that architecture.
+const AARCH64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 /// For a clean stop: pods get their grace.
 const STOP_LIMIT: Duration = Duration::from_secs(45);
 
@@ -25,6 +29,8 @@ pub struct Cluster {
     dir: tempfile::TempDir,
     api: SocketAddr,
     link: SocketAddr,
+    /// What runs an agent: its program, or an emulator and what it takes.
+    agent: Vec<PathBuf>,
     /// More arguments of every agent.
     arguments: Vec<String>,
     /// The boxes.
@@ -52,6 +58,21 @@ impl Cluster {
     /// # Errors
     /// What did not work.
     pub fn start_with(agents: u8, arguments: &[&str]) -> anyhow::Result<Self> {
+        Self::start_as(agents, arguments, vec![program("CORACLE_AGENT_BIN")?])
+    }
+
+    /// As [`Cluster::start`], on boxes with 64-bit ARM, emulated: the agent as devices get it.
+    ///
+    /// # Errors
+    /// What did not work.
+    pub fn start_aarch64(agents: u8) -> anyhow::Result<Self> {
+        let emulator = [AARCH64_EMULATOR, "-L", AARCH64_LIBRARIES];
+        let mut agent: Vec<PathBuf> = emulator.iter().map(PathBuf::from).collect();
+        agent.push(program("CORACLE_AGENT_AARCH64")?);
+        Self::start_as(agents, &[], agent)
+    }
+
+    fn start_as(agents: u8, arguments: &[&str], agent: Vec<PathBuf>) -> anyhow::Result<Self> {
         let net = Net::new(agents)?;
         let dir = tempfile::tempdir()?;
         // The ports stay the same over restarts of the controller, as a real one's do.
@@ -63,6 +84,7 @@ impl Cluster {
             dir,
             api,
             link,
+            agent,
             arguments: arguments
                 .iter()
                 .map(|&argument| argument.to_owned())
@@ -151,8 +173,10 @@ impl Cluster {
             .create(true)
             .append(true)
             .open(agent.dir.join("agent.log"))?;
-        let mut command = self.net.command(number, &program("CORACLE_AGENT_BIN")?);
+        let (first, before) = self.agent.split_first().context("no agent")?;
+        let mut command = self.net.command(number, first);
         command
+            .args(before)
             .args(["--node-name", &format!("box{number}"), "--data-dir"])
             .arg(agent.dir.join("data"))
             .args(&self.arguments)

@@ -3,7 +3,7 @@
 //! Built alone, because in a build of the whole workspace cargo would give it the controller's
 //! features, the compiler among them; [`check_no_compiler`] makes sure that it never has one.
 
-use crate::run::{announce, cargo, on_path, root, step, target_dir};
+use crate::run::{announce, cargo, install_packages, on_path, root, step, target_dir};
 use anyhow::{Context as _, bail, ensure};
 use clap::ValueEnum;
 use std::{
@@ -16,6 +16,7 @@ const PROGRAM: &str = "coracle-agent";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src/rust/library/std/src/lib.rs";
+const DEBIAN_TOOLCHAIN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
 /// Text that stands in every binary with Cranelift in it: names of its crates in its panics' paths
 /// and the names of its settings, which no strip removes.
 const COMPILER_MARKS: [&str; 4] = [
@@ -40,7 +41,7 @@ pub(crate) enum Target {
 /// What Debian calls the C compiler and the packages for a target.
 struct Cross {
     gcc: &'static str,
-    packages: &'static str,
+    packages: &'static [&'static str],
 }
 
 impl Target {
@@ -56,15 +57,15 @@ impl Target {
         match self {
             Self::X86_64 => Cross {
                 gcc: "gcc",
-                packages: "gcc libc6-dev",
+                packages: &["gcc", "libc6-dev"],
             },
             Self::Aarch64 => Cross {
                 gcc: "aarch64-linux-gnu-gcc",
-                packages: "gcc-aarch64-linux-gnu libc6-dev-arm64-cross",
+                packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
             },
             Self::Armv7 => Cross {
                 gcc: "arm-linux-gnueabihf-gcc",
-                packages: "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross",
+                packages: &["gcc-arm-linux-gnueabihf", "libc6-dev-armhf-cross"],
             },
         }
     }
@@ -104,7 +105,7 @@ pub(crate) fn build(target: Target) -> anyhow::Result<PathBuf> {
         ensure!(
             on_path(gcc),
             "{gcc} is not installed; on Debian: apt-get install {}",
-            target.cross().packages
+            target.cross().packages.join(" ")
         );
         let cc = format!("CC_{}", target.triple().replace('-', "_"));
         build.env(target.linker_variable(), gcc).env(cc, gcc);
@@ -129,22 +130,34 @@ fn output(target: Target) -> PathBuf {
     dir.join("dist").join(PROGRAM)
 }
 
+/// Installs from Debian what a build for the target lacks.
+pub(crate) fn install_toolchain(target: Target) -> anyhow::Result<()> {
+    let mut packages = Vec::new();
+    if !has_target(target) && !has_debian() {
+        packages.extend(DEBIAN_TOOLCHAIN);
+    }
+    if !on_path(target.cross().gcc) {
+        packages.extend(target.cross().packages);
+    }
+    if packages.is_empty() {
+        return Ok(());
+    }
+    install_packages(&packages).with_context(|| format!("to build for {}", target.triple()))
+}
+
 /// A cargo that can build for the target: rustup's where it has the target, else Debian's, which
 /// builds std from source.
 fn builder(target: Target) -> anyhow::Result<Command> {
     if has_target(target) {
         return Ok(cargo());
     }
-    let missing: Vec<&str> = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_STD]
-        .into_iter()
-        .filter(|path| !Path::new(path).exists())
-        .collect();
-    if !missing.is_empty() {
+    if !has_debian() {
         bail!(
             "no toolchain for {triple}: run `rustup target add {triple}`, or on Debian `apt-get \
-             install rustc-web cargo-web rust-web-src {packages}`",
+             install {toolchain} {packages}`",
             triple = target.triple(),
-            packages = target.cross().packages,
+            toolchain = DEBIAN_TOOLCHAIN.join(" "),
+            packages = target.cross().packages.join(" "),
         );
     }
     announce("rustup has no such target; Debian's rustc builds std from source");
@@ -153,8 +166,15 @@ fn builder(target: Target) -> anyhow::Result<Command> {
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTC_BOOTSTRAP", "1")
         .env_remove("RUSTFLAGS")
+        // Names the libraries of the toolchain that runs us.
+        .env_remove("LD_LIBRARY_PATH")
         .arg("-Zbuild-std=std,panic_abort");
     Ok(command)
+}
+
+fn has_debian() -> bool {
+    let needed = [DEBIAN_RUSTC, DEBIAN_CARGO, DEBIAN_STD];
+    needed.into_iter().all(|path| Path::new(path).exists())
 }
 
 fn has_target(target: Target) -> bool {

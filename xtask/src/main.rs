@@ -37,6 +37,9 @@ enum Command {
     Test {
         /// Only tests whose name contains this
         filter: Option<String>,
+        /// Only the tests with emulated devices; first builds their agent, some minutes
+        #[arg(long, conflicts_with = "filter")]
+        devices: bool,
     },
     /// Our own checks of the structure
     Tidy,
@@ -61,7 +64,8 @@ enum Command {
 fn main() -> anyhow::Result<ExitCode> {
     match Arguments::parse().command {
         Command::Ci => ci::run()?,
-        Command::Test { filter } => test::run(filter.as_deref())?,
+        Command::Test { devices: true, .. } => test::run_devices()?,
+        Command::Test { filter, .. } => test::run(filter.as_deref())?,
         Command::Tidy => tidy::run()?,
         Command::Guests { check } => return guests::run(check),
         Command::Dist { target } => dist::run(target)?,

@@ -24,7 +24,7 @@ pub(crate) struct Arguments {
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let environment = test::prepare()?;
+    let environment = test::prepare_devices()?;
     let part = |name: &str, variables: &[(&str, &str)], what: &[&str]| {
         let mut nextest = test::nextest(&environment)?;
         nextest.envs(variables.iter().copied());
@@ -38,7 +38,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             &[("CORACLE_KILLS", KILLS)],
             &["-E", "package(coracle-tests) & test(/durability/)"],
         ),
-        part("tests for a quiet machine", &[], &["--run-ignored", "only"]),
+        part(
+            "tests for a quiet machine, and with devices",
+            &[],
+            &["--run-ignored", "only"],
+        ),
     ];
     let (begin, limit) = (started(), Duration::from_secs(arguments.minutes * 60));
     let mut round = 0_u32;

