@@ -7,6 +7,7 @@ mod images;
 mod kubectl;
 mod kubectl_change;
 mod kubectl_create;
+mod kubectl_live;
 mod kubectl_read;
 mod misbehave;
 mod monitoring;
