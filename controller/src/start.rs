@@ -133,6 +133,14 @@ pub enum Error {
     /// The status page cannot be served there.
     #[error(transparent)]
     Page(#[from] page::Error),
+    /// A part is gone that this directory once had.
+    #[error("the data directory {} has been used before, but {} is missing or empty; nothing was changed: restore it from a backup, or move the directory away to start anew", dir.display(), path.display())]
+    Incomplete {
+        /// The directory.
+        dir: PathBuf,
+        /// What is missing.
+        path: PathBuf,
+    },
     /// Opening the store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
@@ -163,11 +171,14 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         let path = path.to_owned();
         move |source| Error::Io { what, path, source }
     };
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(io_error("create", dir))?;
+    check_parts(dir)?;
+    for path in [dir.clone(), dir.join("store"), dir.join("images")] {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&path)
+            .map_err(io_error("create", &path))?;
+    }
     let store = Arc::new(Embedded::open(&dir.join("store"))?);
     let (listener, api) = listen(config.listen, "--listen").await?;
     let page_listener = page::listen(config.page_listen).await?;
@@ -176,8 +187,14 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         .map_err(cannot_listen(config.page_listen, "--page-listen"))?;
 
     let registry = Registry::open(store, config.clock.clone(), tasks)?;
-    registry.bootstrap().await?;
+    let ca = dir.join(CA_KEY);
+    if !ca.exists() && !registry.cache().list(kind::NAMESPACE, None).is_empty() {
+        // A new CA would lock out every box and every kubeconfig.
+        return Err(incomplete(dir, ca));
+    }
+    // Before the first object: a store that has any always has a CA beside it.
     let pki = Arc::new(pki::Pki::open(&dir.join("pki"), config.clock.clone())?);
+    registry.bootstrap().await?;
     let images = Images::open(&dir.join("images"), config.compiler, vec![api.to_string()])?;
     let authenticator = Authenticator::new(Tokens::open(&dir.join("tokens"))?);
     let kubeconfig = dir.join("kubeconfig");
@@ -220,6 +237,28 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         tokens,
         ca: pki.ca_der()?.to_vec(),
     })
+}
+
+/// The CA's key, in the data directory.
+const CA_KEY: &str = "pki/ca.key";
+/// The store's file, in the data directory.
+const STORE: &str = "store/store.sqlite";
+
+fn incomplete(dir: &Path, path: PathBuf) -> Error {
+    Error::Incomplete {
+        dir: dir.to_owned(),
+        path,
+    }
+}
+
+/// A directory with a CA always has a store that is not empty: a flash that lost it must not become a new cluster.
+fn check_parts(dir: &Path) -> Result<(), Error> {
+    let store = dir.join(STORE);
+    let used = fs::metadata(dir.join(CA_KEY)).is_ok();
+    if used && fs::metadata(&store).map_or(0, |meta| meta.len()) == 0 {
+        return Err(incomplete(dir, store));
+    }
+    Ok(())
 }
 
 fn cannot_listen(address: SocketAddr, flag: &'static str) -> impl Fn(io::Error) -> Error {

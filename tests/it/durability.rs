@@ -206,13 +206,30 @@ fn a_damaged_data_directory_is_not_touched() -> anyhow::Result<()> {
             .collect();
         assert!(new.is_empty(), "{what}: made {new:?}");
     }
-    // What was saved before is whole again.
+    // What a power cut leaves on flash, and what a hand removes: never taken for a new cluster.
+    fs::write(&store, b"")?;
+    check_incomplete(dir.path(), "store/store.sqlite")?;
     fs::write(&store, &whole)?;
+    let (pki, away) = (dir.path().join("pki"), dir.path().join("away"));
+    fs::rename(&pki, &away)?;
+    check_incomplete(dir.path(), "pki/ca.key")?;
+    fs::rename(&away, &pki)?;
+    // What was saved before is whole again.
     let controller = Controller::start(dir.path())?;
     assert_eq!(
         controller.ok(&["get", "configmap", "m19", "-o", "jsonpath={.data.a}"], "")?,
         "b"
     );
+    Ok(())
+}
+
+fn check_incomplete(dir: &Path, part: &str) -> anyhow::Result<()> {
+    let said = refused(dir)?;
+    assert!(
+        said.contains("has been used before") && said.contains(part),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "one sentence: {said}");
     Ok(())
 }
 

@@ -26,11 +26,15 @@ pub(crate) fn bad_request(message: impl Into<String>) -> StatusError {
 
 /// 404 for a path or a kind that does not exist.
 pub(crate) fn no_such_resource() -> StatusError {
-    status(
-        404,
-        "NotFound",
-        "the server could not find the requested resource",
-    )
+    StatusError {
+        // Empty, but there: kubectl debug reads it without looking.
+        details: Some(Box::default()),
+        ..status(
+            404,
+            "NotFound",
+            "the server could not find the requested resource",
+        )
+    }
 }
 
 /// 405.

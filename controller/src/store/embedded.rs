@@ -78,10 +78,15 @@ impl Embedded {
     }
 }
 
+/// What SQLite found, as part of a sentence.
+fn one_line(text: &str) -> String {
+    text.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
 fn open(path: &Path) -> Result<Connection, Error> {
     let damaged = |error: rusqlite::Error| Error::Damaged {
         path: path.to_owned(),
-        detail: error.to_string(),
+        detail: one_line(&error.to_string()),
     };
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
@@ -94,7 +99,7 @@ fn open(path: &Path) -> Result<Connection, Error> {
     if check != "ok" {
         return Err(Error::Damaged {
             path: path.to_owned(),
-            detail: check,
+            detail: one_line(&check),
         });
     }
     let setup = || -> rusqlite::Result<()> {

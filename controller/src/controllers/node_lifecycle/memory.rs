@@ -147,12 +147,18 @@ impl Memory {
         let links = links();
         let frozen = evict::frozen(&links, now);
         if frozen && !state.frozen {
-            let lost = links.iter().filter(|link| !link.is_connected()).count();
-            tracing::warn!(
-                lost,
-                nodes = links.len(),
-                "many nodes went dark at once; no pod is evicted for it"
-            );
+            let lost = links
+                .iter()
+                .filter(|link| matches!(link, NodeLink::Lost { .. }))
+                .count();
+            // Who said goodbye did not go dark: an agent that is stopped is no news.
+            if lost > 0 {
+                tracing::warn!(
+                    lost,
+                    nodes = links.len(),
+                    "many nodes went dark at once; no pod is evicted for it"
+                );
+            }
         }
         if !frozen && state.frozen {
             tracing::info!("evictions are possible again; tolerations count from now");
