@@ -79,6 +79,7 @@ pub(super) fn replica_set(spec: &Value, causes: &mut Vec<Cause>) {
         "spec.selector.matchLabels",
         causes,
     );
+    match_expressions(selector, causes);
     let template = &spec["template"];
     if template.is_null() {
         causes.push(Cause::required("spec.template", ""));
@@ -110,6 +111,32 @@ pub(super) fn replica_set(spec: &Value, causes: &mut Vec<Cause>) {
             &json!(policy),
             &["Always"],
         ));
+    }
+}
+
+/// An operator nobody knows would leave a controller with a selector it cannot use.
+fn match_expressions(selector: &Value, causes: &mut Vec<Cause>) {
+    for (path, expression) in elements(selector, "matchExpressions", "spec.selector") {
+        if text(expression, "key").is_empty() {
+            causes.push(Cause::required(format!("{path}.key"), ""));
+        }
+        let values = expression["values"].as_array().map_or(0, Vec::len);
+        match text(expression, "operator") {
+            "In" | "NotIn" if values == 0 => causes.push(Cause::required(
+                format!("{path}.values"),
+                "must be specified when `operator` is 'In' or 'NotIn'",
+            )),
+            "Exists" | "DoesNotExist" if values > 0 => causes.push(Cause::forbidden(
+                format!("{path}.values"),
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => causes.push(Cause::invalid(
+                format!("{path}.operator"),
+                &json!(other),
+                "not a valid selector operator",
+            )),
+        }
     }
 }
 
@@ -266,6 +293,31 @@ mod tests {
             deployment(selector(), json!({"app": "b"}), container()),
             &[("spec.template.metadata.labels", "FieldValueInvalid")],
         );
+        let expressions = |expression: Value| json!({"matchExpressions": [expression]});
+        for (expression, cause) in [
+            (
+                json!({"key": "app", "operator": "Like", "values": ["a"]}),
+                ("operator", "FieldValueInvalid"),
+            ),
+            (
+                json!({"key": "app", "operator": "In"}),
+                ("values", "FieldValueRequired"),
+            ),
+            (
+                json!({"key": "app", "operator": "Exists", "values": ["a"]}),
+                ("values", "FieldValueForbidden"),
+            ),
+        ] {
+            let object = deployment(expressions(expression), app(), container());
+            let causes = validate::create(kind::DEPLOYMENT, &object);
+            let field = format!("spec.selector.matchExpressions[0].{}", cause.0);
+            assert!(
+                causes
+                    .iter()
+                    .any(|c| c.field == field && c.reason == cause.1),
+                "{causes:?}"
+            );
+        }
         check(
             kind::DEPLOYMENT,
             deployment(selector(), app(), json!({"name": "c"})),

@@ -29,6 +29,11 @@ fn schemes_and_impersonation() {
         base64::engine::general_purpose::STANDARD.encode(format!("x:{admin}"))
     );
 
+    let late = tokens::issue(&path, "late", &["readers"], &mut rng).unwrap();
+    let header = bearer(&late);
+    let name = ask(&[("authorization", &header)], Schemes::Bearer).unwrap();
+    assert_eq!(name, "late", "a new token works at once");
+
     assert_eq!(ask(&[], Schemes::Bearer).unwrap(), ANONYMOUS);
     assert_eq!(
         ask(&[("authorization", &bearer(&admin))], Schemes::Bearer).unwrap(),

@@ -101,15 +101,19 @@ impl Tokens {
         }
         let hash = hash(token);
         let mut file = self.0.lock();
-        file.reload();
+        file.reload(RELOAD_PERIOD);
+        if !file.users.contains_key(&hash) {
+            // It may have been made this moment, and whoever made it uses it at once.
+            file.reload(Duration::ZERO);
+        }
         file.users.get(&hash).cloned()
     }
 }
 
 impl File {
-    fn reload(&mut self) {
+    fn reload(&mut self, period: Duration) {
         let Some(path) = &self.path else { return };
-        if self.looked.elapsed() < RELOAD_PERIOD {
+        if self.looked.elapsed() < period {
             return;
         }
         self.looked = Instant::now();

@@ -112,6 +112,11 @@ pub(crate) fn answer(
     if path != "v2" && path != "v3" && !path.starts_with("v3/") {
         return Err(error::no_such_resource());
     }
+    if path == "v2" && call.accept().starts_with(V2_PROTOBUF) {
+        let mut response = respond::json_bytes(StatusCode::OK, v2_protobuf());
+        respond::set(&mut response, header::CONTENT_TYPE, V2_PROTOBUF);
+        return Ok(response);
+    }
     if !negotiate::takes_json(call.accept()) {
         return Err(error::not_acceptable());
     }
@@ -157,4 +162,40 @@ fn v2() -> Value {
         "paths": {},
         "definitions": {},
     })
+}
+
+/// What kubectl asks of v2, and the only form of it that it reads: for a kind that v3 does not
+/// have. It must get an answer to go on and say that there is no such kind.
+const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// [`v2`] as gnostic's `openapi.v2.Document`: `swagger = 1`, `info = 2` (`title = 1`, `version = 2`).
+fn v2_protobuf() -> Vec<u8> {
+    let info = [
+        field(1, b"Kubernetes"),
+        field(2, version::GIT_VERSION.as_bytes()),
+    ]
+    .concat();
+    [field(1, b"2.0"), field(2, &info)].concat()
+}
+
+/// One field of bytes; longer ones than a length of one byte can say are not needed here.
+fn field(number: u8, value: &[u8]) -> Vec<u8> {
+    debug_assert!(value.len() < 0x80, "the length takes one byte");
+    let length = u8::try_from(value.len()).unwrap_or_default();
+    let mut bytes = vec![number << 3 | 2, length];
+    bytes.extend_from_slice(value);
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_2_is_a_document_kubectl_can_read() {
+        let bytes = v2_protobuf();
+        assert!(bytes.starts_with(b"\x0a\x032.0\x12"), "{bytes:?}");
+        assert_eq!(usize::from(bytes[6]), bytes.len() - 7);
+        assert_eq!(&bytes[7..19], b"\x0a\x0aKubernetes");
+    }
 }

@@ -13,6 +13,7 @@ use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, File},
     io,
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc,
     thread,
@@ -52,6 +53,9 @@ impl Embedded {
     /// When another process has it, it is damaged, or the disk refuses.
     pub fn open(dir: &Path) -> Result<Self, Error> {
         fs::create_dir_all(dir).map_err(io_error("create", dir))?;
+        // Every Secret is in here, and the folder above may be one that everybody reads.
+        let private = fs::Permissions::from_mode(0o700);
+        fs::set_permissions(dir, private).map_err(io_error("protect", dir))?;
         let lock_path = dir.join("lock");
         let lock = File::options()
             .create(true)
