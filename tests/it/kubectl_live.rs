@@ -153,8 +153,12 @@ fn logs_waits_and_watches() -> anyhow::Result<()> {
     ] {
         ensure!(described.contains(wanted), "no {wanted} in:\n{described}");
     }
+    watch_and_delete(&up)?;
+    up.stop(STOP_LIMIT)
+}
 
-    // A watch shows a pod come and go.
+/// A watch shows what is there; a deletion waits for it to be gone.
+fn watch_and_delete(up: &Controller) -> anyhow::Result<()> {
     let watched = up.kubectl(
         &[
             "get",
@@ -186,7 +190,7 @@ fn logs_waits_and_watches() -> anyhow::Result<()> {
     )?;
     let left = up.ok(&["get", "rs,pods", "-l", "app=web", "-o", "name"], "")?;
     ensure!(left.is_empty(), "left behind: {left}");
-    up.stop(STOP_LIMIT)
+    Ok(())
 }
 
 #[test]
