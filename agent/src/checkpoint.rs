@@ -3,10 +3,8 @@
 //! Sealed with the device key (a spec holds resolved Secrets). Written only when something changed that a restart
 //! must know, in batches, each file replaced in one step. Never read after the start.
 
-use crate::{
-    device_key::{DeviceKey, write_private},
-    wire,
-};
+use crate::{device_key::DeviceKey, wire};
+use coracle_daemon::write_private;
 use coracle_link::{
     pod::Pod,
     session::Digest,

@@ -2,12 +2,11 @@
 //!
 //! The private key never leaves the data directory, and its file is always readable by its owner only.
 
+use coracle_daemon::write_private;
 use rcgen::KeyPair;
 use ring::{aead, hkdf, hmac, rand::SecureRandom as _};
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
@@ -135,20 +134,6 @@ impl DeviceKey {
         plain.truncate(size);
         Some(plain)
     }
-}
-
-/// Replaces a file in one step; it is never seen half written, and is its owner's only.
-pub(crate) fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_added_extension("tmp");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_data()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

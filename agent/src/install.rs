@@ -321,7 +321,7 @@ fn make_private_dir(path: &Path) -> Result<(), Error> {
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {
-    crate::device_key::write_private(path, bytes).map_err(|source| Error::Write {
+    coracle_daemon::write_private(path, bytes).map_err(|source| Error::Write {
         path: path.to_owned(),
         source,
     })

@@ -3,7 +3,7 @@
 //! Keys never leave the data directory but in the administrator's kubeconfig (mode 0600). ECDSA
 //! P-256 throughout.
 
-use coracle_daemon::Clock;
+use coracle_daemon::{Clock, write_private};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -18,8 +18,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use std::{
     fs, io,
-    io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -334,20 +333,6 @@ fn make_ca(now: Timestamp) -> Result<(String, zeroize::Zeroizing<String>), rcgen
     set_life(&mut params, now, CA_LIFE);
     let certificate = params.self_signed(&key)?;
     Ok((certificate.pem(), key.serialize_pem().into()))
-}
-
-/// Writes a file that only its owner may read, whole or not at all.
-pub(crate) fn write_private(path: &Path, content: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("tmp");
-    let mut file = fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&temporary)?;
-    file.write_all(content)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

@@ -1,15 +1,17 @@
 //! What each long-running program of ours does the same way: tasks, shutdown, signals, the clock,
-//! backoff and logging.
+//! backoff, logging and files that survive a power cut.
 //!
 //! Never knows anything of this system: no pods, no nodes, no wire.
 
 mod backoff;
 mod clock;
+mod file;
 pub mod log;
 mod signals;
 mod tasks;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
+pub use file::write_private;
 pub use signals::terminated;
 pub use tasks::{OnExit, Tasks};

@@ -1,15 +1,52 @@
 //! Logging to standard error, filtered by `RUST_LOG` (default `info`).
+//!
+//! The filter is by target and level (`info,coracle_agent=debug`) only: matching on spans' fields would
+//! bring a regular expression engine, half a megabyte of a small agent.
 
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Starts logging at `default` unless `RUST_LOG` says otherwise. A second call does nothing.
 pub fn init(default: &str) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new(default));
-    let _already = tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let wanted = std::env::var("RUST_LOG").ok();
+    let layer = tracing_subscriber::fmt::layer()
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
+        .with_target(false);
+    let _already = tracing_subscriber::registry()
+        .with(layer)
+        .with(filter(wanted.as_deref(), default))
         .try_init();
+}
+
+/// A text that is no filter counts as none.
+fn filter(wanted: Option<&str>, default: &str) -> Targets {
+    wanted
+        .filter(|text| !text.trim().is_empty())
+        .and_then(|text| text.parse().ok())
+        .or_else(|| default.parse().ok())
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::filter;
+    use tracing_subscriber::filter::LevelFilter;
+
+    #[test]
+    fn the_variable_wins_and_nonsense_does_not() {
+        let level = |wanted| filter(wanted, "info").default_level();
+        assert_eq!(level(None), Some(LevelFilter::INFO));
+        assert_eq!(level(Some(" ")), Some(LevelFilter::INFO));
+        assert_eq!(level(Some("coracle=loud")), Some(LevelFilter::INFO));
+        assert_eq!(
+            level(Some("warn,coracle_agent=debug")),
+            Some(LevelFilter::WARN)
+        );
+        let filter = filter(Some("warn,coracle_agent=debug"), "info");
+        assert!(filter.would_enable("coracle_agent::link_client", &tracing::Level::DEBUG));
+        assert!(!filter.would_enable("quinn", &tracing::Level::INFO));
+    }
 }

@@ -14,6 +14,8 @@ pub const DIGEST_BYTES: usize = 16;
 pub const UNACKNOWLEDGED_MAX: u64 = 4;
 /// A pod set is cut into several above this, so that none comes near the limit of a frame. One pod may be larger.
 const POD_SET_BYTES_MAX: usize = 1 << 20;
+/// The largest pod that can be sent: what a frame holds, less room for the names of all others.
+pub const POD_BYTES_MAX: usize = crate::frame::TO_AGENT_BYTES_MAX - (1 << 20);
 /// Pods of one node: far above what a box carries, a bound for what a hello may announce.
 pub const PODS_MAX: usize = 20_000;
 
@@ -59,6 +61,12 @@ impl Outgoing {
     #[must_use]
     pub fn digest(&self) -> &Digest {
         &self.digest
+    }
+
+    /// Its size on the wire.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// The pod's uid.
@@ -194,6 +202,9 @@ pub enum Error {
     /// A pod without content or digest.
     #[error("a pod of the set has no content or no digest")]
     Incomplete,
+    /// More than any box carries.
+    #[error("more than {PODS_MAX} pods were sent for one node")]
+    TooMany,
 }
 
 /// A pod of a set that was left out, because this version can not run it.
@@ -267,6 +278,9 @@ impl PodSetReceiver {
             self.have.remove(uid);
         }
         self.have.extend(digests);
+        if self.have.len() > PODS_MAX {
+            return Err(Error::TooMany);
+        }
         let update = if set.full {
             Update::Full {
                 changed,

@@ -277,12 +277,22 @@ fn refusal(error: &wasmtime::Error) -> Option<Refusal> {
         .copied()
 }
 
-/// The cause, then the wasm backtrace, bounded.
+/// The cause, then the wasm backtrace, bounded. Names are those of the module's name section; Rust's are demangled.
 fn trap_message(error: &wasmtime::Error) -> String {
     let mut message = error.root_cause().to_string();
     if let Some(backtrace) = error.downcast_ref::<WasmBacktrace>() {
-        // Writing to a String cannot fail.
-        let _ = write!(message, "\nwasm backtrace:\n{backtrace}");
+        message.push_str("\nwasm backtrace:");
+        for (number, frame) in backtrace.frames().iter().enumerate() {
+            let module = frame.module().name().unwrap_or("<module>");
+            let name = frame.func_name().unwrap_or("<function>");
+            let name = rustc_demangle::demangle(name);
+            let offset = frame.module_offset().unwrap_or(0);
+            // Writing to a String cannot fail.
+            let _ = write!(message, "\n{number:>4}: {offset:#8x} - {module}!{name:#}");
+            if message.len() > TRAP_BYTES_MAX {
+                break;
+            }
+        }
     }
     if message.len() > TRAP_BYTES_MAX {
         let end = message.floor_char_boundary(TRAP_BYTES_MAX);

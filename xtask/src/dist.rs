@@ -1,4 +1,4 @@
-//! `cargo xtask dist`: the small agent for devices, `coracle-agent` built alone with `--profile dist`.
+//! `cargo xtask dist`: the small agent for devices, `coracle-agent` built alone with `--profile device`.
 //!
 //! Built alone, because in a build of the whole workspace cargo would give it the controller's
 //! features, the compiler among them; [`check_no_compiler`] makes sure that it never has one.
@@ -13,6 +13,10 @@ use std::{
 };
 
 const PROGRAM: &str = "coracle-agent";
+const PROFILE: &str = "device";
+/// Nothing unwinds in this profile, and the tables for it are a tenth of the binary. (They stay for std's functions
+/// where std is not built from source.)
+const RUSTFLAGS: &str = "-Cforce-unwind-tables=no";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src/rust/library/std/src/lib.rs";
@@ -90,12 +94,13 @@ pub(crate) fn build(target: Target) -> anyhow::Result<PathBuf> {
     build
         .current_dir(root())
         .env("CARGO_TARGET_DIR", target_dir())
+        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS)
         // C code of dependencies, and the linker, are the target's. A native build needs neither.
         .args([
             "build",
             "--locked",
             "--profile",
-            "dist",
+            PROFILE,
             "--package",
             PROGRAM,
         ])
@@ -127,7 +132,7 @@ fn report(binary: &Path, bytes: u64) {
 
 fn output(target: Target) -> PathBuf {
     let dir = target_dir().join(target.triple());
-    dir.join("dist").join(PROGRAM)
+    dir.join(PROFILE).join(PROGRAM)
 }
 
 /// Installs from Debian what a build for the target lacks.

@@ -3,7 +3,7 @@
 //! A file is never loaded before its MAC was checked once by this process; a file that fails is always deleted.
 //! What a pod uses is never collected.
 
-use crate::device_key::write_private;
+use coracle_daemon::write_private;
 use parking_lot::Mutex;
 use ring::{digest, hmac};
 use std::{

@@ -3,7 +3,8 @@
 //! The certificate lives a day and may be lost; the device key and the CA are what a node is.
 
 use super::Error;
-use crate::device_key::{DeviceKey, write_private};
+use crate::device_key::DeviceKey;
+use coracle_daemon::write_private;
 use coracle_link::quic::Identity;
 use rcgen::{CertificateParams, DnType};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
