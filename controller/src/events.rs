@@ -21,6 +21,8 @@ use tokio::sync::mpsc;
 
 /// Occurrences that wait to be written, as upstream's broadcaster holds.
 const QUEUE_MAX: usize = 1000;
+/// Who speaks for a node: its agent, in upstream's words.
+pub const KUBELET: &str = "kubelet";
 /// Longest message, bytes, as upstream's validation allows.
 const MESSAGE_BYTES_MAX: usize = 1024;
 
@@ -118,7 +120,11 @@ impl Recorder {
         let (queue, waiting) = mpsc::channel(QUEUE_MAX);
         let writer = Writer {
             registry: registry.clone(),
-            context: Context::system("event-recorder"),
+            durable: Context::system("event-recorder"),
+            in_memory: Context {
+                in_memory: true,
+                ..Context::system("event-recorder")
+            },
             correlator: Correlator::default(),
         };
         tasks.spawn("events", OnExit::Ignore, writer.run(waiting, tasks.clone()));
@@ -144,7 +150,9 @@ impl Recorder {
 
 struct Writer {
     registry: Registry,
-    context: Context,
+    durable: Context,
+    /// For the agents' own: the boxes repeat them, and they are most of all.
+    in_memory: Context,
     correlator: Correlator,
 }
 
@@ -160,6 +168,13 @@ impl Writer {
                 let name = &occurrence.about.name;
                 tracing::debug!(%error, name, reason = occurrence.reason, "cannot write an event");
             }
+        }
+    }
+
+    fn context(&self, occurrence: &Occurrence) -> &Context {
+        match occurrence.component {
+            KUBELET => &self.in_memory,
+            _ => &self.durable,
         }
     }
 
@@ -181,7 +196,7 @@ impl Writer {
         let namespace = namespace_of(&occurrence.about);
         let written = self
             .registry
-            .create(&self.context, kind::EVENT, namespace, event)
+            .create(self.context(occurrence), kind::EVENT, namespace, event)
             .await?;
         self.correlator
             .wrote(occurrence, combined, written.key.clone());
@@ -205,7 +220,13 @@ impl Writer {
         };
         let written = self
             .registry
-            .modify(&self.context, kind::EVENT, key, Subresource::None, again)
+            .modify(
+                self.context(occurrence),
+                kind::EVENT,
+                key,
+                Subresource::None,
+                again,
+            )
             .await;
         match written {
             Ok(_) => Ok(true),

@@ -2,6 +2,7 @@
 //!
 //! Imports go one way: `http -> registry -> store`; the cache is fed by the registry and read by all.
 
+mod api_service;
 pub mod auth;
 pub mod cache;
 pub mod controllers;

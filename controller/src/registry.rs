@@ -13,7 +13,7 @@ use crate::{
     object::Object,
     store::{self, Store},
 };
-use commit::{Committer, Decision};
+use commit::{Committer, Decision, Target};
 use coracle_api::{Key, KindRef, Revision, StatusError, kind, patch, status::Cause};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
@@ -39,6 +39,8 @@ pub struct Context {
     pub field_manager: Option<String>,
     /// Decide, but do not write.
     pub dry_run: bool,
+    /// What is new by it stays in memory: it is worth less than the flash it would wear out.
+    pub in_memory: bool,
     /// What to do with unknown fields.
     pub field_validation: FieldValidation,
     /// What the client is told beside the answer.
@@ -53,8 +55,17 @@ impl Context {
             user: UserInfo::new(format!("system:{name}"), ["system:masters".to_owned()]),
             field_manager: Some(name.to_owned()),
             dry_run: false,
+            in_memory: false,
             field_validation: FieldValidation::Ignore,
             warnings: parking_lot::Mutex::default(),
+        }
+    }
+
+    fn target(&self, dry_run: bool) -> Target {
+        match (self.dry_run || dry_run, self.in_memory) {
+            (true, _) => Target::Nowhere,
+            (false, true) => Target::Memory,
+            (false, false) => Target::Disk,
         }
     }
 }
@@ -245,7 +256,7 @@ impl Registry {
         let value = self.prepare_create(context, kind, namespace, value)?;
         let key = strategy::key_of(kind, &value);
         self.committer
-            .write(kind, &key, context.dry_run, |current| {
+            .write(kind, &key, context.target(false), |current| {
                 if current.is_some() {
                     return Err(StatusError::already_exists(kind, &key.name));
                 }
@@ -380,7 +391,7 @@ impl Registry {
         mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
     ) -> Result<Arc<Object>, StatusError> {
         self.committer
-            .write(kind, key, context.dry_run, |current| {
+            .write(kind, key, context.target(false), |current| {
                 let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
                 let old = current.value();
                 let shown = if part == Subresource::Scale {
@@ -432,7 +443,7 @@ impl Registry {
         let mut gone = false;
         let object = self
             .committer
-            .write(kind, key, context.dry_run || options.dry_run, |current| {
+            .write(kind, key, context.target(options.dry_run), |current| {
                 let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
                 strategy::check_preconditions(kind, &current, &options)?;
                 let decision = strategy::before_delete(kind, &current, &options, now);
@@ -508,7 +519,7 @@ impl Registry {
         };
         let written = self
             .committer
-            .write(kind::POD, pod, context.dry_run, |current| {
+            .write(kind::POD, pod, context.target(false), |current| {
                 let current =
                     current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
                 let mut value = current.value();

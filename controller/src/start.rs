@@ -3,6 +3,7 @@
 //! The order is the direction of the house: store, registry, certificates, endpoint.
 
 use crate::{
+    api_service,
     auth::{Authenticator, Tokens},
     controllers,
     events::Recorder,
@@ -194,12 +195,13 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     }
     // Before the first object: a store that has any always has a CA beside it.
     let pki = Arc::new(pki::Pki::open(&dir.join("pki"), config.clock.clone())?);
-    registry.bootstrap().await?;
+    write_first_objects(&registry, api).await?;
     let images = Images::open(&dir.join("images"), config.compiler, vec![api.to_string()])?;
     let authenticator = Authenticator::new(Tokens::open(&dir.join("tokens"))?);
     let kubeconfig = dir.join("kubeconfig");
     let text = kubeconfig_of(&pki, api)?;
-    pki::write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
+    coracle_daemon::write_private(&kubeconfig, text.as_bytes())
+        .map_err(io_error("write", &kubeconfig))?;
 
     let metrics = Metrics::default();
     let liveness = Liveness::new();
@@ -237,6 +239,12 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         tokens,
         ca: pki.ca_der()?.to_vec(),
     })
+}
+
+/// What every cluster has.
+async fn write_first_objects(registry: &Registry, api: SocketAddr) -> Result<(), StatusError> {
+    registry.bootstrap().await?;
+    api_service::announce(registry, api).await
 }
 
 /// The CA's key, in the data directory.
@@ -355,6 +363,8 @@ fn names(api: SocketAddr) -> Vec<String> {
         "kubernetes",
         "kubernetes.default",
         "kubernetes.default.svc",
+        "kubernetes.default.svc.cluster.local",
+        api_service::ADDRESS,
         "127.0.0.1",
         "::1",
     ]

@@ -61,7 +61,8 @@ impl Client {
 /// One life of the controller, ended inside a commit or from outside.
 fn life(dir: &Path, clients: &mut [Client], kill: usize) -> anyhow::Result<()> {
     let stage = ["written", "committed", "answered", ""][kill % 4];
-    let at = format!("{stage}:{}", 8 + kill * 7 % 23);
+    // A new cluster has some twenty writes of its own before it is up.
+    let at = format!("{stage}:{}", 32 + kill * 7 % 23);
     let environment = [("CORACLE_CRASH_AT", at.as_str())];
     let controller =
         Controller::start_with(dir, if stage.is_empty() { &[] } else { &environment })?;

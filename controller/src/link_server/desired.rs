@@ -6,7 +6,10 @@
 use super::pod_set::{self, Dependency};
 use crate::cache::Cache;
 use coracle_api::{Key, k8s_openapi::api::core::v1::Pod as ApiPod, kind};
-use coracle_link::session::Outgoing;
+use coracle_link::{
+    pod::Pod,
+    session::{Outgoing, POD_BYTES_MAX},
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -127,7 +130,10 @@ impl Desired {
             return gone.is_some_and(|entry| self.pods.remove(&entry.uid).is_some());
         };
         let uid = resolved.pod.uid.clone();
-        let outgoing = Outgoing::new(&resolved.pod);
+        let mut outgoing = Outgoing::new(&resolved.pod);
+        if outgoing.bytes() > POD_BYTES_MAX {
+            outgoing = Outgoing::new(&too_large(resolved.pod.clone(), outgoing.bytes()));
+        }
         let before = self.entries.remove(&key);
         let same = self
             .pods
@@ -156,11 +162,26 @@ impl Desired {
     }
 }
 
+/// In place of a pod that no frame holds: its containers say why they do not start.
+fn too_large(mut pod: Pod, bytes: usize) -> Pod {
+    let why = format!(
+        "the pod with its ConfigMaps and Secrets takes {bytes} bytes; at most {POD_BYTES_MAX} can be sent to a node"
+    );
+    pod.volumes.clear();
+    for container in pod.init_containers.iter_mut().chain(&mut pod.containers) {
+        container.env.clear();
+        container.mounts.clear();
+        container.config_error = Some(why.clone());
+    }
+    pod
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::object::Object;
     use coracle_api::{KindRef, Revision};
+    use coracle_link::session::PodSetSender;
     use serde_json::{Value, json};
 
     fn object(kind: KindRef, revision: u64, value: Value) -> Object {
@@ -233,6 +254,33 @@ mod tests {
         assert!(desired.refresh(&cache(vec![pod(3, "v", "other"), map("a")]), one_pod()));
         assert!(desired.pods().is_empty());
         assert!(!desired.refresh(&cache(Vec::new()), one_pod()));
+    }
+
+    #[test]
+    fn a_pod_that_no_frame_holds_says_so() {
+        // Sixteen ConfigMaps of nearly 1 MiB each, all in the environment.
+        let maps = (0..16).map(|n| {
+            let value = json!({"metadata": {"namespace": "n", "name": format!("m{n}")},
+                               "data": {"k": "x".repeat(1_000_000)}});
+            object(kind::CONFIG_MAP, 1, value)
+        });
+        let env: Vec<Value> = (0..16)
+            .map(|n| json!({"name": format!("A{n}"), "valueFrom": {"configMapKeyRef": {"name": format!("m{n}"), "key": "k"}}}))
+            .collect();
+        let pod = json!({
+            "metadata": {"namespace": "n", "name": "p", "uid": "u"},
+            "spec": {"nodeName": "box", "enableServiceLinks": false,
+                     "containers": [{"name": "c", "env": env}]},
+        });
+        let mut desired = Desired::new("box");
+        let objects = maps.chain([object(kind::POD, 1, pod)]).collect();
+        assert!(desired.refresh(&cache(objects), one_pod()));
+        let sent = &desired.pods()["u"];
+        assert!(sent.bytes() < 10_000, "{} bytes", sent.bytes());
+        let set = PodSetSender::new(Vec::new()).next(desired.pods()).unwrap();
+        let pod = Pod::try_from(set.changed[0].pod.clone().unwrap()).unwrap();
+        let error = pod.containers[0].config_error.as_deref().unwrap();
+        assert!(error.contains("ConfigMaps and Secrets takes 16"), "{error}");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 
 use super::{Shared, node_object, node_object::DEVICE_KEY};
 use crate::{
+    events::{EventType, Occurrence, Reference},
     join::Refusal as TokenRefusal,
     object::Object,
     pki,
@@ -173,13 +174,29 @@ async fn create(shared: &Shared, name: &str, key: &str) -> Result<(), Refused> {
     let context = Context::system("link");
     let created = shared.registry.create(&context, kind::NODE, "", node).await;
     match created {
-        Ok(_) => Ok(()),
+        Ok(node) => {
+            shared.recorder.record(registered(&node));
+            Ok(())
+        }
         // Another box with the same name was faster.
         Err(error) if error.code == 409 => adopt(shared, name, key).await,
         Err(error) => {
             shared.blocks.give_back(name);
             Err(error.into())
         }
+    }
+}
+
+/// In the words of upstream's node controller.
+fn registered(node: &Object) -> Occurrence {
+    let name = &node.key.name;
+    Occurrence {
+        about: Reference::to(node),
+        event_type: EventType::Normal,
+        reason: "RegisteredNode".to_owned(),
+        message: format!("Node {name} event: Registered Node {name} in Controller"),
+        component: "node-controller",
+        host: String::new(),
     }
 }
 

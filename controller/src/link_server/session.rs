@@ -16,7 +16,7 @@ use super::{
     streams,
 };
 use crate::{
-    events::{EventType, Occurrence, Reference},
+    events::{EventType, KUBELET, Occurrence, Reference},
     pki,
     registry::{Context, Subresource},
 };
@@ -32,6 +32,7 @@ use coracle_link::{
     status::{Event, PodStatus},
 };
 use jiff::Timestamp;
+use serde_json::Value;
 use std::{sync::Arc, time::Duration};
 use tokio::sync::mpsc;
 
@@ -490,7 +491,7 @@ impl Running {
             },
             reason: event.reason,
             message: event.message,
-            component: "kubelet",
+            component: KUBELET,
             host: node.clone(),
         })
     }
@@ -545,8 +546,32 @@ impl Running {
                 Ok(())
             })
         };
-        part(Subresource::None, false).await?;
-        part(Subresource::Status, true).await?;
+        let before = part(Subresource::None, false).await?;
+        let after = part(Subresource::Status, true).await?;
+        if !is_ready(&before.value()) && is_ready(&after.value()) {
+            shared.recorder.record(turned_ready(&name));
+        }
         Ok(())
+    }
+}
+
+fn is_ready(node: &Value) -> bool {
+    let conditions = node["status"]["conditions"].as_array();
+    let mut conditions = conditions.into_iter().flatten();
+    conditions.any(|one| one["type"] == "Ready" && one["status"] == "True")
+}
+
+/// In the words of upstream's kubelet, who names the node in place of its uid.
+fn turned_ready(node: &str) -> Occurrence {
+    Occurrence {
+        about: Reference {
+            uid: node.to_owned(),
+            ..Reference::by_name(kind::NODE, &Key::cluster(node))
+        },
+        event_type: EventType::Normal,
+        reason: "NodeReady".to_owned(),
+        message: format!("Node {node} status is now: NodeReady"),
+        component: KUBELET,
+        host: node.to_owned(),
     }
 }

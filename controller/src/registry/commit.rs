@@ -13,7 +13,10 @@ use coracle_api::{Key, KindRef, Revision, StatusError, kind};
 use coracle_daemon::{OnExit, Tasks};
 use parking_lot::Mutex;
 use serde_json::Value;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// Writes under way; the next ones wait their turn without holding anything.
@@ -31,6 +34,17 @@ pub(super) enum Decision {
     Keep(Arc<Object>),
 }
 
+/// Where a write goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Target {
+    /// To the disk, before it is answered.
+    Disk,
+    /// Nowhere else, if it is new or has been in memory only so far.
+    Memory,
+    /// Nowhere: it is only tried.
+    Nowhere,
+}
+
 struct Pending {
     committed: Committed,
     change: Change,
@@ -44,6 +58,8 @@ type Id = (&'static str, &'static str, Key);
 struct Head {
     /// The newest state of objects whose writes are under way; none: being deleted.
     under_way: HashMap<Id, (Revision, Option<Arc<Object>>)>,
+    /// Objects that the disk does not have.
+    in_memory: HashSet<Id>,
     revision: Revision,
 }
 
@@ -67,11 +83,39 @@ fn is_volatile(kind: KindRef, key: &Key) -> bool {
     kind == kind::LEASE && key.namespace == "kube-node-lease"
 }
 
+impl Head {
+    /// Whether a write from one state to the next has to be on disk; remembers what the disk does not have.
+    fn reaches_disk(
+        &mut self,
+        kind: KindRef,
+        id: &Id,
+        target: Target,
+        (current, next): (&Option<Arc<Object>>, &Option<Arc<Object>>),
+    ) -> bool {
+        if is_volatile(kind, &id.2) {
+            return false;
+        }
+        let was_in_memory = self.in_memory.contains(id);
+        let stays = match next {
+            // What is gone needs no word on a disk that never had it.
+            None => was_in_memory,
+            Some(_) => target == Target::Memory && (was_in_memory || current.is_none()),
+        };
+        if stays && next.is_some() {
+            self.in_memory.insert(id.clone());
+        } else {
+            self.in_memory.remove(id);
+        }
+        !stays
+    }
+}
+
 impl Committer {
     pub(super) fn start(store: Arc<dyn Store>, cache: Cache, tasks: &Tasks) -> Self {
         let (pending, waiting) = mpsc::channel(WRITES_MAX);
         let head = Arc::new(Mutex::new(Head {
             under_way: HashMap::new(),
+            in_memory: HashSet::new(),
             revision: cache.revision(),
         }));
         tasks.spawn(
@@ -93,7 +137,7 @@ impl Committer {
         &self,
         kind: KindRef,
         key: &Key,
-        dry_run: bool,
+        target: Target,
         decide: impl FnOnce(Option<Arc<Object>>) -> Result<Decision, StatusError>,
     ) -> Result<Arc<Object>, StatusError> {
         let stopping = || StatusError::unavailable("the controller is stopping");
@@ -114,21 +158,26 @@ impl Committer {
                 Decision::Keep(object) => return Ok(object),
             };
             // What is only tried keeps its version, so that a diff shows what would change.
-            let revision = match (dry_run, &current) {
-                (false, _) => Revision(head.revision.0 + 1),
-                (true, Some(current)) => current.revision,
-                (true, None) => Revision(0),
+            let revision = match (target, &current) {
+                (Target::Disk | Target::Memory, _) => Revision(head.revision.0 + 1),
+                (Target::Nowhere, Some(current)) => current.revision,
+                (Target::Nowhere, None) => Revision(0),
             };
             let object = Arc::new(Object::new(kind.storage(), revision, value)?);
             if object.raw.len() > OBJECT_BYTES_MAX {
                 return Err(StatusError::too_large(OBJECT_BYTES_MAX));
             }
-            if dry_run {
+            if target == Target::Nowhere {
                 return Ok(object);
             }
             head.revision = revision;
             let newest = (kind_of != ChangeKind::Deleted).then(|| Arc::clone(&object));
-            let committed = self.store(kind, key, revision, newest.as_ref());
+            let on_disk = head.reaches_disk(kind, &id, target, (&current, &newest));
+            let committed = if on_disk {
+                self.store(kind, key, revision, newest.as_ref())
+            } else {
+                Box::pin(std::future::ready(Ok(())))
+            };
             head.under_way.insert(id, (revision, newest));
             let change = Change {
                 revision,
@@ -159,9 +208,6 @@ impl Committer {
         revision: Revision,
         newest: Option<&Arc<Object>>,
     ) -> Committed {
-        if is_volatile(kind, key) {
-            return Box::pin(std::future::ready(Ok(())));
-        }
         let value = newest.map(|object| object.raw.clone());
         self.store.write(Write {
             key: store_key(kind, key),

@@ -5,6 +5,7 @@ use crate::store::Embedded;
 
 struct Door {
     registry: Registry,
+    store: Arc<Embedded>,
     tasks: Tasks,
     dir: tempfile::TempDir,
 }
@@ -13,10 +14,11 @@ async fn open() -> Door {
     let dir = tempfile::tempdir().unwrap();
     let tasks = Tasks::new();
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
-    let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
+    let registry = Registry::open(Arc::clone(&store) as _, Clock::system(), &tasks).unwrap();
     registry.bootstrap().await.unwrap();
     Door {
         registry,
+        store,
         tasks,
         dir,
     }
@@ -334,10 +336,11 @@ async fn acknowledged_writes_survive_and_revisions_go_on() {
         .unwrap();
     let Door {
         registry,
+        store,
         tasks,
         dir,
     } = door;
-    drop(registry);
+    drop((registry, store));
     assert!(tasks.shut_down(std::time::Duration::from_secs(5)).await);
     let tasks = Tasks::new();
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
@@ -408,4 +411,50 @@ async fn a_dry_run_changes_nothing() {
             .get(kind::POD, &Key::new("default", "a"))
             .is_none()
     );
+}
+
+#[tokio::test]
+async fn what_stays_in_memory_reaches_no_disk_until_a_client_writes_it() {
+    let door = open().await;
+    let in_memory = Context {
+        in_memory: true,
+        ..me()
+    };
+    let on_disk = || {
+        let (entries, _) = door.store.load().unwrap();
+        let name = |entry: &crate::store::Entry| entry.key.contains("/events/");
+        entries.iter().filter(|entry| name(entry)).count()
+    };
+    let event = |name: &str| {
+        json!({"metadata": {"name": name}, "involvedObject": {"kind": "Pod", "namespace": "default", "name": "p"},
+               "reason": "Started", "count": 1})
+    };
+    let count = |event: &mut Value| {
+        event["count"] = json!(event["count"].as_i64().unwrap_or(0) + 1);
+        Ok(())
+    };
+    let registry = &door.registry;
+    for name in ["a", "b"] {
+        let created = registry.create(&in_memory, kind::EVENT, "default", event(name));
+        created.await.unwrap();
+    }
+    let (a, b) = (Key::new("default", "a"), Key::new("default", "b"));
+    let part = Subresource::None;
+    let counted = registry.modify(&in_memory, kind::EVENT, &a, part, count);
+    assert_eq!(counted.await.unwrap().value()["count"], 2);
+    assert_eq!(on_disk(), 0);
+
+    // A client's word is durable, and so is what is said of it from then on.
+    registry
+        .modify(&me(), kind::EVENT, &a, part, count)
+        .await
+        .unwrap();
+    assert_eq!(on_disk(), 1);
+    let options = DeleteOptions::default();
+    for key in [a, b] {
+        let deleted = registry.delete(&in_memory, kind::EVENT, &key, options.clone());
+        deleted.await.unwrap();
+    }
+    assert_eq!(on_disk(), 0);
+    assert!(registry.cache().list(kind::EVENT, None).is_empty());
 }

@@ -34,6 +34,7 @@ pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
         user: call.user.clone(),
         field_manager: Some(manager),
         dry_run: dry_run(query)?,
+        in_memory: false,
         field_validation,
         warnings: parking_lot::Mutex::new(warnings),
     })

@@ -1,0 +1,140 @@
+//! The Service `default/kubernetes`, by which clients in the cluster find the API, and its EndpointSlice.
+//!
+//! Source: k8s.io/kubernetes `pkg/controlplane/controller/kubernetesservice`. There is no slice while the API
+//! listens on loopback only: nobody else could reach what it says.
+
+use crate::registry::{Context, DeleteOptions, Registry, Subresource};
+use coracle_api::{Key, KindRef, StatusError, kind};
+use serde_json::{Value, json};
+use std::net::{IpAddr, SocketAddr};
+
+const NAMESPACE: &str = "default";
+const NAME: &str = "kubernetes";
+/// The first address of the range of Services, as upstream; the registry gives it to no other.
+pub(crate) const ADDRESS: &str = "10.96.0.1";
+
+/// Writes both, where they differ from what they should be.
+///
+/// # Errors
+/// When the registry refuses.
+pub(crate) async fn announce(registry: &Registry, api: SocketAddr) -> Result<(), StatusError> {
+    let ports =
+        json!([{"name": "https", "port": 443, "protocol": "TCP", "targetPort": api.port()}]);
+    let service = json!({
+        "metadata": {
+            "name": NAME,
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP", "sessionAffinity": "None",
+            "clusterIP": ADDRESS, "clusterIPs": [ADDRESS],
+            "ipFamilies": ["IPv4"], "ipFamilyPolicy": "SingleStack", "ports": ports,
+        },
+    });
+    put(registry, kind::SERVICE, service, |service| {
+        service["spec"]["ports"] = ports.clone();
+    })
+    .await?;
+    if api.ip().is_loopback() || api.ip().is_unspecified() {
+        let key = Key::new(NAMESPACE, NAME);
+        let context = context();
+        let slice = kind::ENDPOINT_SLICE;
+        let options = DeleteOptions::default();
+        return match registry.delete(&context, slice, &key, options).await {
+            Err(error) if error.code != 404 => Err(error),
+            _ => Ok(()),
+        };
+    }
+    let ports = json!([{"name": "https", "port": api.port(), "protocol": "TCP"}]);
+    let endpoints = json!([{"addresses": [api.ip().to_string()], "conditions": {"ready": true}}]);
+    let family = match api.ip() {
+        IpAddr::V4(_) => "IPv4",
+        IpAddr::V6(_) => "IPv6",
+    };
+    let slice = json!({
+        "metadata": {
+            "name": NAME,
+            "labels": {"kubernetes.io/service-name": NAME},
+        },
+        "addressType": family, "ports": ports, "endpoints": endpoints,
+    });
+    put(registry, kind::ENDPOINT_SLICE, slice, |slice| {
+        slice["ports"] = ports.clone();
+        slice["endpoints"] = endpoints.clone();
+    })
+    .await
+}
+
+/// Creates the object, or brings the one that is there in step.
+async fn put(
+    registry: &Registry,
+    of: KindRef,
+    object: Value,
+    mut update: impl FnMut(&mut Value),
+) -> Result<(), StatusError> {
+    let (context, key) = (context(), Key::new(NAMESPACE, NAME));
+    let changed = registry.modify(&context, of, &key, Subresource::None, |value| {
+        update(value);
+        Ok(())
+    });
+    match changed.await {
+        Err(error) if error.code == 404 => {
+            let created = registry.create(&context, of, NAMESPACE, object);
+            created.await.map(|_object| ())
+        }
+        other => other.map(|_object| ()),
+    }
+}
+
+fn context() -> Context {
+    Context::system("apiserver")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Embedded;
+    use coracle_daemon::{Clock, Tasks};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn the_service_follows_the_address_of_the_api() {
+        let (dir, tasks) = (tempfile::tempdir().unwrap(), Tasks::new());
+        let store = Arc::new(Embedded::open(dir.path()).unwrap());
+        let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
+        registry.bootstrap().await.unwrap();
+        let key = Key::new(NAMESPACE, NAME);
+        let get = |of| registry.cache().get(of, &key).map(|object| object.value());
+
+        let local = "127.0.0.1:6443".parse().unwrap();
+        announce(&registry, local).await.unwrap();
+        let service = get(kind::SERVICE).unwrap();
+        assert_eq!(service["spec"]["clusterIP"], ADDRESS);
+        assert_eq!(service["spec"]["ports"][0]["targetPort"], 6443);
+        assert!(get(kind::ENDPOINT_SLICE).is_none());
+
+        announce(&registry, "192.0.2.7:7443".parse().unwrap())
+            .await
+            .unwrap();
+        let slice = get(kind::ENDPOINT_SLICE).unwrap();
+        assert_eq!(slice["endpoints"][0]["addresses"][0], "192.0.2.7");
+        assert_eq!(
+            get(kind::SERVICE).unwrap()["spec"]["ports"][0]["targetPort"],
+            7443
+        );
+
+        let before = registry.cache().revision();
+        announce(&registry, "192.0.2.7:7443".parse().unwrap())
+            .await
+            .unwrap();
+        assert_eq!(
+            registry.cache().revision(),
+            before,
+            "nothing new is no write"
+        );
+
+        announce(&registry, local).await.unwrap();
+        assert!(get(kind::ENDPOINT_SLICE).is_none());
+        tasks.stop().cancel();
+    }
+}
