@@ -331,6 +331,12 @@ impl Client {
         let mut slow = Backoff::new(REFUSED_RETRY_MIN, REFUSED_RETRY_MAX);
         // Said once, until something else happens.
         let mut said = String::new();
+        // An address where nobody is takes seconds to say so: this says what is waited for.
+        let (node, address) = (&self.node_name, self.address());
+        match self.membership {
+            Some(_) => tracing::info!(%node, address, "dialing the controller"),
+            None => tracing::info!(%node, address, "dialing the controller to join it"),
+        }
         loop {
             let end = Box::pin(self.once(&endpoint, &shared, &updates)).await;
             if std::mem::take(&mut self.was_up) {

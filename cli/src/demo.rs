@@ -38,8 +38,12 @@ pub(crate) const HELLO_PORT: u16 = 30080;
 /// How long the demo may take to be ready; compiling on a slow machine is most of it.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
+/// From Deployments that are available to the first answer.
+const ANSWERING_LIMIT: Duration = Duration::from_secs(20);
 /// For one answer of the demo's page.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+/// As much of an answer as is read.
+const ANSWER_BYTES_MAX: u64 = 64 * 1024;
 /// Between two looks at something that is not ready yet.
 const POLL_PERIOD: Duration = Duration::from_millis(50);
 
@@ -72,36 +76,45 @@ pub(crate) async fn deploy(client: &Client) -> anyhow::Result<()> {
     for path in deployments {
         wait_available(client, &path, deadline).await?;
     }
-    wait_answering(deadline).await
+    wait_answering().await
 }
 
 /// The node learns of a service's pods a moment after the Deployment is available.
-async fn wait_answering(deadline: Instant) -> anyhow::Result<()> {
+async fn wait_answering() -> anyhow::Result<()> {
+    let deadline = Instant::now() + ANSWERING_LIMIT;
     while !answers().await {
         anyhow::ensure!(
             Instant::now() < deadline,
-            "http://127.0.0.1:{HELLO_PORT}/ does not answer after {} s; is another program using the port?",
-            READY_LIMIT.as_secs()
+            "the demo runs, but http://127.0.0.1:{HELLO_PORT}/ is not answered by it: another program has port {HELLO_PORT}; stop that program and start again"
         );
         tokio::time::sleep(POLL_PERIOD).await;
     }
     Ok(())
 }
 
-/// Whether a request to the demo's node port is answered with 200.
+/// Whether a request to the demo's node port is answered by the demo.
 async fn answers() -> bool {
     let asked = async {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, HELLO_PORT)).await?;
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
         stream.write_all(request.as_bytes()).await?;
-        let mut head = [0; 12];
-        stream.read_exact(&mut head).await?;
-        std::io::Result::Ok(&head == b"HTTP/1.1 200")
+        let mut answer = Vec::new();
+        stream
+            .take(ANSWER_BYTES_MAX)
+            .read_to_end(&mut answer)
+            .await?;
+        std::io::Result::Ok(is_hello(&answer))
     };
     matches!(
         tokio::time::timeout(ANSWER_LIMIT, asked).await,
         Ok(Ok(true))
     )
+}
+
+/// Whether this is what `hello-http` says, and not just any web server.
+fn is_hello(answer: &[u8]) -> bool {
+    let answer = String::from_utf8_lossy(answer);
+    answer.starts_with("HTTP/1.1 200") && answer.contains("Hello from hello-")
 }
 
 /// The URL path of an object; the kinds of the demo have regular plurals.
@@ -160,6 +173,18 @@ fn is_available(deployment: &Value) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn another_web_server_is_not_the_demo() {
+        assert!(is_hello(
+            b"HTTP/1.1 200 OK\r\n\r\nHello from hello-1 on vm\n"
+        ));
+        assert!(!is_hello(b"HTTP/1.1 200 OK\r\n\r\nIt works!\n"));
+        assert!(!is_hello(
+            b"HTTP/1.1 503 Service Unavailable\r\n\r\nHello from hello-1"
+        ));
+        assert!(!is_hello(b"SSH-2.0-x\r\n"));
+    }
 
     #[test]
     fn every_manifest_has_a_path() {

@@ -198,9 +198,9 @@ impl Server {
         let Some(in_flight) = InFlight::enter(&self.in_flight) else {
             return refuse(StatusCode::SERVICE_UNAVAILABLE);
         };
-        let (reply, head) = Reply::new();
-        let preempted = Arc::new(Preempted::default());
         let cancel = CancellationToken::new();
+        let (reply, head) = Reply::new(cancel.clone());
+        let preempted = Arc::new(Preempted::default());
         let abandon = cancel.clone().drop_guard();
         let work = Arc::clone(&self).run(request, reply, Arc::clone(&preempted));
         let guest: Guest = Box::pin(self.container.metered(work));
@@ -326,6 +326,10 @@ impl Server {
                 let end = End::of(&error);
                 if end == End::Refused(Refusal::Outgrown) && !reply.is_sent() {
                     return Attempt::Outgrown;
+                }
+                if matches!(end, End::Trapped(_)) && reply.is_abandoned() {
+                    tracing::debug!(sandbox = %self.container.spec.id, ?end, "a request trapped after its client went away");
+                    return Attempt::Over;
                 }
                 reply.send(self.ended(end, started));
                 Attempt::Over

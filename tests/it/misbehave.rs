@@ -1,10 +1,12 @@
 //! Guests that misbehave, each in its way, beside one that serves: reasons, limits, and no harm done.
 
-use anyhow::ensure;
+use anyhow::{Context as _, ensure};
 use coracle_tests::{
     cluster::{Cluster, example, get},
+    steady::{self, Answers},
     wait,
 };
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use std::{net::SocketAddr, time::Duration};
 
@@ -31,6 +33,8 @@ spec:
 /// Compiling is part of the first start.
 const FIRST_START: Duration = Duration::from_secs(120);
 const LIMIT: Duration = Duration::from_secs(60);
+/// Requests of the neighbour's clients.
+const PER_SECOND: u32 = 1_000;
 
 /// A pod that misbehaves once, in the way of its arguments.
 fn pod(name: &str, arguments: &str) -> String {
@@ -117,24 +121,91 @@ fn each_way_has_its_reason_and_a_neighbour_goes_on_serving() -> anyhow::Result<(
     Ok(())
 }
 
-/// A loop with a limit of 200 m uses 170 to 230 m, as `kubectl top` shows it between two samples.
+/// A loop with a limit of 200 m uses 170 to 230 m over a whole window of the metrics API, 15 s, that began after
+/// the loop did.
 fn check_cpu(cluster: &Cluster) -> anyhow::Result<()> {
-    wait::until("a rate of 170 to 230 m for the loop", LIMIT, || {
-        let output = cluster
-            .controller()?
-            .kubectl(&["top", "pod", "loop", "--no-headers"], "")?;
+    let path = "/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/loop";
+    let pods = cluster.pods("app=loop")?;
+    let state = &pods[0]["status"]["containerStatuses"][0]["state"];
+    let started = state["running"]["startedAt"].as_str();
+    let started: Timestamp = started.context("the loop does not run")?.parse()?;
+    wait::until("a window of 170 to 230 m for the loop", LIMIT, || {
+        let output = cluster.controller()?.kubectl(&["get", "--raw", path], "")?;
         let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        let millis = text
-            .split_whitespace()
-            .nth(1)
-            .and_then(|cpu| cpu.strip_suffix('m')?.parse::<u32>().ok());
-        Ok(match millis {
+        Ok(match window(&text, started) {
             Some(170..=230) => Ok(()),
-            _ => Err(format!(
-                "{text} {}",
-                String::from_utf8_lossy(&output.stderr)
-            )),
+            _ => Err(text),
         })
     })?;
+    let top = cluster
+        .controller()?
+        .ok(&["top", "pod", "loop", "--no-headers"], "")?;
+    ensure!(top.contains("m "), "kubectl top says {top:?}");
+    Ok(())
+}
+
+/// Thousandths of a core, if the window began after `started` and is long enough.
+fn window(metrics: &str, started: Timestamp) -> Option<u64> {
+    let metrics: Value = serde_json::from_str(metrics).ok()?;
+    let end: Timestamp = metrics["timestamp"].as_str()?.parse().ok()?;
+    let span: f64 = metrics["window"]
+        .as_str()?
+        .strip_suffix('s')?
+        .parse()
+        .ok()?;
+    let span = SignedDuration::try_from_secs_f64(span).ok()?;
+    // The API's times are whole seconds.
+    let whole = span >= SignedDuration::from_secs(10)
+        && end - span >= started + SignedDuration::from_secs(1);
+    let cpu = metrics["containers"][0]["usage"]["cpu"].as_str()?;
+    let nanos: u64 = cpu.strip_suffix('n')?.parse().ok()?;
+    whole.then_some(nanos / 1_000_000)
+}
+
+/// Starts `hello` and a loop beside it; what the clients of `hello` saw alone, and then beside it.
+fn beside_a_loop(cpu: &str, seconds: u32) -> anyhow::Result<(Answers, Answers)> {
+    let cluster = Cluster::start(1)?;
+    cluster.push(&example("hello-http")?, "hello-http:v1")?;
+    cluster.push(&example("misbehave")?, "misbehave:v1")?;
+    cluster.controller()?.ok(&["apply", "-f", "-"], HELLO)?;
+    cluster.wait_pods("app=hello", 1, FIRST_START)?;
+    let hello = SocketAddr::new(cluster.net.address(0).into(), 30086);
+    let clients = tokio::runtime::Runtime::new()?;
+    let load = |seconds| clients.block_on(steady::load(hello, PER_SECOND, seconds));
+    load(2)?;
+    let alone = load(seconds)?;
+    let looping = pod("loop", "loop").replace("cpu: 200m, ", cpu);
+    cluster.controller()?.ok(&["apply", "-f", "-"], &looping)?;
+    cluster.wait_pods("app=loop", 1, FIRST_START)?;
+    load(2)?;
+    let beside = load(seconds)?;
+    Ok((alone, beside))
+}
+
+/// Fails when a single request does. How long they may take is for a quiet machine: the test below, and
+/// `cargo xtask bench --only isolation` with every way of misbehaving.
+#[test]
+fn a_loop_without_a_limit_fails_no_request_of_a_neighbour() -> anyhow::Result<()> {
+    let (_, beside) = beside_a_loop("", 5)?;
+    ensure!(beside.count() == 5_000, "{} answers", beside.count());
+    Ok(())
+}
+
+#[test]
+#[ignore = "bounds in milliseconds, for a quiet machine"]
+fn a_loop_leaves_the_p99_of_a_neighbour_alone() -> anyhow::Result<()> {
+    let (alone, beside) = beside_a_loop("cpu: 200m, ", 10)?;
+    let (alone, beside) = (alone.percentile(99), beside.percentile(99));
+    let bound = alone * 2 + Duration::from_millis(1);
+    ensure!(
+        beside <= bound,
+        "p99 {alone:?} alone, {beside:?} beside a loop of 200m"
+    );
+    let (alone, beside) = beside_a_loop("", 10)?;
+    let (alone, beside) = (alone.percentile(99), beside.percentile(99));
+    ensure!(
+        beside < Duration::from_millis(50),
+        "p99 {alone:?} alone, {beside:?} beside a loop without a limit"
+    );
     Ok(())
 }

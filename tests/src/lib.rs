@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod net;
+pub mod steady;
 pub mod wait;
 
 use anyhow::{Context as _, bail, ensure};

@@ -150,10 +150,7 @@ impl Worker {
     }
 
     fn started(&mut self, index: usize, attempt: u64, launched: Launched) {
-        let id = format!(
-            "coracle://{}-{}-{attempt}",
-            self.pod.uid, self.units[index].spec.name
-        );
+        let id = self.units[index].next_id(&self.pod.uid);
         let exited = launched.sandbox.exited();
         let name = &self.units[index].spec.name;
         self.shared

@@ -187,6 +187,11 @@ impl Unit {
         self.restart_count + u32::from(self.last.is_some())
     }
 
+    /// The identifier of the run that begins next; none has it twice, also after a restart of the agent.
+    pub(super) fn next_id(&self, pod_uid: &str) -> String {
+        format!("coracle://{pod_uid}-{}-{}", self.spec.name, self.next_run())
+    }
+
     pub(super) fn begin(&mut self, attempt: u64) -> CancellationToken {
         self.abandon();
         self.attempt = attempt;
@@ -439,6 +444,7 @@ mod tests {
             started_at_ms: 99 - 600_000,
         };
         assert!(ran_long(&long, 99) && !ran_long(&long, 98));
+        assert_eq!(cut_off.next_id("u"), "coracle://u-a-1");
         let last = cut_off.last.as_ref().unwrap();
         assert_eq!(
             (cut_off.state, cut_off.next_run(), last.exit_code),

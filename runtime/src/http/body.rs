@@ -18,8 +18,9 @@ use wasmtime_wasi_http::{Error, WasiBody};
 pub(crate) struct Body(Option<GuestBody>);
 
 struct GuestBody {
-    inner: WasiBody,
+    // Declared first: the guest is told that its client is gone before its stream breaks.
     abandon: Option<DropGuard>,
+    inner: WasiBody,
     _in_flight: Request,
 }
 

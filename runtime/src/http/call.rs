@@ -8,6 +8,7 @@ use http::{Request, Response};
 use parking_lot::Mutex;
 use std::{future::poll_fn, sync::Arc};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
+use tokio_util::sync::CancellationToken;
 use wasmtime::Store;
 use wasmtime_wasi_http::{WasiBody, WasiHttpView as _, p2, p3};
 
@@ -149,20 +150,30 @@ pub(super) enum Outcome {
 
 /// Takes the first outcome of a request; later ones are dropped.
 #[derive(Clone)]
-pub(super) struct Reply(Arc<Mutex<Option<oneshot::Sender<Outcome>>>>);
+pub(super) struct Reply {
+    sender: Arc<Mutex<Option<oneshot::Sender<Outcome>>>>,
+    client: CancellationToken,
+}
 
 impl Reply {
-    pub(super) fn new() -> (Self, oneshot::Receiver<Outcome>) {
+    /// `client` is cancelled when the client goes away.
+    pub(super) fn new(client: CancellationToken) -> (Self, oneshot::Receiver<Outcome>) {
         let (sender, receiver) = oneshot::channel();
-        (Self(Arc::new(Mutex::new(Some(sender)))), receiver)
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        (Self { sender, client }, receiver)
     }
 
     pub(super) fn is_sent(&self) -> bool {
-        self.0.lock().is_none()
+        self.sender.lock().is_none()
+    }
+
+    /// Nobody waits any more. What a guest makes of a stream that broke is not held against it.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.client.is_cancelled()
     }
 
     pub(super) fn send(&self, outcome: Outcome) {
-        if let Some(sender) = self.0.lock().take() {
+        if let Some(sender) = self.sender.lock().take() {
             // A client that went away wants no answer.
             let _ = sender.send(outcome);
         }

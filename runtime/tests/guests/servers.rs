@@ -2,6 +2,7 @@
 
 use crate::harness::{Guest, SOON, get, load, request, runtime};
 use coracle_runtime::{Config, Exit, Runtime};
+use std::time::Duration;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -34,6 +35,28 @@ async fn hello_says_who_answers() {
     assert!(usage.cpu_nanos > 0);
     sandbox.stop();
     assert_eq!(sandbox.exited().await, Exit::Code(0));
+}
+
+/// A guest may make a trap of a stream that breaks; five would otherwise end the container.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_that_go_away_are_not_held_against_a_guest() {
+    let runtime = runtime();
+    let module = load(&runtime, "hello-http");
+    let sandbox = hello().start(&runtime, &module).await;
+    for round in 0..300_u64 {
+        let (mut client, server) = tokio::io::duplex(64 << 10);
+        let serve = sandbox.serve(Box::new(server));
+        let leave = async move {
+            let head = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+            client.write_all(head.as_bytes()).await.unwrap();
+            tokio::time::sleep(Duration::from_micros(10 * (round % 60))).await;
+            drop(client);
+        };
+        tokio::join!(leave, serve);
+    }
+    let usage = sandbox.usage();
+    assert_eq!((usage.requests, usage.traps), (300, 0));
+    assert_eq!(get(&sandbox, "/healthz").await.0, 200);
 }
 
 /// What a 32-bit ARM board runs, in the form that this machine can run too.

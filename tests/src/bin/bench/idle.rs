@@ -61,7 +61,7 @@ fn sizes() -> anyhow::Result<Vec<Row>> {
         Row::new("binary: coracle-agent, device build")
             .value(bytes(agent))
             .goal("<= 6 MB", agent <= 6_000_000),
-        Row::new("binary: coracle, release build")
+        Row::new("binary: coracle, dist build")
             .value(bytes(controller))
             .goal("<= 40 MB", controller <= 40_000_000),
     ])

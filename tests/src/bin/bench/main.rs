@@ -10,6 +10,7 @@ mod disk;
 mod floor;
 mod http_load;
 mod idle;
+mod isolation;
 mod loss;
 mod manifest;
 mod pods;
@@ -38,7 +39,7 @@ struct Arguments {
     /// Where the table goes, besides standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Only these parts, by commas: store, scheduler, disk, idle, apply, crash, http, loss, density
+    /// Only these parts, by commas: store, scheduler, disk, idle, apply, crash, http, isolation, loss, density
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     only: Vec<String>,
     /// Fewer runs, and no comparison that needs a program to be built
@@ -130,7 +131,7 @@ async fn measure(arguments: Arguments) -> anyhow::Result<String> {
         let rows = disk::measure(&bench).await;
         bench.keep("disk", rows);
     }
-    if ["idle", "apply", "crash", "http", "loss"]
+    if ["idle", "apply", "crash", "http", "isolation", "loss"]
         .iter()
         .any(|part| bench.wants(part))
     {
@@ -175,6 +176,11 @@ async fn fleet(bench: &mut Bench) -> anyhow::Result<()> {
         say("http: requests to hello-http");
         let rows = http_load::measure(bench, &cluster).await;
         bench.keep("http", rows);
+    }
+    if bench.wants("isolation") {
+        say("isolation: hello-http beside neighbours that misbehave");
+        let rows = isolation::measure(bench, &cluster).await;
+        bench.keep("isolation", rows);
     }
     if bench.wants("loss") {
         say("loss: from kill -9 of an agent to NotReady");
