@@ -14,9 +14,8 @@ use std::{
 
 const PROGRAM: &str = "coracle-agent";
 const PROFILE: &str = "device";
-/// Nothing unwinds in this profile, and the tables for it are a tenth of the binary. (They stay for std's functions
-/// where std is not built from source.)
-const RUSTFLAGS: &str = "-Cforce-unwind-tables=no";
+/// Says what is left out of the binary, and why.
+const LINKER_SCRIPT: &str = "xtask/device.ld";
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src/rust/library/std/src/lib.rs";
@@ -94,7 +93,7 @@ pub(crate) fn build(target: Target) -> anyhow::Result<PathBuf> {
     build
         .current_dir(root())
         .env("CARGO_TARGET_DIR", target_dir())
-        .env("CARGO_ENCODED_RUSTFLAGS", RUSTFLAGS)
+        .env("CARGO_ENCODED_RUSTFLAGS", rustflags())
         // C code of dependencies, and the linker, are the target's. A native build needs neither.
         .args([
             "build",
@@ -123,6 +122,13 @@ pub(crate) fn build(target: Target) -> anyhow::Result<PathBuf> {
     let bytes = fs::read(&binary).with_context(|| format!("cannot read {}", binary.display()))?;
     check_no_compiler(&bytes)?;
     Ok(binary)
+}
+
+fn rustflags() -> String {
+    let script = root().join(LINKER_SCRIPT);
+    let script = format!("-Clink-arg=-Wl,-T,{}", script.display());
+    // Arguments are divided by this sign in the variable.
+    [&script, "-Clink-arg=-Wl,--no-eh-frame-hdr"].join("\x1f")
 }
 
 #[expect(clippy::print_stdout, reason = "the command's result")]
