@@ -4,7 +4,7 @@
 //! must know, in batches, each file replaced in one step. Never read after the start.
 
 use crate::{device_key::DeviceKey, wire};
-use coracle_daemon::write_private;
+use coracle_daemon::{make_private_dir, write_private};
 use coracle_link::{
     pod::Pod,
     session::Digest,
@@ -58,7 +58,7 @@ struct State {
 
 impl Checkpoint {
     pub(crate) fn open(dir: PathBuf, key: Arc<DeviceKey>) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        make_private_dir(&dir)?;
         let changed = watch::Sender::new(0);
         Ok(Self {
             inner: Arc::new(Inner {

@@ -309,15 +309,10 @@ fn require_systemd_and_root() -> Result<(), Error> {
 }
 
 fn make_private_dir(path: &Path) -> Result<(), Error> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-        .map_err(|source| Error::Write {
-            path: path.to_owned(),
-            source,
-        })
+    coracle_daemon::make_private_dir(path).map_err(|source| Error::Write {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write(path: &Path, bytes: &[u8]) -> Result<(), Error> {

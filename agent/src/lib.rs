@@ -6,7 +6,7 @@
 #![warn(missing_docs)]
 
 use checkpoint::Checkpoint;
-use coracle_daemon::{Clock, OnExit, Tasks};
+use coracle_daemon::{Clock, OnExit, Tasks, make_private_dir};
 use coracle_runtime::Runtime;
 use device_key::DeviceKey;
 use events::Events;
@@ -107,7 +107,7 @@ pub async fn run(config: Config, tasks: Tasks) -> Result<(), Error> {
         path: data_dir.clone(),
         source,
     };
-    make_dir(&config.data_dir).map_err(unusable)?;
+    make_private_dir(&config.data_dir).map_err(unusable)?;
     let _lock = lock(&config.data_dir)?;
     raise_file_limit();
     let key = Arc::new(DeviceKey::open_or_create(
@@ -183,14 +183,6 @@ async fn collect(shared: Arc<Shared>) {
             () = shared.tasks.stop().cancelled() => return,
         }
     }
-}
-
-fn make_dir(path: &std::path::Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt as _;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
 }
 
 /// As many open files as the system allows: each container that writes has a log, each connection a socket.

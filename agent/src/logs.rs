@@ -66,7 +66,7 @@ impl Logs {
     pub(crate) fn open(&self, uid: &str, container: &str, run: u32) -> io::Result<Writer> {
         let path = self.path(uid, container, run);
         if let Some(dir) = path.parent() {
-            fs::create_dir_all(dir)?;
+            coracle_daemon::make_private_dir(dir)?;
             remove_before(dir, (run + 1).saturating_sub(RUNS_KEPT));
         }
         let open = Open {

@@ -15,7 +15,7 @@ pub(crate) fn usage(shared: &Shared) -> NodeUsage {
                 pod: pod.to_owned(),
                 container: container.to_owned(),
                 cpu_nanos: used.cpu_nanos,
-                memory_bytes: used.memory_bytes,
+                memory_bytes: used.memory_bytes + used.code_bytes,
                 requests: used.requests,
                 traps: used.traps,
             }

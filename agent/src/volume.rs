@@ -2,6 +2,7 @@
 //!
 //! A Secret is never written to anything but tmpfs. No path ever leaves the volume it belongs to.
 
+use coracle_daemon::make_private_dir;
 use coracle_link::pod::{Container, Pod, VolumeSource};
 use std::{
     fs, io,
@@ -79,12 +80,12 @@ impl Volumes {
                 source,
             };
             match &volume.source {
-                VolumeSource::EmptyDir { .. } => make_dir(&path).map_err(write)?,
+                VolumeSource::EmptyDir { .. } => make_private_dir(&path).map_err(write)?,
                 VolumeSource::ConfigMap(content) | VolumeSource::Secret(content) => {
                     for file in content {
                         inside(name, &file.path)?;
                     }
-                    make_dir(&path).map_err(write)?;
+                    make_private_dir(&path).map_err(write)?;
                     files::replace(&path, content).map_err(write)?;
                 }
                 VolumeSource::HostPath(host) => {
@@ -222,13 +223,6 @@ fn own_dir(path: &Path) -> io::Result<()> {
     fs::set_permissions(path, fs::Permissions::from_mode(0o700))
 }
 
-fn make_dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
 fn inside(volume: &str, path: &str) -> Result<(), Error> {
     let plain = |part| matches!(part, Component::Normal(_) | Component::CurDir);
     if Path::new(path).components().all(plain) {
@@ -251,7 +245,7 @@ fn sub_path(root: &Path, volume: &str, path: &str, fixed: bool) -> Result<PathBu
     };
     let full = root.join(path);
     if !fixed && !full.exists() {
-        make_dir(&full).map_err(write)?;
+        make_private_dir(&full).map_err(write)?;
     }
     // A guest may have put a link there.
     let real = full.canonicalize().map_err(write)?;

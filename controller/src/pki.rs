@@ -3,7 +3,7 @@
 //! Keys never leave the data directory but in the administrator's kubeconfig (mode 0600). ECDSA
 //! P-256 throughout.
 
-use coracle_daemon::{Clock, write_private};
+use coracle_daemon::{Clock, make_private_dir, write_private};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DistinguishedName,
@@ -18,7 +18,6 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use std::{
     fs, io,
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -99,11 +98,7 @@ impl Pki {
             path: dir.to_owned(),
             source,
         };
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(dir)
-            .map_err(io("create", dir))?;
+        make_private_dir(dir).map_err(io("create", dir))?;
         let (cert_path, key_path) = (dir.join("ca.crt"), dir.join("ca.key"));
         if !key_path.exists() {
             let (certificate, key) = make_ca(clock.now()).map_err(ca)?;

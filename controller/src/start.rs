@@ -20,13 +20,12 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coracle_api::{StatusError, kind};
-use coracle_daemon::{Clock, OnExit, Tasks};
+use coracle_daemon::{Clock, OnExit, Tasks, make_private_dir, write_private};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
     collections::HashSet,
     fs, io,
     net::SocketAddr,
-    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -174,11 +173,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     };
     check_parts(dir)?;
     for path in [dir.clone(), dir.join("store"), dir.join("images")] {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&path)
-            .map_err(io_error("create", &path))?;
+        make_private_dir(&path).map_err(io_error("create", &path))?;
     }
     let store = Arc::new(Embedded::open(&dir.join("store"))?);
     let (listener, api) = listen(config.listen, "--listen").await?;
@@ -200,8 +195,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     let authenticator = Authenticator::new(Tokens::open(&dir.join("tokens"))?);
     let kubeconfig = dir.join("kubeconfig");
     let text = kubeconfig_of(&pki, api)?;
-    coracle_daemon::write_private(&kubeconfig, text.as_bytes())
-        .map_err(io_error("write", &kubeconfig))?;
+    write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
 
     let metrics = Metrics::default();
     let liveness = Liveness::new();

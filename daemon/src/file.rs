@@ -1,6 +1,23 @@
 //! Files that nobody else may read, and that are whole or not there after a power cut.
 
-use std::{fs, io, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::Path};
+use std::{
+    fs, io,
+    io::Write as _,
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+};
+
+/// Makes a directory, and those above it that are missing, for nobody but the owner (mode 0700). One that is there
+/// stays as it is.
+///
+/// # Errors
+/// What the disk says.
+pub fn make_private_dir(path: &Path) -> io::Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+}
 
 /// Replaces a file in one step: it is never seen half written, only its owner may read it (mode 0600), and once this
 /// returns, a power cut takes it back no more.
@@ -26,6 +43,18 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt as _;
+
+    #[test]
+    fn a_directory_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let inner = dir.path().join("a/b");
+        make_private_dir(&inner).unwrap();
+        make_private_dir(&inner).unwrap();
+        for path in [inner.as_path(), inner.parent().unwrap()] {
+            let mode = fs::metadata(path).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
+    }
 
     #[test]
     fn a_file_is_replaced_and_private() {

@@ -12,6 +12,6 @@ mod tasks;
 
 pub use backoff::Backoff;
 pub use clock::Clock;
-pub use file::write_private;
+pub use file::{make_private_dir, write_private};
 pub use signals::terminated;
 pub use tasks::{OnExit, Tasks};

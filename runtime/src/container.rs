@@ -85,6 +85,7 @@ impl Container {
         Usage {
             cpu_nanos: self.account.used_nanos(),
             memory_bytes: self.memory.used_bytes(),
+            code_bytes: 0,
             requests: self.requests.load(Ordering::Relaxed),
             traps: self.traps.load(Ordering::Relaxed),
             instances: self.memory.instances(),

@@ -31,6 +31,8 @@ mod limits;
 #[cfg(feature = "run")]
 mod output;
 #[cfg(feature = "run")]
+mod resident;
+#[cfg(feature = "run")]
 mod sandbox;
 mod shape;
 #[cfg(feature = "run")]

@@ -7,6 +7,7 @@ use crate::{
     engine::{self, Pool},
     http::Server,
     instance::{self, State},
+    resident::Mapped,
     shape,
 };
 use std::{future::Future, path::Path, sync::Arc};
@@ -54,6 +55,7 @@ pub(crate) struct Loaded {
     pub(crate) entry: Entry,
     /// The largest memory of a slot, on the pooling engine.
     pub(crate) slot_bytes: Option<usize>,
+    code: Mapped,
 }
 
 /// What is called.
@@ -71,6 +73,8 @@ pub struct Sandbox(Arc<Handle>);
 struct Handle {
     container: Arc<Container>,
     server: Option<Arc<Server>>,
+    /// Its code, on the one engine or on both.
+    code: Vec<Arc<Loaded>>,
 }
 
 impl Drop for Handle {
@@ -164,6 +168,11 @@ impl Runtime {
         let mut handle = Handle {
             container,
             server: None,
+            code: [Some(&module.0.on_demand), module.0.pooled.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(Arc::clone)
+                .collect(),
         };
         match module.0.shape {
             Shape::Command => command::start(&handle.container, &module.0.on_demand)?,
@@ -228,6 +237,7 @@ impl Side {
             engine: self.engine.clone(),
             entry,
             slot_bytes,
+            code: Mapped::new(component.image_range()),
         })
     }
 }
@@ -300,7 +310,15 @@ impl Sandbox {
 
     /// What it has used so far.
     pub fn usage(&self) -> Usage {
-        self.0.container.usage()
+        let code = self
+            .0
+            .code
+            .iter()
+            .map(|loaded| loaded.code.resident_bytes());
+        Usage {
+            code_bytes: code.sum(),
+            ..self.0.container.usage()
+        }
     }
 
     /// Serves one client connection of an HTTP container, HTTP/1.1 or HTTP/2 with prior

@@ -130,6 +130,8 @@ pub struct Usage {
     pub cpu_nanos: u64,
     /// Linear memories and tables of its live instances.
     pub memory_bytes: u64,
+    /// What of its compiled code is in memory; containers of one image share it.
+    pub code_bytes: u64,
     /// Requests answered by a guest or refused.
     pub requests: u64,
     /// Requests that ended in a trap.

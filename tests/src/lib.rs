@@ -11,7 +11,7 @@ pub mod wait;
 use anyhow::{Context as _, bail, ensure};
 use serde_json::Value;
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Read as _, Seek as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
     time::Duration,
@@ -96,13 +96,15 @@ impl Controller {
         arguments: &[&str],
         environment: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        // A file, not a pipe that somebody would have to empty.
+        let mut log = tempfile::tempfile()?;
         let mut process = Command::new(program("CORACLE_BIN")?)
             .args(arguments)
             .args(["--page-listen", "127.0.0.1:0", "--data-dir"])
             .arg(dir)
             .envs(environment.iter().copied())
             .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
+            .stderr(log.try_clone()?)
             .spawn()
             .context("cannot start coracle")?;
         let lines = BufReader::new(process.stdout.take().context("no standard output")?).lines();
@@ -120,12 +122,10 @@ impl Controller {
                 });
             }
         }
-        let output = process.wait_with_output()?;
-        bail!(
-            "coracle ended with {}: {}",
-            output.status,
-            String::from_utf8_lossy(&output.stderr)
-        );
+        let (status, mut said) = (process.wait()?, String::new());
+        log.rewind()?;
+        log.read_to_string(&mut said)?;
+        bail!("coracle ended with {status}: {said}");
     }
 
     /// Runs kubectl against this controller; `input` is its standard input.

@@ -3,7 +3,7 @@
 //! A file is never loaded before its MAC was checked once by this process; a file that fails is always deleted.
 //! What a pod uses is never collected.
 
-use coracle_daemon::write_private;
+use coracle_daemon::{make_private_dir, write_private};
 use parking_lot::Mutex;
 use ring::{digest, hmac};
 use std::{
@@ -107,7 +107,7 @@ pub(crate) struct Incoming {
 impl Cache {
     /// Opens the cache in `dir`; `index` is what [`Cache::index`] gave once.
     pub(crate) fn open(dir: PathBuf, key: hmac::Key) -> io::Result<Self> {
-        fs::create_dir_all(&dir)?;
+        make_private_dir(&dir)?;
         for entry in fs::read_dir(&dir)?.flatten() {
             if is_left_over(&entry) {
                 let _left_by_a_crash = fs::remove_file(entry.path());

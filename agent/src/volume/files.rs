@@ -1,12 +1,13 @@
 //! Files of a ConfigMap or Secret volume, replaced in one step by a symbolic link, as the kubelet does:
 //! `name -> ..data/name`, `..data -> ..REVISION/`.
 
+use coracle_daemon::make_private_dir;
 use coracle_link::pod::File;
 use std::{
     collections::BTreeSet,
     fs, io,
     io::Write as _,
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _, symlink},
+    os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _, symlink},
     path::{Path, PathBuf},
 };
 
@@ -19,7 +20,7 @@ pub(super) fn replace(root: &Path, files: &[File]) -> io::Result<()> {
     }
     let name = format!("..{:016x}", rand::random::<u64>());
     let fresh = root.join(&name);
-    dir(&fresh)?;
+    make_private_dir(&fresh)?;
     for file in files {
         write(&fresh, file)?;
     }
@@ -83,16 +84,9 @@ fn mode(file: &File) -> u32 {
     file.mode & 0o777 | 0o400
 }
 
-fn dir(path: &Path) -> io::Result<()> {
-    fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(path)
-}
-
 fn write(root: &Path, file: &File) -> io::Result<()> {
     let path = root.join(&file.path);
-    path.parent().map_or(Ok(()), dir)?;
+    path.parent().map_or(Ok(()), make_private_dir)?;
     let mut open = fs::OpenOptions::new()
         .write(true)
         .create_new(true)

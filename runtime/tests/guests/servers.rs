@@ -33,6 +33,7 @@ async fn hello_says_who_answers() {
     let usage = sandbox.usage();
     assert_eq!((usage.requests, usage.traps, usage.instances), (4, 0, 0));
     assert!(usage.cpu_nanos > 0);
+    assert!(usage.code_bytes >= 4096, "{}", usage.code_bytes);
     sandbox.stop();
     assert_eq!(sandbox.exited().await, Exit::Code(0));
 }
