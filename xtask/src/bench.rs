@@ -50,7 +50,7 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     build.args(["build", "--locked", "--profile", "dist", "--bins"]);
     build.args(["--package", "coracle-cli", "--package", "coracle-tests"]);
     step(
-        "build coracle and the bench, whole-program optimised (ten minutes on two cores)",
+        "build coracle and the bench as they are shipped (some fifteen minutes on two cores)",
         &mut build,
     )?;
 

@@ -20,14 +20,9 @@ const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_STD: &str = "/usr/lib/rustlib/src/rust/library/std/src/lib.rs";
 const DEBIAN_TOOLCHAIN: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
-/// Text that stands in every binary with Cranelift in it: names of its crates in its panics' paths
-/// and the names of its settings, which no strip removes.
-const COMPILER_MARKS: [&str; 4] = [
-    "cranelift-codegen",
-    "cranelift-frontend",
-    "regalloc2",
-    "enable_heap_access_spectre_mitigation",
-];
+/// Text that stands in every binary with Cranelift in it: names of its crates in its panics' paths, which no strip
+/// removes. (Not the names of its settings: wasmtime compares them with those of compiled code.)
+const COMPILER_MARKS: [&str; 3] = ["cranelift-codegen", "cranelift-frontend", "regalloc2"];
 
 /// What an agent can be built for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
