@@ -54,7 +54,8 @@ impl Object {
             meta.namespace.clone().unwrap_or_default(),
             meta.name.clone().unwrap_or_default(),
         );
-        let raw = Bytes::from(value.to_string());
+        // Without the room that the text had to grow: there are many of these, for long.
+        let raw = Bytes::from(value.to_string().into_bytes().into_boxed_slice());
         Ok(Self {
             kind,
             key,

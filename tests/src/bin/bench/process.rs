@@ -33,7 +33,7 @@ pub(crate) struct Counters {
     pub(crate) cpu: Duration,
     /// Handed to a disk; a file that is deleted before it was written back does not count.
     pub(crate) written: u64,
-    /// In and out on every interface but loopback, IP headers and above.
+    /// In and out of its network namespace, IP headers and above.
     pub(crate) network: u64,
 }
 
@@ -44,7 +44,7 @@ impl Counters {
         Ok(Self {
             cpu: cpu(pid)?,
             written,
-            network: network(&read(pid, "net/dev")?)?,
+            network: network(&read(pid, "net/netstat")?)?,
         })
     }
 
@@ -102,25 +102,14 @@ fn number(text: &str, field: &str) -> anyhow::Result<u64> {
     Ok(word.parse()?)
 }
 
-/// Bytes of the Ethernet header, which the counters of an interface include.
-const ETHERNET: u64 = 14;
-
+/// Bytes of IPv4 in and out, from `netstat`: the kernel's own neighbour discovery and multicast are not the link's.
 fn network(text: &str) -> anyhow::Result<u64> {
+    let mut rows = text.lines().filter_map(|line| line.strip_prefix("IpExt:"));
+    let (names, counters) = rows.next().zip(rows.next()).context("no IpExt counters")?;
     let mut bytes = 0;
-    for line in text.lines().skip(2) {
-        let Some((name, rest)) = line.split_once(':') else {
-            continue;
-        };
-        if name.trim() == "lo" {
-            continue;
-        }
-        let counters: Vec<u64> = rest
-            .split_whitespace()
-            .map(str::parse)
-            .collect::<Result<_, _>>()?;
-        for (bytes_at, packets_at) in [(0, 1), (8, 9)] {
-            let counter = |at: usize| counters.get(at).copied().unwrap_or(0);
-            bytes += counter(bytes_at).saturating_sub(ETHERNET * counter(packets_at));
+    for (name, counter) in names.split_whitespace().zip(counters.split_whitespace()) {
+        if matches!(name, "InOctets" | "OutOctets") {
+            bytes += counter.parse::<u64>()?;
         }
     }
     Ok(bytes)
@@ -131,13 +120,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn interfaces_are_summed_without_loopback() {
-        let text = "Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:     999       9    0    0    0     0          0         0      999       9    0    0    0     0       0          0
-  eth0:    1140      10    0    0    0     0          0         0      570       5    0    0    0     0       0          0
+    fn octets_in_and_out_are_summed() {
+        let text = "TcpExt: SyncookiesSent InOctets
+TcpExt: 7 9
+IpExt: InNoRoutes InOctets OutOctets InMcastOctets
+IpExt: 0 1000 500 77
 ";
-        assert_eq!(network(text).unwrap(), 1000 + 500);
+        assert_eq!(network(text).unwrap(), 1500);
+        assert!(network("").is_err());
     }
 
     #[test]
