@@ -35,6 +35,8 @@ const MODULES: [(&str, &[u8]); 4] = [
 const MANIFESTS: &str = include_str!("../../examples/demo.yaml");
 /// The node port of the `hello` service in the manifests.
 pub(crate) const HELLO_PORT: u16 = 30080;
+/// Its pods.
+const HELLO_PODS: &str = "/api/v1/namespaces/default/pods?labelSelector=app%3Dhello";
 /// How long the demo may take to be ready; compiling on a slow machine is most of it.
 const READY_LIMIT: Duration = Duration::from_secs(120);
 
@@ -76,13 +78,24 @@ pub(crate) async fn deploy(client: &Client) -> anyhow::Result<()> {
     for path in deployments {
         wait_available(client, &path, deadline).await?;
     }
-    wait_answering().await
+    wait_answering(client).await
 }
 
 /// The node learns of a service's pods a moment after the Deployment is available.
-async fn wait_answering() -> anyhow::Result<()> {
+async fn wait_answering(client: &Client) -> anyhow::Result<()> {
     let deadline = Instant::now() + ANSWERING_LIMIT;
-    while !answers().await {
+    let pods = client
+        .send(Method::GET, HELLO_PODS, "application/json", "")
+        .await?
+        .success("cannot list the demo's pods")?;
+    let pods: Value = serde_json::from_slice(&pods.body)?;
+    let names: Vec<&str> = pods["items"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|pod| pod["metadata"]["name"].as_str())
+        .collect();
+    while !answers(&names).await {
         anyhow::ensure!(
             Instant::now() < deadline,
             "the demo runs, but http://127.0.0.1:{HELLO_PORT}/ is not answered by it: another program has port {HELLO_PORT}; stop that program and start again"
@@ -93,7 +106,7 @@ async fn wait_answering() -> anyhow::Result<()> {
 }
 
 /// Whether a request to the demo's node port is answered by the demo.
-async fn answers() -> bool {
+async fn answers(pods: &[&str]) -> bool {
     let asked = async {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, HELLO_PORT)).await?;
         let request = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
@@ -103,7 +116,7 @@ async fn answers() -> bool {
             .take(ANSWER_BYTES_MAX)
             .read_to_end(&mut answer)
             .await?;
-        std::io::Result::Ok(is_hello(&answer))
+        std::io::Result::Ok(is_of(pods, &answer))
     };
     matches!(
         tokio::time::timeout(ANSWER_LIMIT, asked).await,
@@ -111,10 +124,11 @@ async fn answers() -> bool {
     )
 }
 
-/// Whether this is what `hello-http` says, and not just any web server.
-fn is_hello(answer: &[u8]) -> bool {
+/// Whether one of these pods says this, and not another web server or another cluster's demo.
+fn is_of(pods: &[&str], answer: &[u8]) -> bool {
     let answer = String::from_utf8_lossy(answer);
-    answer.starts_with("HTTP/1.1 200") && answer.contains("Hello from hello-")
+    let mut said = pods.iter().map(|pod| format!("Hello from {pod} on "));
+    answer.starts_with("HTTP/1.1 200") && said.any(|said| answer.contains(&said))
 }
 
 /// The URL path of an object; the kinds of the demo have regular plurals.
@@ -176,14 +190,18 @@ mod tests {
 
     #[test]
     fn another_web_server_is_not_the_demo() {
+        let is_hello = |answer: &str| is_of(&["hello-1"], answer.as_bytes());
         assert!(is_hello(
-            b"HTTP/1.1 200 OK\r\n\r\nHello from hello-1 on vm\n"
+            "HTTP/1.1 200 OK\r\n\r\nHello from hello-1 on vm\n"
         ));
-        assert!(!is_hello(b"HTTP/1.1 200 OK\r\n\r\nIt works!\n"));
         assert!(!is_hello(
-            b"HTTP/1.1 503 Service Unavailable\r\n\r\nHello from hello-1"
+            "HTTP/1.1 200 OK\r\n\r\nHello from hello-12 on vm\n"
         ));
-        assert!(!is_hello(b"SSH-2.0-x\r\n"));
+        assert!(!is_hello("HTTP/1.1 200 OK\r\n\r\nIt works!\n"));
+        assert!(!is_hello(
+            "HTTP/1.1 503 Service Unavailable\r\n\r\nHello from hello-1 on vm"
+        ));
+        assert!(!is_hello("SSH-2.0-x\r\n"));
     }
 
     #[test]

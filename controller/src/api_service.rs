@@ -135,6 +135,17 @@ mod tests {
 
         announce(&registry, local).await.unwrap();
         assert!(get(kind::ENDPOINT_SLICE).is_none());
+
+        // Its address is nobody else's, also while it is gone.
+        let (context, options) = (context(), DeleteOptions::default());
+        let deleted = registry.delete(&context, kind::SERVICE, &key, options);
+        deleted.await.unwrap();
+        let thief = json!({"metadata": {"name": "thief"},
+                           "spec": {"clusterIP": ADDRESS, "ports": [{"port": 1}]}});
+        let stolen = registry.create(&context, kind::SERVICE, NAMESPACE, thief);
+        assert_eq!(stolen.await.unwrap_err().code, 422);
+        announce(&registry, local).await.unwrap();
+        assert!(get(kind::SERVICE).is_some());
         tasks.stop().cancel();
     }
 }

@@ -32,6 +32,8 @@ use std::{
 };
 use tokio::net::TcpListener;
 
+/// How often it is looked whether the first objects are still there, as upstream.
+const FIRST_OBJECTS_PERIOD: Duration = Duration::from_secs(10);
 /// How often the image store looks whether its disk fills, as the kubelet.
 const COLLECT_PERIOD: Duration = Duration::from_secs(300);
 
@@ -220,11 +222,10 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         http::serve(tasks.clone(), state, listener, Some(tls)),
     );
     let page_url = serve_page(&registry, page_listener, page_address, tasks);
-    tasks.spawn(
-        "image collection",
-        OnExit::Ignore,
-        collect(tasks.clone(), registry, images),
-    );
+    let keeping = keep_first_objects(registry.clone(), api, tasks.clone());
+    tasks.spawn("first objects", OnExit::Ignore, keeping);
+    let collecting = collect(tasks.clone(), registry, images);
+    tasks.spawn("image collection", OnExit::Ignore, collecting);
     Ok(Running {
         api,
         link,
@@ -239,6 +240,19 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
 async fn write_first_objects(registry: &Registry, api: SocketAddr) -> Result<(), StatusError> {
     registry.bootstrap().await?;
     api_service::announce(registry, api).await
+}
+
+/// Brings back what somebody has deleted of it. Ends with the tasks.
+async fn keep_first_objects(registry: Registry, api: SocketAddr, tasks: Tasks) {
+    loop {
+        tokio::select! {
+            () = tasks.stop().cancelled() => return,
+            () = tokio::time::sleep(FIRST_OBJECTS_PERIOD) => {}
+        }
+        if let Err(error) = write_first_objects(&registry, api).await {
+            tracing::warn!(%error, "cannot bring back what every cluster has");
+        }
+    }
 }
 
 /// The CA's key, in the data directory.

@@ -1,7 +1,10 @@
 //! Devices: a box of another architecture, emulated.
 
 use anyhow::{Context as _, ensure};
-use coracle_tests::cluster::{Cluster, example, get};
+use coracle_tests::{
+    cluster::{Cluster, example, get},
+    wait,
+};
 use std::{net::SocketAddr, time::Duration};
 
 const WEB: &str = "
@@ -67,8 +70,11 @@ fn an_aarch64_box_joins_and_serves() -> anyhow::Result<()> {
     cluster.kill_agent(0)?;
     cluster.start_agent(0, None)?;
     cluster.wait_node(0, "True", FIRST_START)?;
-    cluster.wait_pods("app=web", 2, FIRST_START)?;
-    let body = get(node, "/")?;
+    // The API still shows what the agent said before it was killed: only an answer says that it serves.
+    let (body, _took) = wait::until("answer after the restart", FIRST_START, || {
+        Ok(get(node, "/").map_err(|error| format!("{error:#}")))
+    })?;
     ensure!(body.contains(" on box0\n"), "the guest said {body:?}");
+    cluster.wait_pods("app=web", 2, FIRST_START)?;
     cluster.stop_agent(0)
 }

@@ -79,6 +79,10 @@ fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet
         } else if !names.insert(name) {
             causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
         }
+        let limit = &volume["emptyDir"]["sizeLimit"];
+        if !limit.is_null() {
+            size_limit(limit, &format!("{path}.emptyDir.sizeLimit"), causes);
+        }
         let sources = volume
             .as_object()
             .map_or(0, |volume| volume.len().saturating_sub(1));
@@ -90,6 +94,33 @@ fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet
         }
     }
     names
+}
+
+fn size_limit(limit: &Value, field: &str, causes: &mut Vec<Cause>) {
+    let written = limit
+        .as_str()
+        .map_or_else(|| limit.to_string(), str::to_owned);
+    let why = match Quantity::parse(&written) {
+        Err(error) => error.to_string(),
+        Ok(limit) if limit.milli_value() < 0 => "must be a valid resource quantity".to_owned(),
+        Ok(_) => return,
+    };
+    causes.push(Cause::invalid(field, limit, &why));
+}
+
+/// One source, and one only.
+fn value_from(from: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let sources = from.as_object().map_or(0, |from| {
+        from.values().filter(|source| !source.is_null()).count()
+    });
+    let why = match sources {
+        0 => {
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`"
+        }
+        1 => return,
+        _ => "may not have more than one field specified at a time",
+    };
+    causes.push(Cause::invalid(path, &json!(""), why));
 }
 
 fn validate_container(
@@ -135,6 +166,10 @@ fn validate_container(
             causes.push(Cause::required(format!("{path}.name"), ""));
         } else if name.contains(['=', '\0']) {
             causes.push(Cause::invalid(format!("{path}.name"), &json!(name), "a valid environment variable name must consist only of printable ASCII characters other than '='"));
+        }
+        let from = &env["valueFrom"];
+        if !from.is_null() {
+            value_from(from, &format!("{path}.valueFrom"), causes);
         }
         if !text(env, "value").is_empty()
             && env.get("valueFrom").is_some_and(|from| !from.is_null())

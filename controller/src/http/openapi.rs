@@ -114,7 +114,7 @@ pub(crate) fn answer(
     }
     if path == "v2" && call.accept().starts_with(V2_PROTOBUF) {
         let mut response = respond::json_bytes(StatusCode::OK, v2_protobuf());
-        respond::set(&mut response, header::CONTENT_TYPE, V2_PROTOBUF);
+        respond::set(&mut response, header::CONTENT_TYPE, V2_PROTOBUF_ANSWER);
         return Ok(response);
     }
     if !negotiate::takes_json(call.accept()) {
@@ -167,6 +167,8 @@ fn v2() -> Value {
 /// What kubectl asks of v2, and the only form of it that it reads: for a kind that v3 does not
 /// have. It must get an answer to go on and say that there is no such kind.
 const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// The same as a valid media type, which upstream answers with: clients parse it.
+const V2_PROTOBUF_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// [`v2`] as gnostic's `openapi.v2.Document`: `swagger = 1`, `info = 2` (`title = 1`, `version = 2`).
 fn v2_protobuf() -> Vec<u8> {

@@ -24,16 +24,32 @@ pub struct PodRange {
     bits: u32,
 }
 
-/// A range that is none.
+/// Addresses of Services: 10.96.0.0/16.
+const SERVICES: PodRange = PodRange {
+    first: 10 << 24 | 96 << 16,
+    bits: 16,
+};
+
+/// Why a range cannot be the pods'.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an IPv4 range of at least one block of 256 addresses, like 10.244.0.0/16")]
-pub struct Error(String);
+pub enum Error {
+    /// It is none.
+    #[error(
+        "{0:?} is not an IPv4 range of at least one block of 256 addresses, like 10.244.0.0/16"
+    )]
+    NoRange(String),
+    /// It is taken.
+    #[error(
+        "{0:?} overlaps the addresses of Services, 10.96.0.0/16; take another, like 10.244.0.0/16"
+    )]
+    Services(String),
+}
 
 impl FromStr for PodRange {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let refused = || Error(text.to_owned());
+        let refused = || Error::NoRange(text.to_owned());
         let (address, bits) = text.split_once('/').ok_or_else(refused)?;
         let address: Ipv4Addr = address.parse().map_err(|_address| refused())?;
         let bits: u32 = bits.parse().map_err(|_number| refused())?;
@@ -44,7 +60,11 @@ impl FromStr for PodRange {
         if first & (u32::MAX >> bits) != 0 {
             return Err(refused());
         }
-        Ok(Self { first, bits })
+        let range = Self { first, bits };
+        if range.overlaps(SERVICES) {
+            return Err(Error::Services(text.to_owned()));
+        }
+        Ok(range)
     }
 }
 
@@ -58,6 +78,12 @@ impl Default for PodRange {
 }
 
 impl PodRange {
+    /// One of two ranges that overlap holds the other.
+    fn overlaps(self, other: Self) -> bool {
+        let shift = 32 - self.bits.min(other.bits);
+        self.first >> shift == other.first >> shift
+    }
+
     /// The first block that is not taken.
     fn free(self, taken: &BTreeSet<String>) -> Option<String> {
         let blocks = 1_u32 << (BLOCK_BITS - self.bits);
@@ -136,6 +162,11 @@ mod tests {
         ] {
             assert!(bad.parse::<PodRange>().is_err(), "{bad}");
         }
+        for taken in ["10.96.0.0/16", "10.0.0.0/8", "10.96.3.0/24"] {
+            let error = taken.parse::<PodRange>().unwrap_err();
+            assert_eq!(error, Error::Services(taken.to_owned()));
+        }
+        assert!("10.97.0.0/16".parse::<PodRange>().is_ok());
     }
 
     #[test]

@@ -33,7 +33,8 @@ pub(super) fn allocate(
     let Some(spec) = value["spec"].as_object_mut() else {
         return Ok(value);
     };
-    allocate_address(spec, &others, &name)?;
+    let is_api = own.namespace == "default" && name == "kubernetes";
+    allocate_address(spec, &others, &name, is_api)?;
     allocate_node_ports(spec, &others, &name, old)?;
     Ok(value)
 }
@@ -42,11 +43,15 @@ fn allocate_address(
     spec: &mut Map<String, Value>,
     others: &[Value],
     name: &str,
+    is_api: bool,
 ) -> Result<(), StatusError> {
-    let used: BTreeSet<&str> = others
+    let mut used: BTreeSet<&str> = others
         .iter()
         .filter_map(|service| service["spec"]["clusterIP"].as_str())
         .collect();
+    if !is_api {
+        used.insert(crate::api_service::ADDRESS);
+    }
     let wanted = spec
         .get("clusterIP")
         .and_then(Value::as_str)
@@ -55,8 +60,7 @@ fn allocate_address(
     let address = match wanted.as_str() {
         "None" => "None".to_owned(),
         "" => {
-            // 10.96.0.1 is the API's.
-            let free = (2u32..65_535)
+            let free = (1u32..65_535)
                 .map(|n| format!("10.96.{}.{}", n >> 8, n & 255))
                 .find(|a| !used.contains(a.as_str()));
             free.ok_or_else(|| StatusError::internal("failed to allocate IP: range is full"))?
