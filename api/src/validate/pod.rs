@@ -386,3 +386,43 @@ pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(pod: &Value) -> Vec<String> {
+        let mut causes = Vec::new();
+        spec(pod, "spec", &mut causes);
+        causes.into_iter().map(|cause| cause.field).collect()
+    }
+
+    #[test]
+    fn sizes_and_sources_are_checked() {
+        let pod = |volume: Value, env: Value| {
+            json!({
+                "volumes": [volume],
+                "containers": [{"name": "c", "image": "i:v1", "env": [env]}],
+            })
+        };
+        let field = json!({"name": "A", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}});
+        let volume = |limit: &str| json!({"name": "v", "emptyDir": {"sizeLimit": limit}});
+        for (pod, fields) in [
+            (pod(volume("1Mi"), field.clone()), vec![]),
+            (
+                pod(volume("x"), field.clone()),
+                vec!["spec.volumes[0].emptyDir.sizeLimit"],
+            ),
+            (
+                pod(volume("-1"), field),
+                vec!["spec.volumes[0].emptyDir.sizeLimit"],
+            ),
+            (
+                pod(volume("0"), json!({"name": "A", "valueFrom": {}})),
+                vec!["spec.containers[0].env[0].valueFrom"],
+            ),
+        ] {
+            assert_eq!(refused(&pod), fields, "{pod}");
+        }
+    }
+}
