@@ -1,7 +1,7 @@
 //! The Service `default/kubernetes`, by which clients in the cluster find the API, and its EndpointSlice.
 //!
 //! Source: k8s.io/kubernetes `pkg/controlplane/controller/kubernetesservice`. There is no slice while the API
-//! listens on loopback only: nobody else could reach what it says.
+//! listens on loopback only (nobody else could reach it) or on all addresses (which of them others reach is not known).
 
 use crate::registry::{Context, DeleteOptions, Registry, Subresource};
 use coracle_api::{Key, KindRef, StatusError, kind};

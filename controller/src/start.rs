@@ -32,7 +32,7 @@ use std::{
 };
 use tokio::net::TcpListener;
 
-/// How often it is looked whether the first objects are still there, as upstream.
+/// How often it is looked whether the first objects are still there; upstream's period for the Service.
 const FIRST_OBJECTS_PERIOD: Duration = Duration::from_secs(10);
 /// How often the image store looks whether its disk fills, as the kubelet.
 const COLLECT_PERIOD: Duration = Duration::from_secs(300);

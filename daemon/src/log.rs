@@ -1,7 +1,7 @@
 //! Logging to standard error, filtered by `RUST_LOG` (default `info`).
 //!
 //! The filter is by target and level (`info,coracle_agent=debug`) only: matching on spans' fields would
-//! bring a regular expression engine, half a megabyte of a small agent.
+//! bring a regular expression engine, which a small agent has no room for.
 
 use std::io::IsTerminal as _;
 use tracing_subscriber::{

@@ -322,12 +322,14 @@ impl Server {
             }
             Err(error) => {
                 let started = instance.host_called();
+                // Asked before the instance goes: its end breaks the body, and then the client seems to have left.
+                let abandoned = reply.is_abandoned();
                 drop(instance);
                 let end = End::of(&error);
                 if end == End::Refused(Refusal::Outgrown) && !reply.is_sent() {
                     return Attempt::Outgrown;
                 }
-                if matches!(end, End::Trapped(_)) && reply.is_abandoned() {
+                if matches!(end, End::Trapped(_)) && abandoned {
                     tracing::debug!(sandbox = %self.container.spec.id, ?end, "a request trapped after its client went away");
                     return Attempt::Over;
                 }
