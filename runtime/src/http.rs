@@ -37,7 +37,7 @@ use std::{
     time::Duration,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use wasmtime_wasi_http::{Error, WasiBody};
 
 /// Live instances of one container, whatever its memory limit.
@@ -206,15 +206,15 @@ impl Server {
         let guest: Guest = Box::pin(self.container.metered(work));
         let outcome = tokio::select! {
             biased;
-            outcome = self.drive(guest, head, &preempted, &cancel) => outcome,
+            outcome = self.drive(guest, head, &preempted, &cancel, abandon) => outcome,
             () = self.container.ended.cancelled() => None,
         };
         match outcome {
-            Some(Outcome::Response(response)) => {
+            Some((Outcome::Response(response), abandon)) => {
                 response.map(|body| Body::guest(body, in_flight, abandon))
             }
-            Some(Outcome::Refused) => refuse(StatusCode::SERVICE_UNAVAILABLE),
-            Some(Outcome::Failed) | None => refuse(StatusCode::INTERNAL_SERVER_ERROR),
+            Some((Outcome::Refused, _)) => refuse(StatusCode::SERVICE_UNAVAILABLE),
+            Some((Outcome::Failed, _)) | None => refuse(StatusCode::INTERNAL_SERVER_ERROR),
         }
     }
 
@@ -226,7 +226,9 @@ impl Server {
         mut head: oneshot::Receiver<Outcome>,
         preempted: &Preempted,
         cancel: &CancellationToken,
-    ) -> Option<Outcome> {
+        // The last, so dropped first: a client that leaves is known before a response it did not take breaks.
+        abandon: DropGuard,
+    ) -> Option<(Outcome, DropGuard)> {
         let mut guest = Some(guest);
         let outcome = poll_fn(|cx| {
             if let Some(running) = &mut guest {
@@ -244,7 +246,7 @@ impl Server {
         if let Some(guest) = guest {
             self.move_to_cpu_threads(guest, cancel);
         }
-        outcome.ok()
+        Some((outcome.ok()?, abandon))
     }
 
     fn move_to_cpu_threads(&self, guest: Guest, cancel: &CancellationToken) {

@@ -46,10 +46,14 @@ async fn clients_that_go_away_are_not_held_against_a_guest() {
     let sandbox = hello().start(&runtime, &module).await;
     for round in 0..300_u64 {
         let (mut client, server) = tokio::io::duplex(64 << 10);
-        let serve = sandbox.serve(Box::new(server));
+        let (serve, watched) = (sandbox.serve(Box::new(server)), sandbox.clone());
         let leave = async move {
             let head = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
             client.write_all(head.as_bytes()).await.unwrap();
+            // One that leaves before it was read has asked for nothing.
+            while watched.usage().requests <= round {
+                tokio::task::yield_now().await;
+            }
             tokio::time::sleep(Duration::from_micros(10 * (round % 60))).await;
             drop(client);
         };
