@@ -5,11 +5,15 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use coracle_controller::images::{
     artifact,
+    distribution::BLOB_BYTES_MAX,
     reference::{Digest, Reference, Target},
 };
 use coracle_runtime::compile::{Inspection, Kind, inspect};
 use http::{Method, StatusCode, header};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read as _,
+    path::{Path, PathBuf},
+};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -25,6 +29,7 @@ pub(crate) struct Arguments {
 #[expect(clippy::print_stdout, reason = "a command's answer")]
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let client = Client::new(&Kubeconfig::read(&arguments.kubeconfig)?)?;
+    destination(&arguments.name)?;
     let wasm = read_module(&arguments.file)?;
     let digest = push(&client, wasm, &arguments.name).await?;
     println!("pushed {} ({digest})", arguments.name);
@@ -33,22 +38,43 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 }
 
 fn read_module(path: &Path) -> anyhow::Result<Vec<u8>> {
-    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+    let what = || format!("cannot read {}", path.display());
+    let file = std::fs::File::open(path).with_context(what)?;
+    let mut wasm = Vec::new();
+    // One byte more than is taken, so that a larger file is seen, and a device has an end.
+    file.take(BLOB_BYTES_MAX + 1)
+        .read_to_end(&mut wasm)
+        .with_context(what)?;
+    if wasm.len() as u64 > BLOB_BYTES_MAX {
+        let max = BLOB_BYTES_MAX / (1024 * 1024);
+        bail!("cannot push {}: it has more than {max} MiB", path.display());
+    }
+    Ok(wasm)
 }
 
-/// Pushes `wasm` under `name`; returns the manifest's digest.
-pub(crate) async fn push(client: &Client, wasm: Vec<u8>, name: &str) -> anyhow::Result<Digest> {
-    let inspection = inspect(&wasm).with_context(|| format!("cannot push {name}"))?;
-    let reference = Reference::parse(name)?;
-    let Target::Tag(tag) = &reference.target else {
-        bail!("cannot push to {name}: give a tag, not a digest");
-    };
-    if let Some(registry) = &reference.registry {
+/// The repository and the tag of a name in the controller's registry.
+fn destination(name: &str) -> anyhow::Result<(String, String)> {
+    let Reference {
+        registry,
+        repository,
+        target,
+    } = Reference::parse(name)?;
+    if let Some(registry) = registry {
         bail!(
             "cannot push to {name}: this command pushes to the controller's registry, not to {registry}"
         );
     }
-    let repository = &reference.repository;
+    match target {
+        Target::Tag(tag) => Ok((repository, tag)),
+        Target::Digest(_) => bail!("cannot push to {name}: give a tag, not a digest"),
+    }
+}
+
+/// Pushes `wasm` under `name`; returns the manifest's digest.
+pub(crate) async fn push(client: &Client, wasm: Vec<u8>, name: &str) -> anyhow::Result<Digest> {
+    let (repository, tag) = destination(name)?;
+    let repository = &repository;
+    let inspection = inspect(&wasm).with_context(|| format!("cannot push {name}"))?;
     let (config, manifest) = describe(&wasm, &inspection);
     push_blob(client, repository, wasm.into()).await?;
     push_blob(client, repository, config.into()).await?;

@@ -113,7 +113,7 @@ pub enum Error {
         source: io::Error,
     },
     /// An address is taken, or not ours.
-    #[error("cannot listen on {address}; is another program using it? Choose another with {flag}")]
+    #[error("cannot listen on {address}; {} Choose another with {flag}", hint(.source))]
     Listen {
         /// The address.
         address: SocketAddr,
@@ -161,6 +161,15 @@ pub enum Error {
     /// The first objects could not be written.
     #[error("cannot write the first objects")]
     Bootstrap(#[from] StatusError),
+}
+
+/// What the likeliest fault is.
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address.",
+        io::ErrorKind::PermissionDenied => "ports below 1024 want privileges.",
+        _ => "is another program using it?",
+    }
 }
 
 /// Starts a controller; its parts run until `tasks` are asked to stop.

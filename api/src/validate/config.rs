@@ -21,7 +21,8 @@ pub(super) fn config_map(object: &Value, causes: &mut Vec<Cause>) {
         .map(|(_, value)| decoded_len(value))
         .sum::<usize>();
     if size > DATA_BYTES_MAX {
-        causes.push(Cause::too_long("", DATA_BYTES_MAX));
+        // As upstream writes the path of an object as a whole.
+        causes.push(Cause::too_long("[]", DATA_BYTES_MAX));
     }
 }
 
@@ -127,7 +128,7 @@ mod tests {
         check(
             kind::CONFIG_MAP,
             map(json!({"a": "x".repeat(1024 * 1024), "b": "x"})),
-            &[""],
+            &["[]"],
         );
         let mut both = map(json!({"a": ""}));
         both["binaryData"] = json!({"a": ""});
