@@ -1,11 +1,14 @@
 //! What fields a kind has: strict decoding and how lists merge.
 //!
-//! Shapes come from `k8s-openapi`'s types (through schemars); what those do not say, the merge keys
-//! of lists, stands in the one table below. Shapes never hold descriptions: they stay small.
+//! Shapes come from `k8s-openapi`'s types (through schemars); what those do not say, how fields merge, is
+//! added from a table. Shapes never hold descriptions: they stay small.
 
+mod merging;
 mod openapi;
+mod types;
 
 pub use openapi::openapi_v3;
+pub use types::{ListMerge, ListType, Type};
 
 use crate::{Kind, KindRef, kind};
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
@@ -19,73 +22,6 @@ use k8s_openapi::{
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
-
-/// How a list in a spec merges under a patch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ListMerge {
-    /// Replaced as a whole.
-    Atomic,
-    /// A set of scalars.
-    Set,
-    /// Elements are objects told apart by this field.
-    ByKey(&'static str),
-}
-
-/// Lists that merge, as upstream's `patchMergeKey` and `patchStrategy` tags: (parent field or empty
-/// for any, field, how). Elements of a list have the list's name as their parent.
-const LISTS: &[(&str, &str, ListMerge)] = &[
-    ("", "containers", ListMerge::ByKey("name")),
-    ("", "initContainers", ListMerge::ByKey("name")),
-    ("", "ephemeralContainers", ListMerge::ByKey("name")),
-    ("", "env", ListMerge::ByKey("name")),
-    ("containers", "ports", ListMerge::ByKey("containerPort")),
-    ("initContainers", "ports", ListMerge::ByKey("containerPort")),
-    (
-        "ephemeralContainers",
-        "ports",
-        ListMerge::ByKey("containerPort"),
-    ),
-    ("spec", "ports", ListMerge::ByKey("port")),
-    ("spec", "volumes", ListMerge::ByKey("name")),
-    ("", "volumeMounts", ListMerge::ByKey("mountPath")),
-    ("", "volumeDevices", ListMerge::ByKey("devicePath")),
-    ("", "imagePullSecrets", ListMerge::ByKey("name")),
-    ("", "hostAliases", ListMerge::ByKey("ip")),
-    (
-        "",
-        "topologySpreadConstraints",
-        ListMerge::ByKey("topologyKey"),
-    ),
-    ("", "schedulingGates", ListMerge::ByKey("name")),
-    ("", "resourceClaims", ListMerge::ByKey("name")),
-    ("status", "conditions", ListMerge::ByKey("type")),
-    ("status", "addresses", ListMerge::ByKey("type")),
-    ("status", "podIPs", ListMerge::ByKey("ip")),
-    ("status", "hostIPs", ListMerge::ByKey("ip")),
-    ("metadata", "ownerReferences", ListMerge::ByKey("uid")),
-    ("metadata", "finalizers", ListMerge::Set),
-    ("spec", "podCIDRs", ListMerge::Set),
-];
-
-/// How the list at `path` (field names from the object's root) merges.
-#[must_use]
-pub fn list_merge(path: &[String]) -> ListMerge {
-    let Some((field, parents)) = path.split_last() else {
-        return ListMerge::Atomic;
-    };
-    if parents.is_empty() {
-        return if field == "secrets" {
-            ListMerge::ByKey("name")
-        } else {
-            ListMerge::Atomic
-        };
-    }
-    let parent = parents.last().map_or("", String::as_str);
-    let row = LISTS
-        .iter()
-        .find(|(of, name, _)| name == field && (of.is_empty() || *of == parent));
-    row.map_or(ListMerge::Atomic, |(_, _, how)| *how)
-}
 
 /// Registers all types of one kind; returns the name of the kind's schema.
 pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
@@ -133,6 +69,7 @@ fn shapes() -> &'static Shapes {
             .collect();
         let mut definitions = generator.take_definitions(false);
         definitions.values_mut().for_each(strip);
+        merging::annotate(&mut definitions);
         Shapes { definitions, roots }
     })
 }
@@ -148,6 +85,17 @@ fn strip(schema: &mut Value) {
         }
         Value::Array(list) => list.iter_mut().for_each(strip),
         _ => {}
+    }
+}
+
+/// The type of a built-in kind's objects.
+#[must_use]
+pub fn type_of(of: KindRef) -> Type<'static> {
+    let shapes = shapes();
+    let root = shapes.roots.iter().find(|(kind, _)| *kind == of);
+    match root.and_then(|(_, name)| shapes.definitions.get(name)) {
+        Some(schema) => Type::new(Some(&shapes.definitions), schema),
+        None => Type::UNKNOWN,
     }
 }
 

@@ -202,6 +202,23 @@ impl StatusError {
         )
     }
 
+    /// 409 when applied fields are managed by others.
+    #[must_use]
+    pub fn apply_conflict(message: impl Into<String>, causes: Vec<Cause>) -> Self {
+        let mut error = Self::new(409, "Conflict", message);
+        error.details = Some(Box::new(Details {
+            causes,
+            ..Details::default()
+        }));
+        error
+    }
+
+    /// 500 without a reason: what upstream answers for a fault of the client that it has no word for.
+    #[must_use]
+    pub fn plain(message: impl Into<String>) -> Self {
+        Self::new(500, "", message)
+    }
+
     /// 422 with causes.
     #[must_use]
     pub fn invalid(kind: KindRef, name: &str, causes: Vec<Cause>) -> Self {

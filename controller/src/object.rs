@@ -20,7 +20,7 @@ pub struct Object {
     pub key: Key,
     /// When it was written.
     pub revision: Revision,
-    /// Its metadata.
+    /// Its metadata, without managers.
     pub meta: ObjectMeta,
     /// The JSON that clients get, `resourceVersion` included.
     pub raw: Bytes,
@@ -48,8 +48,10 @@ impl Object {
         } else if let Some(meta) = value["metadata"].as_object_mut() {
             meta.remove("resourceVersion");
         }
-        let meta = ObjectMeta::deserialize(&value["metadata"])
+        let mut meta = ObjectMeta::deserialize(&value["metadata"])
             .map_err(|error| StatusError::bad_request(format!("metadata: {error}")))?;
+        // Larger than all the rest, and only ever read from the JSON.
+        meta.managed_fields = None;
         let key = Key::new(
             meta.namespace.clone().unwrap_or_default(),
             meta.name.clone().unwrap_or_default(),

@@ -4,6 +4,7 @@
 //! seen in the cache once it is on disk: nobody ever sees what a power cut could take back.
 
 mod commit;
+mod managers;
 mod service;
 mod strategy;
 
@@ -14,7 +15,7 @@ use crate::{
     store::{self, Store},
 };
 use commit::{Committer, Decision, Target};
-use coracle_api::{Key, KindRef, Revision, StatusError, kind, patch, status::Cause};
+use coracle_api::{Key, KindRef, Revision, StatusError, kind, patch, schema, status::Cause};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -35,7 +36,7 @@ pub enum FieldValidation {
 pub struct Context {
     /// The user.
     pub user: UserInfo,
-    /// Name of the program, for `managedFields`.
+    /// Name of the program, for `managedFields`; none for a part of the system, which is not counted there.
     pub field_manager: Option<String>,
     /// Decide, but do not write.
     pub dry_run: bool,
@@ -53,7 +54,7 @@ impl Context {
     pub fn system(name: &str) -> Self {
         Self {
             user: UserInfo::new(format!("system:{name}"), ["system:masters".to_owned()]),
-            field_manager: Some(name.to_owned()),
+            field_manager: None,
             dry_run: false,
             in_memory: false,
             field_validation: FieldValidation::Ignore,
@@ -253,7 +254,9 @@ impl Registry {
         namespace: &str,
         value: Value,
     ) -> Result<Arc<Object>, StatusError> {
-        let value = self.prepare_create(context, kind, namespace, value)?;
+        let mut value = self.prepare_create(context, kind, namespace, value)?;
+        let place = (kind, Subresource::None);
+        managers::track(context, place, None, &mut value, self.clock.now());
         let key = strategy::key_of(kind, &value);
         self.committer
             .write(kind, &key, context.target(false), |current| {
@@ -358,16 +361,8 @@ impl Registry {
         part: Subresource,
         patch: Patch,
     ) -> Result<(Arc<Object>, bool), StatusError> {
-        if patch.kind == PatchKind::Apply
-            && self.cache.get(kind, key).is_none()
-            && part == Subresource::None
-        {
-            let mut value = patch.body;
-            value["metadata"]["name"] = json!(key.name);
-            return Ok((
-                self.create(context, kind, &key.namespace, value).await?,
-                true,
-            ));
+        if patch.kind == PatchKind::Apply {
+            return self.apply(context, kind, key, part, &patch).await;
         }
         let patched = self
             .change(context, kind, key, part, |current| {
@@ -381,7 +376,56 @@ impl Registry {
         Ok((patched, false))
     }
 
-    /// The common path of all changes: what `change` makes of the current object is checked and put.
+    /// Server-side apply; creates the object where there is none.
+    async fn apply(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        part: Subresource,
+        patch: &Patch,
+    ) -> Result<(Arc<Object>, bool), StatusError> {
+        let now = self.clock.now();
+        let place = (kind, part);
+        let mut created = false;
+        let written = self
+            .committer
+            .write(kind, key, context.target(false), |current| {
+                let Some(current) = current else {
+                    if part != Subresource::None {
+                        return Err(StatusError::not_found(kind, &key.name));
+                    }
+                    created = true;
+                    let applied = managers::apply(context, place, &json!({}), patch, now)?;
+                    let value = self.create_applied(context, kind, key, applied)?;
+                    return Ok(Decision::Put(ChangeKind::Added, value));
+                };
+                let old = current.value();
+                let wanted = managers::apply(context, place, &old, patch, now)?;
+                let managers = wanted["metadata"]["managedFields"].clone();
+                let mut new = self.admit(place, &current, &old, wanted)?;
+                new["metadata"]["managedFields"] = managers;
+                Ok(settle(kind, current, &old, new))
+            })
+            .await?;
+        Ok((written, created))
+    }
+
+    fn create_applied(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        mut applied: Value,
+    ) -> Result<Value, StatusError> {
+        applied["metadata"]["name"] = json!(key.name);
+        let managers = applied["metadata"]["managedFields"].clone();
+        let mut value = self.prepare_create(context, kind, &key.namespace, applied)?;
+        value["metadata"]["managedFields"] = managers;
+        service::allocate(&self.cache, kind, value, None)
+    }
+
+    /// The common path of all changes but apply: what `change` makes of the current object is checked and put.
     async fn change(
         &self,
         context: &Context,
@@ -400,28 +444,36 @@ impl Registry {
                     old.clone()
                 };
                 let wanted = change(&shown)?;
-                strategy::check_version(kind, &current, &wanted)?;
-                let new = strategy::merge_part(kind, part, &old, wanted)?;
-                let new = strategy::before_update(kind, part, &old, new);
-                let new = service::allocate(&self.cache, kind, new, Some(&old))?;
-                let causes = match part {
-                    Subresource::None | Subresource::Scale => {
-                        coracle_api::validate::update(kind, &new, &old)
-                    }
-                    Subresource::Status | Subresource::Finalize => Vec::new(),
-                };
-                if !causes.is_empty() {
-                    return Err(StatusError::invalid(kind, &key.name, causes));
-                }
-                if strategy::is_released(kind, &new) {
-                    return Ok(Decision::Delete(new));
-                }
-                if strategy::is_same(&new, &old) {
-                    return Ok(Decision::Keep(current));
-                }
-                Ok(Decision::Put(ChangeKind::Modified, new))
+                let mut new = self.admit((kind, part), &current, &old, wanted)?;
+                let now = self.clock.now();
+                managers::track(context, (kind, part), Some(&old), &mut new, now);
+                Ok(settle(kind, current, &old, new))
             })
             .await
+    }
+
+    /// The next state of an object, checked.
+    fn admit(
+        &self,
+        (kind, part): (KindRef, Subresource),
+        current: &Object,
+        old: &Value,
+        wanted: Value,
+    ) -> Result<Value, StatusError> {
+        strategy::check_version(kind, current, &wanted)?;
+        let new = strategy::merge_part(kind, part, old, wanted)?;
+        let new = strategy::before_update(kind, part, old, new);
+        let new = service::allocate(&self.cache, kind, new, Some(old))?;
+        let causes = match part {
+            Subresource::None | Subresource::Scale => {
+                coracle_api::validate::update(kind, &new, old)
+            }
+            Subresource::Status | Subresource::Finalize => Vec::new(),
+        };
+        if causes.is_empty() {
+            return Ok(new);
+        }
+        Err(StatusError::invalid(kind, &current.key.name, causes))
     }
 
     /// Deletes an object, or asks it to go.
@@ -530,6 +582,17 @@ impl Registry {
     }
 }
 
+/// What becomes of an object whose next state is known.
+fn settle(kind: KindRef, current: Arc<Object>, old: &Value, new: Value) -> Decision {
+    if strategy::is_released(kind, &new) {
+        return Decision::Delete(new);
+    }
+    if strategy::is_same(&new, old) {
+        return Decision::Keep(current);
+    }
+    Decision::Put(ChangeKind::Modified, new)
+}
+
 fn apply_patch(kind: KindRef, current: &Value, patch: &Patch) -> Result<Value, StatusError> {
     let body = patch.body.clone();
     match patch.kind {
@@ -551,8 +614,10 @@ fn apply_patch(kind: KindRef, current: &Value, patch: &Patch) -> Result<Value, S
             })
         }
         PatchKind::Merge => Ok(patch::merge::apply(current.clone(), body)),
-        PatchKind::Strategic | PatchKind::Apply => patch::strategic::apply(current.clone(), body)
-            .map_err(|error| StatusError::bad_request(error.to_string())),
+        PatchKind::Strategic | PatchKind::Apply => {
+            patch::strategic::apply(schema::type_of(kind), current.clone(), body)
+                .map_err(|error| StatusError::bad_request(error.to_string()))
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod durability;
 mod fleet;
 mod images;
 mod kubectl;
+mod kubectl_apply;
 mod kubectl_change;
 mod kubectl_create;
 mod kubectl_live;

@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod dist;
 mod guests;
+mod merging;
 mod protobuf;
 mod run;
 mod soak;
@@ -26,6 +27,13 @@ struct Arguments {
 enum Command {
     /// What CI runs: fmt, clippy, tidy, deny, test
     Ci,
+    /// Write the table of how fields merge from the Go modules k8s.io/api and k8s.io/apimachinery
+    Merging {
+        /// Directory of k8s.io/api
+        api: PathBuf,
+        /// Directory of k8s.io/apimachinery
+        apimachinery: PathBuf,
+    },
     /// Write the table of protobuf fields from the Go modules k8s.io/api and k8s.io/apimachinery
     Protobuf {
         /// Directory of k8s.io/api
@@ -69,6 +77,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::run()?,
         Command::Guests { check } => return guests::run(check),
         Command::Dist { target } => dist::run(target)?,
+        Command::Merging { api, apimachinery } => merging::run(&api, &apimachinery)?,
         Command::Protobuf { api, apimachinery } => protobuf::run(&api, &apimachinery)?,
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Soak(arguments) => soak::run(&arguments)?,

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Groups of `k8s.io/api` that are read, by folder.
-const GROUPS: [&str; 17] = [
+pub(crate) const GROUPS: [&str; 18] = [
     "admissionregistration/v1",
     "apps/v1",
     "authentication/v1",
@@ -32,8 +32,8 @@ const GROUPS: [&str; 17] = [
     "policy/v1",
     "rbac/v1",
     "scheduling/v1",
+    "storage/v1",
 ];
-const STORAGE: &str = "storage/v1";
 /// Types whose protobuf form is written by hand upstream, and here in `api/src/protobuf.rs`.
 const SPECIAL: [&str; 7] = [
     "resource.Quantity",
@@ -66,7 +66,7 @@ struct Field {
 /// Writes the table from the modules `api` and `apimachinery`.
 pub(crate) fn run(api: &Path, apimachinery: &Path) -> anyhow::Result<()> {
     let mut packages: BTreeMap<String, Package> = BTreeMap::new();
-    for group in GROUPS.iter().chain([&STORAGE]) {
+    for group in GROUPS {
         packages.insert(group.replace('/', "."), read(&api.join(group))?);
     }
     packages.insert(

@@ -4,7 +4,7 @@
 //! merge), `$deleteFromPrimitiveList/x`, `$setElementOrder/x`, `$retainKeys`.
 
 use super::merge;
-use crate::schema::{ListMerge, list_merge};
+use crate::schema::{ListMerge, Type};
 use serde_json::{Map, Value};
 
 /// Why a patch is refused.
@@ -23,14 +23,14 @@ pub enum Error {
     Directive(String),
 }
 
-/// Applies `patch` to `target`.
+/// Applies `patch` to `target`, an object of type `ty`.
 ///
 /// # Errors
 /// When a directive or an element without its merge key makes no sense.
-pub fn apply(target: Value, patch: Value) -> Result<Value, Error> {
+pub fn apply(ty: Type<'_>, target: Value, patch: Value) -> Result<Value, Error> {
     match (target, patch) {
         (Value::Object(target), Value::Object(patch)) => {
-            objects(target, patch, &mut Vec::new()).map(Value::Object)
+            objects(target, patch, ty).map(Value::Object)
         }
         (target, patch) => Ok(merge::apply(target, patch)),
     }
@@ -39,7 +39,7 @@ pub fn apply(target: Value, patch: Value) -> Result<Value, Error> {
 fn objects(
     mut target: Map<String, Value>,
     mut patch: Map<String, Value>,
-    path: &mut Vec<String>,
+    ty: Type<'_>,
 ) -> Result<Map<String, Value>, Error> {
     match patch
         .remove("$patch")
@@ -70,28 +70,24 @@ fn objects(
         }
     }
     for (name, value) in patch {
-        path.push(name.clone());
-        let merged = member(target.remove(&name), value, path);
-        path.pop();
-        if let Some(value) = merged? {
+        let merged = member(target.remove(&name), value, ty.field(&name))?;
+        if let Some(value) = merged {
             target.insert(name, value);
         }
     }
     for (name, order) in orders {
-        path.push(name.clone());
         if let (Some(Value::Array(list)), Value::Array(order)) = (target.get_mut(&name), order) {
-            reorder(list, &order, &list_merge(path));
+            reorder(list, &order, ty.field(&name).list_merge());
         }
-        path.pop();
     }
     Ok(target)
 }
 
-fn member(old: Option<Value>, new: Value, path: &mut Vec<String>) -> Result<Option<Value>, Error> {
+fn member(old: Option<Value>, new: Value, ty: Type<'_>) -> Result<Option<Value>, Error> {
     Ok(match (old, new) {
         (_, Value::Null) => None,
         (Some(Value::Object(old)), Value::Object(new)) => {
-            Some(Value::Object(objects(old, new, path)?))
+            Some(Value::Object(objects(old, new, ty)?))
         }
         (None, Value::Object(new)) => {
             // A patch that deletes what is not there adds nothing.
@@ -99,7 +95,7 @@ fn member(old: Option<Value>, new: Value, path: &mut Vec<String>) -> Result<Opti
             if deletes {
                 None
             } else {
-                Some(Value::Object(objects(Map::new(), new, path)?))
+                Some(Value::Object(objects(Map::new(), new, ty)?))
             }
         }
         (old, Value::Array(new)) => {
@@ -107,14 +103,14 @@ fn member(old: Option<Value>, new: Value, path: &mut Vec<String>) -> Result<Opti
                 Some(Value::Array(old)) => old,
                 _ => Vec::new(),
             };
-            Some(Value::Array(lists(old, new, path)?))
+            Some(Value::Array(lists(old, new, ty)?))
         }
         (_, new) => Some(new),
     })
 }
 
-fn lists(old: Vec<Value>, new: Vec<Value>, path: &mut Vec<String>) -> Result<Vec<Value>, Error> {
-    match list_merge(path) {
+fn lists(old: Vec<Value>, new: Vec<Value>, ty: Type<'_>) -> Result<Vec<Value>, Error> {
+    match ty.list_merge() {
         ListMerge::Atomic => Ok(new
             .into_iter()
             .filter(|element| !is_directive(element))
@@ -128,7 +124,7 @@ fn lists(old: Vec<Value>, new: Vec<Value>, path: &mut Vec<String>) -> Result<Vec
             }
             Ok(merged)
         }
-        ListMerge::ByKey(key) => by_key(old, new, key, path),
+        ListMerge::ByKey(key) => by_key(old, new, key, ty.element()),
     }
 }
 
@@ -138,12 +134,7 @@ fn is_directive(element: &Value) -> bool {
         .is_some_and(|map| map.len() == 1 && map.contains_key("$patch"))
 }
 
-fn by_key(
-    old: Vec<Value>,
-    new: Vec<Value>,
-    key: &str,
-    path: &mut Vec<String>,
-) -> Result<Vec<Value>, Error> {
+fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<Vec<Value>, Error> {
     let replaces = |element: &Value| {
         element.get("$patch").and_then(Value::as_str) == Some("replace") && is_directive(element)
     };
@@ -177,9 +168,9 @@ fn by_key(
             (Some("delete"), None) => {}
             (_, Some(at)) => {
                 let old = merged[at].as_object().cloned().unwrap_or_default();
-                merged[at] = Value::Object(objects(old, element, path)?);
+                merged[at] = Value::Object(objects(old, element, ty)?);
             }
-            (_, None) => merged.push(Value::Object(objects(Map::new(), element, path)?)),
+            (_, None) => merged.push(Value::Object(objects(Map::new(), element, ty)?)),
         }
     }
     Ok(merged)
@@ -202,10 +193,10 @@ fn take_directives(patch: &mut Map<String, Value>, prefix: &str) -> Vec<(String,
 }
 
 /// Sorts the elements that `order` names into its order; the others stay behind what they followed.
-fn reorder(list: &mut Vec<Value>, order: &[Value], how: &ListMerge) {
+fn reorder(list: &mut Vec<Value>, order: &[Value], how: ListMerge<'_>) {
     let id = |value: &Value| match how {
         ListMerge::ByKey(key) => value.get(key).cloned(),
-        _ => Some(value.clone()),
+        ListMerge::Atomic | ListMerge::Set => Some(value.clone()),
     };
     let wanted: Vec<Option<Value>> = order.iter().map(id).collect();
     let rank = |value: &Value| wanted.iter().position(|wanted| *wanted == id(value));
@@ -222,11 +213,16 @@ fn reorder(list: &mut Vec<Value>, order: &[Value], how: &ListMerge) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{kind, schema};
     use serde_json::json;
+
+    fn apply_to_pod(target: Value, patch: Value) -> Result<Value, Error> {
+        apply(schema::type_of(kind::POD), target, patch)
+    }
 
     #[track_caller]
     fn check(target: Value, patch: Value, expected: Value) {
-        assert_eq!(apply(target, patch).unwrap(), expected);
+        assert_eq!(apply_to_pod(target, patch).unwrap(), expected);
     }
 
     fn pod(containers: Value) -> Value {
@@ -256,7 +252,7 @@ mod tests {
             pod(json!([{"$patch": "replace"}, {"name": "c"}])),
             pod(json!([{"name": "c"}])),
         );
-        assert!(apply(old(), pod(json!([{"image": "y"}]))).is_err());
+        assert!(apply_to_pod(old(), pod(json!([{"image": "y"}]))).is_err());
     }
 
     #[test]
@@ -300,6 +296,6 @@ mod tests {
             json!({"x": {"args": ["b"]}}),
             json!({"x": {"args": ["b"]}}),
         );
-        assert!(apply(json!({"a": {}}), json!({"a": {"$patch": "what"}})).is_err());
+        assert!(apply_to_pod(json!({"a": {}}), json!({"a": {"$patch": "what"}})).is_err());
     }
 }

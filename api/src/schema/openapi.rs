@@ -3,7 +3,7 @@
 //! Clients read three things from them: which kinds there are, how lists merge
 //! (`x-kubernetes-patch-merge-key`), and whether writes take `fieldValidation` and `dryRun`.
 
-use super::{ListMerge, list_merge};
+use super::merging;
 use crate::{KindRef, kind};
 use serde_json::{Map, Value, json};
 
@@ -23,9 +23,8 @@ pub fn openapi_v3(group: &str, version: &str) -> Value {
         .map(|kind| (*kind, super::register(kind, &mut generator)))
         .collect();
     let mut schemas = generator.take_definitions(false);
-    for (name, schema) in &mut schemas {
-        dress(schema, parent_of(name));
-    }
+    merging::annotate(&mut schemas);
+    schemas.values_mut().for_each(dress);
     for (kind, name) in &names {
         let gvk = |suffix: &str| json!([{"group": group, "version": version, "kind": format!("{}{suffix}", kind.kind)}]);
         if let Some(Value::Object(schema)) = schemas.get_mut(name) {
@@ -49,54 +48,22 @@ pub fn openapi_v3(group: &str, version: &str) -> Value {
     })
 }
 
-/// The field name that objects of a type stand under, for the table of merging lists.
-fn parent_of(schema: &str) -> &'static str {
-    let name = schema.rsplit('.').next().unwrap_or_default();
-    match name {
-        "ObjectMeta" => "metadata",
-        "Container" => "containers",
-        "EphemeralContainer" => "ephemeralContainers",
-        "ServiceAccount" => "",
-        _ if name.ends_with("Status") => "status",
-        _ if name.ends_with("Spec") => "spec",
-        _ => "other",
-    }
-}
-
-/// Adds merge keys to properties, and writes references with siblings as `allOf`, as upstream does.
-fn dress(schema: &mut Value, parent: &str) {
+/// Writes references with siblings as `allOf`, and names atomic lists, as upstream does.
+fn dress(schema: &mut Value) {
     let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
         return;
     };
-    for (name, property) in properties.iter_mut() {
+    for property in properties.values_mut() {
         let Some(property) = property.as_object_mut() else {
             continue;
         };
         if let Some(reference) = property.remove("$ref") {
             property.insert("allOf".to_owned(), json!([{"$ref": reference}]));
         }
-        if property.get("type").and_then(Value::as_str) != Some("array") {
-            continue;
-        }
-        let path: Vec<String> = if parent.is_empty() {
-            vec![name.clone()]
-        } else {
-            vec![parent.to_owned(), name.clone()]
-        };
-        match list_merge(&path) {
-            ListMerge::Atomic => {
-                property.insert("x-kubernetes-list-type".to_owned(), json!("atomic"));
-            }
-            ListMerge::Set => {
-                property.insert("x-kubernetes-list-type".to_owned(), json!("set"));
-                property.insert("x-kubernetes-patch-strategy".to_owned(), json!("merge"));
-            }
-            ListMerge::ByKey(key) => {
-                property.insert("x-kubernetes-list-type".to_owned(), json!("map"));
-                property.insert("x-kubernetes-list-map-keys".to_owned(), json!([key]));
-                property.insert("x-kubernetes-patch-merge-key".to_owned(), json!(key));
-                property.insert("x-kubernetes-patch-strategy".to_owned(), json!("merge"));
-            }
+        if property.get("type").and_then(Value::as_str) == Some("array") {
+            property
+                .entry("x-kubernetes-list-type")
+                .or_insert_with(|| json!("atomic"));
         }
     }
 }

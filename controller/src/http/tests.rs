@@ -1,5 +1,6 @@
 //! The endpoint over real connections: one server a test, port 0, a plain client.
 
+mod apply;
 mod client;
 mod encrypted;
 mod page;

@@ -406,17 +406,35 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
     new
 }
 
-/// Differs in nothing but the version.
+/// Differs in nothing but the version, and when managers wrote.
 pub(super) fn is_same(new: &Value, old: &Value) -> bool {
-    let bare = |value: &Value| {
-        let mut value = value.clone();
-        for field in ["apiVersion", "kind"] {
-            clear(&mut value, field);
+    let parts = ["apiVersion", "kind", "metadata"];
+    let meta = ["resourceVersion", "managedFields"];
+    let entries = |object: &Value| {
+        let mut entries = object["metadata"]["managedFields"].clone();
+        for entry in entries.as_array_mut().into_iter().flatten() {
+            clear(entry, "time");
         }
-        clear(&mut value["metadata"], "resourceVersion");
-        value
+        entries
     };
-    bare(new) == bare(old)
+    is_same_but(new, old, &parts)
+        && is_same_but(&new["metadata"], &old["metadata"], &meta)
+        && (new["metadata"]["managedFields"] == old["metadata"]["managedFields"]
+            || entries(new) == entries(old))
+}
+
+fn is_same_but(one: &Value, other: &Value, fields: &[&str]) -> bool {
+    let (Value::Object(one), Value::Object(other)) = (one, other) else {
+        return one == other;
+    };
+    let counts = |name: &String| !fields.contains(&name.as_str());
+    let names =
+        |map: &serde_json::Map<String, Value>| map.keys().filter(|name| counts(name)).count();
+    names(one) == names(other)
+        && one
+            .iter()
+            .filter(|(name, _)| counts(name))
+            .all(|(name, value)| other.get(name) == Some(value))
 }
 
 /// Deletion was asked for and nothing holds the object any more.

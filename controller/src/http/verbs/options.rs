@@ -40,6 +40,22 @@ pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
     })
 }
 
+/// Who applies has to say who they are.
+pub(super) fn require_manager(call: &Call) -> Result<(), StatusError> {
+    if call
+        .query
+        .get("fieldManager")
+        .is_some_and(|manager| !manager.is_empty())
+    {
+        return Ok(());
+    }
+    Err(error::status(
+        422,
+        "Invalid",
+        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
+    ))
+}
+
 /// What `fieldManager` upstream takes when none is given: the program's name.
 fn default_manager(user_agent: &str) -> String {
     let name = user_agent.split('/').next().unwrap_or_default();

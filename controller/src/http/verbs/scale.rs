@@ -4,7 +4,10 @@ use super::{
     super::{Body, Call, decode, decode::PatchType, error, respond},
     Target, options,
 };
-use crate::{object::Object, registry::Subresource};
+use crate::{
+    object::Object,
+    registry::{Patch, PatchKind, Subresource},
+};
 use coracle_api::{patch, status::StatusError};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -22,11 +25,14 @@ pub(super) async fn scale(
         "update" => decode::object(&mut call).await?,
         _ => {
             let (kind, body) = decode::patch(&mut call).await?;
+            if kind == PatchType::Apply {
+                return apply(target, &call, body).await;
+            }
             let current = of(&*target.object()?);
             match kind {
                 PatchType::Json => patch::json::apply(current, &body)
                     .map_err(|refused| error::status(422, "Invalid", refused.to_string()))?,
-                // A Scale has no lists: the three others mean the same.
+                // A Scale has no lists: the others mean the same.
                 PatchType::Merge | PatchType::Strategic | PatchType::Apply => {
                     patch::merge::apply(current, body)
                 }
@@ -70,6 +76,34 @@ pub(super) async fn scale(
     let mut response = respond::json(StatusCode::OK, &of(&object));
     respond::warn(&mut response, &context.warnings.lock());
     Ok(response)
+}
+
+/// Server-side apply of the one field that a Scale has.
+async fn apply(
+    target: &Target<'_>,
+    call: &Call,
+    body: Value,
+) -> Result<Response<Body>, StatusError> {
+    options::require_manager(call)?;
+    check(target, &body)?;
+    let context = options::context(call)?;
+    let patch = Patch {
+        kind: PatchKind::Apply,
+        body,
+        force: call.query.flag("force"),
+    };
+    let (object, _never_created) = target
+        .state
+        .registry
+        .patch(
+            &context,
+            target.kind,
+            &target.key(),
+            Subresource::Scale,
+            patch,
+        )
+        .await?;
+    Ok(respond::json(StatusCode::OK, &of(&object)))
 }
 
 fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {

@@ -78,12 +78,13 @@ pub(super) async fn patch(
         PatchType::Merge => PatchKind::Merge,
         PatchType::Strategic => PatchKind::Strategic,
         PatchType::Apply => {
-            if call.query.get("fieldManager").is_none() {
-                return Err(error::status(
-                    422,
-                    "Invalid",
-                    "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is \
-                     required for apply patch",
+            options::require_manager(&call)?;
+            if ["apiVersion", "kind"]
+                .iter()
+                .any(|name| !body[*name].is_string())
+            {
+                return Err(error::bad_request(
+                    "Object 'Kind' or 'apiVersion' is missing in the applied configuration",
                 ));
             }
             check_identity(

@@ -1,0 +1,141 @@
+//! Merges a configuration into an object, and takes out what was applied before and no longer is.
+
+use super::{
+    fields::{FieldSet, field},
+    managed::Managed,
+    walk::{self, Form, element, form, list_of, map_of, set_of, with_named},
+};
+use crate::schema::Type;
+use serde_json::{Map, Value};
+
+/// The object with what the configuration says.
+pub(super) fn merge(ty: Type<'_>, live: &Value, config: &Value) -> Value {
+    both(ty, Some(live), Some(config)).unwrap_or(Value::Null)
+}
+
+fn both(ty: Type<'_>, live: Option<&Value>, config: Option<&Value>) -> Option<Value> {
+    let (Some(old), Some(new)) = (live, config) else {
+        return config.or(live).cloned();
+    };
+    match form(ty, live, config) {
+        Form::Leaf => Some(new.clone()),
+        Form::Map => {
+            let mut merged = map_of(live).cloned().unwrap_or_default();
+            for (name, value) in map_of(config).into_iter().flatten() {
+                let value = both(ty.field(name), merged.get(name), Some(value));
+                if let Some(value) = value {
+                    merged.insert(name.clone(), value);
+                }
+            }
+            Some(Value::Object(merged))
+        }
+        Form::List => Some(Value::Array(items(
+            ty,
+            list_of(Some(old)),
+            list_of(Some(new)),
+        ))),
+    }
+}
+
+/// The items of both: in the configuration's order, and those that only the object has where they stood
+/// before the next one they share.
+fn items(ty: Type<'_>, live: &[Value], config: &[Value]) -> Vec<Value> {
+    let ids = |list: &[Value]| -> Vec<String> {
+        let of = |item: &Value| element(ty, item).unwrap_or_default();
+        list.iter().map(of).collect()
+    };
+    let (live_ids, ids) = (ids(live), ids(config));
+    let is_shared = |id: &String| live_ids.contains(id);
+    let mut merged = Vec::with_capacity(live.len().max(config.len()));
+    let mut at = 0;
+    for (index, (item, id)) in config.iter().zip(&ids).enumerate() {
+        let next_shared = ids[index..].iter().find(|id| is_shared(id));
+        while let Some(own) = live_ids.get(at) {
+            if Some(own) == next_shared {
+                break;
+            }
+            if !ids.contains(own) {
+                merged.push(live[at].clone());
+            }
+            at += 1;
+        }
+        let mut same = live_ids.iter().zip(live).filter(|(own, _)| *own == id);
+        // Items that cannot be told apart are replaced, not merged.
+        let old = match (same.next(), same.next()) {
+            (Some((_, old)), None) => Some(old),
+            _ => None,
+        };
+        merged.extend(both(ty.element(), old, Some(item)));
+        if live_ids.get(at) == Some(id) {
+            at += 1;
+        }
+    }
+    let rest = live_ids.iter().zip(live).skip(at);
+    merged.extend(
+        rest.filter(|(id, _)| !ids.contains(id))
+            .map(|(_, item)| item.clone()),
+    );
+    merged
+}
+
+/// `merged` without what the manager applied `last` and does not apply now (`set`), unless somebody else
+/// manages it or it was never the manager's.
+pub(super) fn prune(
+    ty: Type<'_>,
+    merged: &Value,
+    last: &FieldSet,
+    set: &FieldSet,
+    others: &Managed,
+) -> Value {
+    if last.is_empty() {
+        return merged.clone();
+    }
+    let without =
+        |gone: &FieldSet| remove(ty, merged, gone).unwrap_or_else(|| Value::Object(Map::new()));
+    let all = with_named(ty, &set_of(ty, merged));
+    let last = with_named(ty, last);
+    let owned = with_named(ty, &others.all().union(set));
+    // What others own comes back, with everything above it.
+    let kept = with_named(ty, &set_of(ty, &without(&last)));
+    let kept = without(&all.difference(&kept.union(&owned)));
+    // And so does what never was the manager's to take.
+    let kept = with_named(ty, &set_of(ty, &kept));
+    without(&all.difference(&kept).intersection(&last))
+}
+
+/// The value without the members of a set; none when nothing is left of it.
+fn remove(ty: Type<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
+    match (value, form(ty, Some(value), None)) {
+        (Value::Object(map), Form::Map) => {
+            let mut left = Map::new();
+            for (name, value) in map {
+                let id = field(name);
+                if gone.has(&id) {
+                    continue;
+                }
+                let value = match gone.below(&id) {
+                    Some(below) => remove(ty.field(name), value, below),
+                    None => Some(value.clone()),
+                };
+                left.extend(value.map(|value| (name.clone(), value)));
+            }
+            (!left.is_empty()).then_some(Value::Object(left))
+        }
+        (Value::Array(list), Form::List) => {
+            let keep = |item: &Value| {
+                let id = walk::element(ty, item).unwrap_or_default();
+                if gone.has(&id) {
+                    return None;
+                }
+                match gone.below(&id) {
+                    Some(below) => remove(ty.element(), item, below),
+                    None => Some(item.clone()),
+                }
+            };
+            let left: Vec<Value> = list.iter().filter_map(keep).collect();
+            (!left.is_empty()).then_some(Value::Array(left))
+        }
+        (Value::Object(_) | Value::Array(_), _) => None,
+        (scalar, _) => Some(scalar.clone()),
+    }
+}

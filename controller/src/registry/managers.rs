@@ -1,0 +1,85 @@
+//! Field managers: who wrote which field, beside every write.
+//!
+//! A part of the system writes without a manager: what it creates has none until somebody applies to it, and
+//! what it changes of others' objects is taken from them without an entry of its own (docs/adr/0003).
+
+use super::{Context, Patch, Subresource, strategy};
+use coracle_api::{
+    KindRef, StatusError,
+    apply::{self, Error, Writer},
+    schema,
+};
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+fn subresource(part: Subresource) -> &'static str {
+    match part {
+        Subresource::None => "",
+        Subresource::Status => "status",
+        Subresource::Scale => "scale",
+        Subresource::Finalize => "finalize",
+    }
+}
+
+/// Notes in `new` what a write that was no apply changed.
+pub(super) fn track(
+    context: &Context,
+    (kind, part): (KindRef, Subresource),
+    live: Option<&Value>,
+    new: &mut Value,
+    now: Timestamp,
+) {
+    let time = strategy::time(now);
+    let api_version = kind.api_version();
+    let writer = context.field_manager.as_deref().map(|manager| Writer {
+        manager,
+        api_version: &api_version,
+        subresource: subresource(part),
+        time: &time,
+    });
+    let status = match live {
+        // A new object's status is the server's.
+        None if kind.status_split() => new.as_object_mut().and_then(|map| map.remove("status")),
+        _ => None,
+    };
+    apply::track(schema::type_of(kind), live, new, writer);
+    if let Some(status) = status {
+        new["status"] = status;
+    }
+}
+
+/// What an apply patch makes of the object, with its managers; none is there yet where `live` is empty.
+pub(super) fn apply(
+    context: &Context,
+    (kind, part): (KindRef, Subresource),
+    live: &Value,
+    patch: &Patch,
+    now: Timestamp,
+) -> Result<Value, StatusError> {
+    let time = strategy::time(now);
+    let api_version = kind.api_version();
+    let writer = Writer {
+        manager: context.field_manager.as_deref().unwrap_or_default(),
+        api_version: &api_version,
+        subresource: subresource(part),
+        time: &time,
+    };
+    let config = match part {
+        // A Scale says one thing of its object.
+        Subresource::Scale => json!({"spec": {"replicas": patch.body["spec"]["replicas"]}}),
+        _ => patch.body.clone(),
+    };
+    let applied = apply::apply(schema::type_of(kind), live, &config, writer, patch.force);
+    applied.map_err(|error| match error {
+        Error::Malformed(_) => StatusError::bad_request(error.to_string()),
+        Error::Mistyped(_) => {
+            let text = |name: &str| patch.body["metadata"][name].as_str().unwrap_or_default();
+            let (namespace, name) = (text("namespace"), text("name"));
+            StatusError::plain(format!(
+                "failed to create typed patch object ({namespace}/{name}; {api_version}, Kind={}): {error}",
+                kind.kind
+            ))
+        }
+        Error::Conflicts(_) => StatusError::apply_conflict(error.to_string(), error.causes()),
+    })
+}
