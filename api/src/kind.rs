@@ -2,6 +2,10 @@
 //!
 //! One row a kind. What one kind does differently lives with the registry, never here.
 
+mod rows;
+
+pub use rows::*;
+
 use std::{
     hash::{Hash, Hasher},
     ptr,
@@ -111,204 +115,6 @@ impl Kind {
     }
 }
 
-const ALL_VERBS: &[&str] = &[
-    "create",
-    "delete",
-    "deletecollection",
-    "get",
-    "list",
-    "patch",
-    "update",
-    "watch",
-];
-const NO_COLLECTION: &[&str] = &[
-    "create", "delete", "get", "list", "patch", "update", "watch",
-];
-const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
-const ANY: &[&str] = &["create", "delete", "get", "patch", "update"];
-const STATUS: Subresource = Subresource {
-    name: "status",
-    verbs: GET_PATCH_UPDATE,
-    kind: ("", "", ""),
-};
-const SCALE: Subresource = Subresource {
-    name: "scale",
-    verbs: GET_PATCH_UPDATE,
-    kind: ("autoscaling", "v1", "Scale"),
-};
-
-const BASE: Kind = Kind {
-    group: "",
-    version: "v1",
-    kind: "",
-    plural: "",
-    singular: "",
-    short_names: &[],
-    categories: &[],
-    namespaced: true,
-    verbs: ALL_VERBS,
-    subresources: &[],
-    generation: false,
-    stored_as: ("", ""),
-};
-
-/// All kinds that are served and stored.
-pub static KINDS: &[Kind] = &[
-    Kind {
-        kind: "Namespace",
-        plural: "namespaces",
-        singular: "namespace",
-        short_names: &["ns"],
-        namespaced: false,
-        verbs: NO_COLLECTION,
-        subresources: &[
-            STATUS,
-            Subresource {
-                name: "finalize",
-                verbs: &["update"],
-                kind: ("", "", ""),
-            },
-        ],
-        ..BASE
-    },
-    Kind {
-        kind: "Node",
-        plural: "nodes",
-        singular: "node",
-        short_names: &["no"],
-        namespaced: false,
-        subresources: &[STATUS],
-        ..BASE
-    },
-    Kind {
-        kind: "Pod",
-        plural: "pods",
-        singular: "pod",
-        short_names: &["po"],
-        categories: &["all"],
-        generation: true,
-        subresources: &[
-            STATUS,
-            Subresource {
-                name: "binding",
-                verbs: &["create"],
-                kind: ("", "v1", "Binding"),
-            },
-            Subresource {
-                name: "log",
-                verbs: &["get"],
-                kind: ("", "", ""),
-            },
-            Subresource {
-                name: "proxy",
-                verbs: ANY,
-                kind: ("", "v1", "PodProxyOptions"),
-            },
-        ],
-        ..BASE
-    },
-    Kind {
-        kind: "Service",
-        plural: "services",
-        singular: "service",
-        short_names: &["svc"],
-        categories: &["all"],
-        subresources: &[
-            STATUS,
-            Subresource {
-                name: "proxy",
-                verbs: ANY,
-                kind: ("", "v1", "ServiceProxyOptions"),
-            },
-        ],
-        ..BASE
-    },
-    Kind {
-        kind: "ConfigMap",
-        plural: "configmaps",
-        singular: "configmap",
-        short_names: &["cm"],
-        ..BASE
-    },
-    Kind {
-        kind: "Secret",
-        plural: "secrets",
-        singular: "secret",
-        ..BASE
-    },
-    Kind {
-        kind: "ServiceAccount",
-        plural: "serviceaccounts",
-        singular: "serviceaccount",
-        short_names: &["sa"],
-        ..BASE
-    },
-    Kind {
-        kind: "Event",
-        plural: "events",
-        singular: "event",
-        short_names: &["ev"],
-        ..BASE
-    },
-    Kind {
-        group: "events.k8s.io",
-        kind: "Event",
-        plural: "events",
-        singular: "event",
-        short_names: &["ev"],
-        stored_as: ("", "events"),
-        ..BASE
-    },
-    Kind {
-        group: "apps",
-        kind: "Deployment",
-        plural: "deployments",
-        singular: "deployment",
-        short_names: &["deploy"],
-        categories: &["all"],
-        generation: true,
-        subresources: &[STATUS, SCALE],
-        ..BASE
-    },
-    Kind {
-        group: "apps",
-        kind: "ReplicaSet",
-        plural: "replicasets",
-        singular: "replicaset",
-        short_names: &["rs"],
-        categories: &["all"],
-        generation: true,
-        subresources: &[STATUS, SCALE],
-        ..BASE
-    },
-    Kind {
-        group: "discovery.k8s.io",
-        kind: "EndpointSlice",
-        plural: "endpointslices",
-        singular: "endpointslice",
-        generation: true,
-        ..BASE
-    },
-    Kind {
-        group: "coordination.k8s.io",
-        kind: "Lease",
-        plural: "leases",
-        singular: "lease",
-        ..BASE
-    },
-];
-
-macro_rules! rows {
-    ($($name:ident = $index:literal;)*) => { $(
-        #[doc = concat!("Row ", stringify!($index), " of the table.")]
-        pub static $name: KindRef = &KINDS[$index];
-    )* };
-}
-rows! {
-    NAMESPACE = 0; NODE = 1; POD = 2; SERVICE = 3; CONFIG_MAP = 4; SECRET = 5; SERVICE_ACCOUNT = 6; EVENT = 7;
-    EVENTS_EVENT = 8; DEPLOYMENT = 9; REPLICA_SET = 10; ENDPOINT_SLICE = 11; LEASE = 12;
-}
-
 /// By the parts of a URL.
 #[must_use]
 pub fn find(group: &str, version: &str, plural: &str) -> Option<KindRef> {
@@ -330,27 +136,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn constants_name_their_rows() {
-        let rows = [
-            (NAMESPACE, "Namespace"),
-            (NODE, "Node"),
-            (POD, "Pod"),
-            (SERVICE, "Service"),
-            (CONFIG_MAP, "ConfigMap"),
-            (SECRET, "Secret"),
-            (SERVICE_ACCOUNT, "ServiceAccount"),
-            (EVENT, "Event"),
-            (EVENTS_EVENT, "Event"),
-            (DEPLOYMENT, "Deployment"),
-            (REPLICA_SET, "ReplicaSet"),
-            (ENDPOINT_SLICE, "EndpointSlice"),
-            (LEASE, "Lease"),
-        ];
-        assert_eq!(rows.len(), KINDS.len());
-        for (kind, name) in rows {
-            assert_eq!(kind.kind, name);
+    fn rows_are_found_by_their_names() {
+        for kind in KINDS {
             assert_eq!(find(kind.group, kind.version, kind.plural), Some(kind));
+            assert_eq!(by_kind(kind.group, kind.version, kind.kind), Some(kind));
+            assert_eq!(kind.singular, kind.kind.to_lowercase());
         }
+        assert_eq!(DEPLOYMENT.kind, "Deployment");
         assert_eq!(EVENTS_EVENT.storage(), EVENT);
         assert_eq!(DEPLOYMENT.storage(), DEPLOYMENT);
     }
