@@ -2,6 +2,11 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/*/v1/defaults.go`. Pure: only fills what is absent.
 
+mod pod;
+mod policy;
+mod storage;
+mod workload;
+
 use crate::{KindRef, quantity::Quantity};
 use serde_json::{Map, Value, json};
 
@@ -11,7 +16,7 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         return;
     };
     match (kind.group, kind.kind) {
-        ("", "Pod") => in_map(object, "spec", pod_spec),
+        ("", "Pod") => in_map(object, "spec", pod::pod_spec),
         ("", "Service") => in_map(object, "spec", service_spec),
         ("", "Secret") => set(object, "type", json!("Opaque")),
         ("", "Namespace") => {
@@ -22,15 +27,33 @@ pub fn apply(kind: KindRef, object: &mut Value) {
                 set(status, "phase", json!("Active"));
             });
         }
+        ("", "Endpoints") => each(object, "subsets", |subset| {
+            each(subset, "ports", |port| set(port, "protocol", json!("TCP")));
+        }),
+        ("", "PersistentVolume") => storage::volume(object),
+        ("", "PersistentVolumeClaim") => storage::claim(object),
+        ("", "PodTemplate") => workload::template(object),
+        ("", "ReplicationController") => workload::replication_controller(object),
+        ("", "LimitRange") => in_map(object, "spec", policy::limit_range),
+        ("", "ResourceQuota") => in_map(object, "spec", policy::resource_quota),
         ("discovery.k8s.io", "EndpointSlice") => each(object, "ports", |port| {
             set(port, "name", json!(""));
             set(port, "protocol", json!("TCP"));
         }),
-        ("apps", "Deployment") => in_map(object, "spec", deployment_spec),
-        ("apps", "ReplicaSet") => in_map(object, "spec", |spec| {
-            set(spec, "replicas", json!(1));
-            template(spec);
-        }),
+        ("apps", "Deployment") => in_map(object, "spec", workload::deployment),
+        ("apps", "ReplicaSet") => in_map(object, "spec", workload::replica_set),
+        ("apps", "DaemonSet") => in_map(object, "spec", workload::daemon_set),
+        ("apps", "StatefulSet") => in_map(object, "spec", workload::stateful_set),
+        ("batch", "Job") => workload::job(object),
+        ("batch", "CronJob") => in_map(object, "spec", workload::cron_job),
+        ("autoscaling", _) => in_map(object, "spec", policy::autoscaler),
+        ("networking.k8s.io", "NetworkPolicy") => in_map(object, "spec", policy::network_policy),
+        ("networking.k8s.io", "IngressClass") => in_map(object, "spec", policy::ingress_class),
+        ("storage.k8s.io", "StorageClass") => storage::class(object),
+        ("storage.k8s.io", "CSIDriver") => in_map(object, "spec", storage::driver),
+        ("scheduling.k8s.io", "PriorityClass") => {
+            set(object, "preemptionPolicy", json!("PreemptLowerPriority"));
+        }
         _ => {}
     }
 }
@@ -67,138 +90,16 @@ fn each(map: &mut Map<String, Value>, name: &str, mut f: impl FnMut(&mut Map<Str
         .for_each(&mut f);
 }
 
-fn template(spec: &mut Map<String, Value>) {
-    if_map(spec, "template", |template| {
-        set(template, "metadata", json!({}));
-        if_map(template, "spec", pod_spec);
-    });
-}
-
-fn deployment_spec(spec: &mut Map<String, Value>) {
-    set(spec, "replicas", json!(1));
-    set(spec, "revisionHistoryLimit", json!(10));
-    set(spec, "progressDeadlineSeconds", json!(600));
-    in_map(spec, "strategy", |strategy| {
-        set(strategy, "type", json!("RollingUpdate"));
-        if strategy["type"] == "RollingUpdate" {
-            in_map(strategy, "rollingUpdate", |rolling| {
-                set(rolling, "maxUnavailable", json!("25%"));
-                set(rolling, "maxSurge", json!("25%"));
-            });
+/// Quantities in their canonical form; what is none is left for validation.
+fn quantities(list: &mut Map<String, Value>) {
+    for value in list.values_mut() {
+        let text = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        if let Ok(quantity) = Quantity::parse(&text) {
+            *value = json!(quantity.to_string());
         }
-    });
-    template(spec);
-}
-
-fn pod_spec(spec: &mut Map<String, Value>) {
-    set(spec, "restartPolicy", json!("Always"));
-    set(spec, "terminationGracePeriodSeconds", json!(30));
-    set(spec, "dnsPolicy", json!("ClusterFirst"));
-    set(spec, "securityContext", json!({}));
-    set(spec, "schedulerName", json!("default-scheduler"));
-    if let Some(account) = spec.get("serviceAccountName").cloned() {
-        set(spec, "serviceAccount", account);
     }
-    each(spec, "initContainers", container);
-    each(spec, "containers", container);
-    each(spec, "volumes", volume);
-}
-
-fn container(container: &mut Map<String, Value>) {
-    let image = container
-        .get("image")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    // A tag of `latest`, also the implied one, is looked up at each start.
-    let named = image.rsplit('/').next().unwrap_or_default();
-    let latest = !image.contains('@') && (!named.contains(':') || named.ends_with(":latest"));
-    set(
-        container,
-        "imagePullPolicy",
-        json!(if latest { "Always" } else { "IfNotPresent" }),
-    );
-    set(
-        container,
-        "terminationMessagePath",
-        json!("/dev/termination-log"),
-    );
-    set(container, "terminationMessagePolicy", json!("File"));
-    in_map(container, "resources", resources);
-    each(container, "ports", |port| {
-        set(port, "protocol", json!("TCP"));
-    });
-    each(container, "env", |env| {
-        if_map(env, "valueFrom", |from| {
-            if_map(from, "fieldRef", |field| {
-                set(field, "apiVersion", json!("v1"));
-            });
-            if_map(from, "resourceFieldRef", |field| {
-                set(field, "divisor", json!("0"));
-            });
-        });
-    });
-    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
-        if_map(container, name, probe);
-    }
-    if_map(container, "lifecycle", |lifecycle| {
-        for hook in ["postStart", "preStop"] {
-            if_map(lifecycle, hook, |hook| if_map(hook, "httpGet", http_get));
-        }
-    });
-}
-
-/// A request that is not written is its limit; quantities take their canonical form.
-fn resources(resources: &mut Map<String, Value>) {
-    for name in ["limits", "requests"] {
-        if_map(resources, name, |list| {
-            for value in list.values_mut() {
-                let text = value
-                    .as_str()
-                    .map_or_else(|| value.to_string(), str::to_owned);
-                if let Ok(quantity) = Quantity::parse(&text) {
-                    *value = json!(quantity.to_string());
-                }
-            }
-        });
-    }
-    let limits = resources
-        .get("limits")
-        .and_then(Value::as_object)
-        .cloned()
-        .unwrap_or_default();
-    if limits.is_empty() {
-        return;
-    }
-    in_map(resources, "requests", |requests| {
-        for (name, limit) in limits {
-            set(requests, &name, limit);
-        }
-    });
-}
-
-fn probe(probe: &mut Map<String, Value>) {
-    set(probe, "timeoutSeconds", json!(1));
-    set(probe, "periodSeconds", json!(10));
-    set(probe, "successThreshold", json!(1));
-    set(probe, "failureThreshold", json!(3));
-    if_map(probe, "httpGet", http_get);
-}
-
-fn http_get(get: &mut Map<String, Value>) {
-    set(get, "path", json!("/"));
-    set(get, "scheme", json!("HTTP"));
-}
-
-fn volume(volume: &mut Map<String, Value>) {
-    if volume.len() == 1 && volume.contains_key("name") {
-        volume.insert("emptyDir".to_owned(), json!({}));
-    }
-    for name in ["configMap", "secret", "projected", "downwardAPI"] {
-        if_map(volume, name, |source| {
-            set(source, "defaultMode", json!(0o644));
-        });
-    }
-    if_map(volume, "hostPath", |path| set(path, "type", json!("")));
 }
 
 fn service_spec(spec: &mut Map<String, Value>) {
@@ -223,45 +124,4 @@ fn service_spec(spec: &mut Map<String, Value>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kind;
-
-    #[test]
-    fn a_deployment_gets_upstreams_defaults() {
-        let mut object = json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "x:v1",
-            "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": "1000m"}}, "readinessProbe": {"httpGet": {"port": 80}}}]}}}});
-        apply(kind::DEPLOYMENT, &mut object);
-        let spec = &object["spec"];
-        assert_eq!(
-            spec["strategy"],
-            json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
-        );
-        let container = &spec["template"]["spec"]["containers"][0];
-        assert_eq!(container["imagePullPolicy"], "IfNotPresent");
-        assert_eq!(container["ports"][0]["protocol"], "TCP");
-        assert_eq!(container["resources"]["requests"], json!({"cpu": "1"}));
-        assert_eq!(container["readinessProbe"]["periodSeconds"], 10);
-        let again = object.clone();
-        apply(kind::DEPLOYMENT, &mut object);
-        assert_eq!(object, again, "defaults are applied once");
-    }
-
-    #[test]
-    fn the_pull_policy_follows_the_tag() {
-        for (image, policy) in [
-            ("a", "Always"),
-            ("a:latest", "Always"),
-            ("a:v1", "IfNotPresent"),
-            ("h:5/a", "Always"),
-            ("a@sha256:0", "IfNotPresent"),
-        ] {
-            let mut pod = json!({"spec": {"containers": [{"name": "c", "image": image}]}});
-            apply(kind::POD, &mut pod);
-            assert_eq!(
-                pod["spec"]["containers"][0]["imagePullPolicy"], policy,
-                "{image}"
-            );
-        }
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 //! Source: k8s.io/apimachinery `pkg/labels`, `pkg/fields`. Pure; lengths are the caller's matter.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// More requirements than any real selector has.
@@ -38,6 +39,41 @@ enum Operator {
     DoesNotExist,
     GreaterThan,
     LessThan,
+}
+
+/// A selector of a spec as one writes it on a command line; a plain map of labels is one too.
+#[must_use]
+pub fn to_text(selector: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let list = |value: &Value| -> Vec<Value> { value.as_array().cloned().unwrap_or_default() };
+    let is_spec = ["matchLabels", "matchExpressions"]
+        .iter()
+        .any(|field| !selector[*field].is_null() && !selector[*field].is_string());
+    let labels = if is_spec {
+        &selector["matchLabels"]
+    } else {
+        selector
+    };
+    let mut terms: Vec<String> = labels
+        .as_object()
+        .into_iter()
+        .flatten()
+        .map(|(key, value)| format!("{key}={}", text(value)))
+        .collect();
+    let expressions = list(&selector["matchExpressions"]);
+    for one in expressions.iter().filter(|_| is_spec) {
+        let values: Vec<String> = list(&one["values"]).iter().map(text).collect();
+        let (key, values) = (text(&one["key"]), values.join(","));
+        match one["operator"].as_str() {
+            Some("In") => terms.push(format!("{key} in ({values})")),
+            Some("NotIn") => terms.push(format!("{key} notin ({values})")),
+            Some("Exists") => terms.push(key),
+            Some("DoesNotExist") => terms.push(format!("!{key}")),
+            _ => {}
+        }
+    }
+    terms.sort();
+    terms.join(",")
 }
 
 impl LabelSelector {
@@ -297,6 +333,21 @@ mod tests {
             expected,
             "{selector}"
         );
+    }
+
+    #[test]
+    fn specs_are_written_as_on_a_command_line() {
+        let spec = serde_json::json!({
+            "matchLabels": {"app": "a"},
+            "matchExpressions": [
+                {"key": "tier", "operator": "In", "values": ["x", "y"]},
+                {"key": "old", "operator": "DoesNotExist"},
+            ],
+        });
+        assert_eq!(to_text(&spec), "!old,app=a,tier in (x,y)");
+        let map = serde_json::json!({"b": "2", "a": "1"});
+        assert_eq!(to_text(&map), "a=1,b=2");
+        assert_eq!(to_text(&Value::Null), "");
     }
 
     #[test]

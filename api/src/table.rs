@@ -2,9 +2,13 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/printers/internalversion`. Pure; the age is against `now`.
 
+mod network;
 mod pod;
+mod policy;
+mod storage;
+mod workload;
 
-use crate::KindRef;
+use crate::{KindRef, selector};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -132,7 +136,7 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
         ("", "ServiceAccount") => const { &[NAME, column("Secrets", "string", 0), AGE] },
         (_, "Event") => EVENT,
         ("apps", "Deployment") => DEPLOYMENT,
-        ("apps", _) => REPLICA_SET,
+        ("apps", "ReplicaSet") => REPLICA_SET,
         ("discovery.k8s.io", _) => {
             const {
                 &[
@@ -145,7 +149,14 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
             }
         }
         ("coordination.k8s.io", _) => const { &[NAME, column("Holder", "string", 0), AGE] },
-        _ => const { &[NAME, AGE] },
+        ("", "PodTemplate" | "ReplicationController") | ("apps" | "batch" | "autoscaling", _) => {
+            workload::columns(kind)
+        }
+        ("", "PersistentVolume" | "PersistentVolumeClaim") | ("storage.k8s.io", _) => {
+            storage::columns(kind)
+        }
+        ("", "Endpoints") | ("networking.k8s.io", _) => network::columns(kind),
+        _ => policy::columns(kind),
     }
 }
 
@@ -183,7 +194,7 @@ pub fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value> {
         }
         (_, "Event") => event(object, name, now),
         ("apps", "Deployment") => deployment(object, name, age),
-        ("apps", _) => {
+        ("apps", "ReplicaSet") => {
             let number =
                 |path: &str| json!(object.pointer(path).and_then(Value::as_i64).unwrap_or(0));
             let mut cells = vec![
@@ -198,7 +209,14 @@ pub fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value> {
         }
         ("discovery.k8s.io", _) => endpoint_slice(object, name, age),
         ("coordination.k8s.io", _) => vec![name, json!(text(object, "/spec/holderIdentity")), age],
-        _ => vec![name, age],
+        ("", "PodTemplate" | "ReplicationController") | ("apps" | "batch" | "autoscaling", _) => {
+            workload::cells(kind, object, now)
+        }
+        ("", "PersistentVolume" | "PersistentVolumeClaim") | ("storage.k8s.io", _) => {
+            storage::cells(kind, object, age)
+        }
+        ("", "Endpoints") | ("networking.k8s.io", _) => network::cells(kind, object, age),
+        _ => policy::cells(kind, object, age),
     }
 }
 
@@ -207,6 +225,24 @@ fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
         .pointer(pointer)
         .and_then(Value::as_str)
         .unwrap_or_default()
+}
+
+/// A flag; absent is false.
+fn flag(object: &Value, pointer: &str) -> Value {
+    json!(object.pointer(pointer) == Some(&Value::Bool(true)))
+}
+
+fn number(object: &Value, pointer: &str) -> i64 {
+    object.pointer(pointer).and_then(Value::as_i64).unwrap_or(0)
+}
+
+/// A text or a number as it stands; `otherwise` where there is none.
+fn plain(value: &Value, otherwise: &str) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Null => otherwise.to_owned(),
+        other => other.to_string(),
+    }
 }
 
 fn or_none(text: String) -> String {
@@ -252,21 +288,19 @@ pub fn human_duration(secs: i64) -> String {
     }
 }
 
-fn selector(map: &Value) -> String {
-    let pairs: Vec<String> = map
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
-    or_none(pairs.join(","))
+fn selector(spec: &Value) -> String {
+    or_none(selector::to_text(spec))
 }
 
 /// Containers, images and selector of an object with a pod template.
 fn template(object: &Value) -> [Value; 3] {
-    let containers = object
-        .pointer("/spec/template/spec/containers")
-        .and_then(Value::as_array);
+    let [names, images] = containers(&object["spec"]["template"]);
+    [names, images, json!(selector(&object["spec"]["selector"]))]
+}
+
+/// Containers and images of a pod template.
+fn containers(template: &Value) -> [Value; 2] {
+    let containers = template["spec"]["containers"].as_array();
     let list = |field: &str| {
         let each: Vec<&str> = containers
             .into_iter()
@@ -275,11 +309,7 @@ fn template(object: &Value) -> [Value; 3] {
             .collect();
         json!(each.join(","))
     };
-    [
-        list("name"),
-        list("image"),
-        json!(selector(&object["spec"]["selector"]["matchLabels"])),
-    ]
+    [list("name"), list("image")]
 }
 
 fn deployment(object: &Value, name: Value, age: Value) -> Vec<Value> {
@@ -492,53 +522,4 @@ fn endpoint_slice(object: &Value, name: Value, age: Value) -> Vec<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::kind;
-
-    #[test]
-    fn durations() {
-        for (secs, expected) in [
-            (5, "5s"),
-            (119, "119s"),
-            (150, "2m30s"),
-            (600, "10m"),
-            (10_799, "179m"),
-            (3 * 3600, "3h"),
-            (3 * 3600 + 60, "3h1m"),
-            (47 * 3600, "47h"),
-            (49 * 3600, "2d1h"),
-            (30 * 86400, "30d"),
-            (800 * 86400, "2y70d"),
-            (-5, "<invalid>"),
-        ] {
-            assert_eq!(human_duration(secs), expected, "{secs}");
-        }
-    }
-
-    #[test]
-    fn as_many_cells_as_columns() {
-        for kind in kind::KINDS {
-            assert_eq!(
-                cells(kind, &json!({}), Timestamp::UNIX_EPOCH).len(),
-                columns(kind).len(),
-                "{}",
-                kind.kind
-            );
-        }
-    }
-
-    #[test]
-    fn services_and_nodes() {
-        let service = json!({"metadata": {"name": "s"}, "spec": {"type": "NodePort", "clusterIP": "10.0.0.1",
-            "ports": [{"port": 80, "nodePort": 30080, "protocol": "TCP"}, {"port": 53, "protocol": "UDP"}], "selector": {"app": "a"}}});
-        let row = cells(kind::SERVICE, &service, Timestamp::UNIX_EPOCH);
-        assert_eq!(row[4], "80:30080/TCP,53/UDP");
-        assert_eq!(row[6], "app=a");
-        let node = json!({"spec": {"unschedulable": true}, "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
-        assert_eq!(
-            cells(kind::NODE, &node, Timestamp::UNIX_EPOCH)[1],
-            "Ready,SchedulingDisabled"
-        );
-    }
-}
+mod tests;

@@ -636,6 +636,7 @@ fn kind_of(store_key: &str) -> Option<KindRef> {
     kind::KINDS
         .iter()
         .find(|kind| kind.group_resource() == resource)
+        .map(|kind| kind.storage())
 }
 
 #[cfg(test)]

@@ -156,6 +156,62 @@ kinds! {
         short_names: &["ev"],
         ..BASE
     };
+    ENDPOINTS = Kind {
+        kind: "Endpoints",
+        plural: "endpoints",
+        singular: "endpoints",
+        short_names: &["ep"],
+        ..BASE
+    };
+    PERSISTENT_VOLUME = Kind {
+        kind: "PersistentVolume",
+        plural: "persistentvolumes",
+        singular: "persistentvolume",
+        short_names: &["pv"],
+        namespaced: false,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    PERSISTENT_VOLUME_CLAIM = Kind {
+        kind: "PersistentVolumeClaim",
+        plural: "persistentvolumeclaims",
+        singular: "persistentvolumeclaim",
+        short_names: &["pvc"],
+        subresources: &[STATUS],
+        ..BASE
+    };
+    POD_TEMPLATE = Kind {
+        kind: "PodTemplate",
+        plural: "podtemplates",
+        singular: "podtemplate",
+        generation: true,
+        ..BASE
+    };
+    REPLICATION_CONTROLLER = Kind {
+        kind: "ReplicationController",
+        plural: "replicationcontrollers",
+        singular: "replicationcontroller",
+        short_names: &["rc"],
+        categories: &["all"],
+        generation: true,
+        subresources: &[STATUS, SCALE],
+        ..BASE
+    };
+    LIMIT_RANGE = Kind {
+        kind: "LimitRange",
+        plural: "limitranges",
+        singular: "limitrange",
+        short_names: &["limits"],
+        ..BASE
+    };
+    RESOURCE_QUOTA = Kind {
+        kind: "ResourceQuota",
+        plural: "resourcequotas",
+        singular: "resourcequota",
+        short_names: &["quota"],
+        subresources: &[STATUS],
+        ..BASE
+    };
     EVENTS_EVENT = Kind {
         group: "events.k8s.io",
         kind: "Event",
@@ -185,6 +241,191 @@ kinds! {
         categories: &["all"],
         generation: true,
         subresources: &[STATUS, SCALE],
+        ..BASE
+    };
+    DAEMON_SET = Kind {
+        group: "apps",
+        kind: "DaemonSet",
+        plural: "daemonsets",
+        singular: "daemonset",
+        short_names: &["ds"],
+        categories: &["all"],
+        generation: true,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    STATEFUL_SET = Kind {
+        group: "apps",
+        kind: "StatefulSet",
+        plural: "statefulsets",
+        singular: "statefulset",
+        short_names: &["sts"],
+        categories: &["all"],
+        generation: true,
+        subresources: &[STATUS, SCALE],
+        ..BASE
+    };
+    CONTROLLER_REVISION = Kind {
+        group: "apps",
+        kind: "ControllerRevision",
+        plural: "controllerrevisions",
+        singular: "controllerrevision",
+        ..BASE
+    };
+    JOB = Kind {
+        group: "batch",
+        kind: "Job",
+        plural: "jobs",
+        singular: "job",
+        categories: &["all"],
+        generation: true,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    CRON_JOB = Kind {
+        group: "batch",
+        kind: "CronJob",
+        plural: "cronjobs",
+        singular: "cronjob",
+        short_names: &["cj"],
+        categories: &["all"],
+        generation: true,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    HORIZONTAL_POD_AUTOSCALER = Kind {
+        group: "autoscaling",
+        version: "v2",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers",
+        singular: "horizontalpodautoscaler",
+        short_names: &["hpa"],
+        categories: &["all"],
+        subresources: &[STATUS],
+        ..BASE
+    };
+    POD_DISRUPTION_BUDGET = Kind {
+        group: "policy",
+        kind: "PodDisruptionBudget",
+        plural: "poddisruptionbudgets",
+        singular: "poddisruptionbudget",
+        short_names: &["pdb"],
+        generation: true,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    INGRESS = Kind {
+        group: "networking.k8s.io",
+        kind: "Ingress",
+        plural: "ingresses",
+        singular: "ingress",
+        short_names: &["ing"],
+        generation: true,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    INGRESS_CLASS = Kind {
+        group: "networking.k8s.io",
+        kind: "IngressClass",
+        plural: "ingressclasses",
+        singular: "ingressclass",
+        namespaced: false,
+        generation: true,
+        ..BASE
+    };
+    NETWORK_POLICY = Kind {
+        group: "networking.k8s.io",
+        kind: "NetworkPolicy",
+        plural: "networkpolicies",
+        singular: "networkpolicy",
+        short_names: &["netpol"],
+        generation: true,
+        ..BASE
+    };
+    IP_ADDRESS = Kind {
+        group: "networking.k8s.io",
+        kind: "IPAddress",
+        plural: "ipaddresses",
+        singular: "ipaddress",
+        short_names: &["ip"],
+        namespaced: false,
+        ..BASE
+    };
+    SERVICE_CIDR = Kind {
+        group: "networking.k8s.io",
+        kind: "ServiceCIDR",
+        plural: "servicecidrs",
+        singular: "servicecidr",
+        namespaced: false,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    STORAGE_CLASS = Kind {
+        group: "storage.k8s.io",
+        kind: "StorageClass",
+        plural: "storageclasses",
+        singular: "storageclass",
+        short_names: &["sc"],
+        namespaced: false,
+        ..BASE
+    };
+    VOLUME_ATTACHMENT = Kind {
+        group: "storage.k8s.io",
+        kind: "VolumeAttachment",
+        plural: "volumeattachments",
+        singular: "volumeattachment",
+        namespaced: false,
+        subresources: &[STATUS],
+        ..BASE
+    };
+    CSI_DRIVER = Kind {
+        group: "storage.k8s.io",
+        kind: "CSIDriver",
+        plural: "csidrivers",
+        singular: "csidriver",
+        namespaced: false,
+        ..BASE
+    };
+    CSI_NODE = Kind {
+        group: "storage.k8s.io",
+        kind: "CSINode",
+        plural: "csinodes",
+        singular: "csinode",
+        namespaced: false,
+        ..BASE
+    };
+    CSI_STORAGE_CAPACITY = Kind {
+        group: "storage.k8s.io",
+        kind: "CSIStorageCapacity",
+        plural: "csistoragecapacities",
+        singular: "csistoragecapacity",
+        ..BASE
+    };
+    VOLUME_ATTRIBUTES_CLASS = Kind {
+        group: "storage.k8s.io",
+        kind: "VolumeAttributesClass",
+        plural: "volumeattributesclasses",
+        singular: "volumeattributesclass",
+        short_names: &["vac"],
+        namespaced: false,
+        ..BASE
+    };
+    PRIORITY_CLASS = Kind {
+        group: "scheduling.k8s.io",
+        kind: "PriorityClass",
+        plural: "priorityclasses",
+        singular: "priorityclass",
+        short_names: &["pc"],
+        namespaced: false,
+        generation: true,
+        ..BASE
+    };
+    RUNTIME_CLASS = Kind {
+        group: "node.k8s.io",
+        kind: "RuntimeClass",
+        plural: "runtimeclasses",
+        singular: "runtimeclass",
+        namespaced: false,
         ..BASE
     };
     ENDPOINT_SLICE = Kind {

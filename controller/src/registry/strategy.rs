@@ -4,7 +4,7 @@
 
 use super::{Context, DeleteOptions, FieldValidation, Propagation, Subresource, commit::Decision};
 use crate::{cache::ChangeKind, object::Object};
-use coracle_api::{Key, KindRef, StatusError, defaults, kind, schema, status::Cause};
+use coracle_api::{Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -278,19 +278,14 @@ pub(super) fn check_version(
 
 pub(super) fn scale_of(of: KindRef, object: &Value) -> Value {
     let meta = &object["metadata"];
-    let labels = object["spec"]["selector"]["matchLabels"].as_object();
-    let selector: Vec<String> = labels
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default()))
-        .collect();
+    let selector = selector::to_text(&object["spec"]["selector"]);
     let _kind_has_replicas = of;
     json!({
         "kind": "Scale", "apiVersion": "autoscaling/v1",
         "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
             "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"]},
         "spec": {"replicas": object["spec"]["replicas"]},
-        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": selector.join(",")},
+        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": selector},
     })
 }
 
@@ -399,11 +394,16 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
     defaults::apply(of, &mut new);
     let annotations_count =
         of == kind::DEPLOYMENT && new["metadata"]["annotations"] != old["metadata"]["annotations"];
-    if of.generation && (new["spec"] != old["spec"] || annotations_count) {
+    if of.generation && (annotations_count || content_differs(&new, old)) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         new["metadata"]["generation"] = json!(generation + 1);
     }
     new
+}
+
+/// Differs in what a client asks for: not in metadata, not in what is observed.
+fn content_differs(new: &Value, old: &Value) -> bool {
+    !is_same_but(new, old, &["apiVersion", "kind", "metadata", "status"])
 }
 
 /// Differs in nothing but the version, and when managers wrote.

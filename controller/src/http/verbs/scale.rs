@@ -8,7 +8,7 @@ use crate::{
     object::Object,
     registry::{Patch, PatchKind, Subresource},
 };
-use coracle_api::{patch, status::StatusError};
+use coracle_api::{patch, selector, status::StatusError};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
 fn of(object: &Object) -> Value {
     let value = object.value();
     let meta = &value["metadata"];
-    let selector = selector_text(&value["spec"]["selector"]);
+    let selector = selector::to_text(&value["spec"]["selector"]);
     json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
@@ -156,54 +156,4 @@ fn of(object: &Object) -> Value {
             "selector": selector,
         },
     })
-}
-
-/// A selector as one writes it on a command line.
-fn selector_text(selector: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let mut terms: Vec<String> = selector["matchLabels"]
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", text(value)))
-        .collect();
-    for one in selector["matchExpressions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-    {
-        let values: Vec<String> = one["values"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .map(text)
-            .collect();
-        let (key, values) = (text(&one["key"]), values.join(","));
-        match one["operator"].as_str() {
-            Some("In") => terms.push(format!("{key} in ({values})")),
-            Some("NotIn") => terms.push(format!("{key} notin ({values})")),
-            Some("Exists") => terms.push(key),
-            Some("DoesNotExist") => terms.push(format!("!{key}")),
-            _ => {}
-        }
-    }
-    terms.sort();
-    terms.join(",")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn selectors_are_written_as_on_a_command_line() {
-        let selector = json!({
-            "matchLabels": {"app": "a"},
-            "matchExpressions": [
-                {"key": "tier", "operator": "In", "values": ["x", "y"]},
-                {"key": "old", "operator": "DoesNotExist"},
-            ],
-        });
-        assert_eq!(selector_text(&selector), "!old,app=a,tier in (x,y)");
-    }
 }

@@ -1,0 +1,106 @@
+//! Pod specs, in pods and in templates.
+
+use super::{each, if_map, in_map, quantities, set};
+use serde_json::{Map, Value, json};
+
+pub(super) fn pod_spec(spec: &mut Map<String, Value>) {
+    set(spec, "restartPolicy", json!("Always"));
+    set(spec, "terminationGracePeriodSeconds", json!(30));
+    set(spec, "dnsPolicy", json!("ClusterFirst"));
+    set(spec, "securityContext", json!({}));
+    set(spec, "schedulerName", json!("default-scheduler"));
+    if let Some(account) = spec.get("serviceAccountName").cloned() {
+        set(spec, "serviceAccount", account);
+    }
+    each(spec, "initContainers", container);
+    each(spec, "containers", container);
+    each(spec, "volumes", volume);
+}
+
+fn container(container: &mut Map<String, Value>) {
+    let image = container
+        .get("image")
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    // A tag of `latest`, also the implied one, is looked up at each start.
+    let named = image.rsplit('/').next().unwrap_or_default();
+    let latest = !image.contains('@') && (!named.contains(':') || named.ends_with(":latest"));
+    set(
+        container,
+        "imagePullPolicy",
+        json!(if latest { "Always" } else { "IfNotPresent" }),
+    );
+    set(
+        container,
+        "terminationMessagePath",
+        json!("/dev/termination-log"),
+    );
+    set(container, "terminationMessagePolicy", json!("File"));
+    in_map(container, "resources", resources);
+    each(container, "ports", |port| {
+        set(port, "protocol", json!("TCP"));
+    });
+    each(container, "env", |env| {
+        if_map(env, "valueFrom", |from| {
+            if_map(from, "fieldRef", |field| {
+                set(field, "apiVersion", json!("v1"));
+            });
+            if_map(from, "resourceFieldRef", |field| {
+                set(field, "divisor", json!("0"));
+            });
+        });
+    });
+    for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
+        if_map(container, name, probe);
+    }
+    if_map(container, "lifecycle", |lifecycle| {
+        for hook in ["postStart", "preStop"] {
+            if_map(lifecycle, hook, |hook| if_map(hook, "httpGet", http_get));
+        }
+    });
+}
+
+/// A request that is not written is its limit; quantities take their canonical form.
+fn resources(resources: &mut Map<String, Value>) {
+    for name in ["limits", "requests"] {
+        if_map(resources, name, quantities);
+    }
+    let limits = resources
+        .get("limits")
+        .and_then(Value::as_object)
+        .cloned()
+        .unwrap_or_default();
+    if limits.is_empty() {
+        return;
+    }
+    in_map(resources, "requests", |requests| {
+        for (name, limit) in limits {
+            set(requests, &name, limit);
+        }
+    });
+}
+
+fn probe(probe: &mut Map<String, Value>) {
+    set(probe, "timeoutSeconds", json!(1));
+    set(probe, "periodSeconds", json!(10));
+    set(probe, "successThreshold", json!(1));
+    set(probe, "failureThreshold", json!(3));
+    if_map(probe, "httpGet", http_get);
+}
+
+fn http_get(get: &mut Map<String, Value>) {
+    set(get, "path", json!("/"));
+    set(get, "scheme", json!("HTTP"));
+}
+
+fn volume(volume: &mut Map<String, Value>) {
+    if volume.len() == 1 && volume.contains_key("name") {
+        volume.insert("emptyDir".to_owned(), json!({}));
+    }
+    for name in ["configMap", "secret", "projected", "downwardAPI"] {
+        if_map(volume, name, |source| {
+            set(source, "defaultMode", json!(0o644));
+        });
+    }
+    if_map(volume, "hostPath", |path| set(path, "type", json!("")));
+}

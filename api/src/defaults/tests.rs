@@ -1,0 +1,226 @@
+//! Defaults of each kind, as upstream shows them.
+
+use super::*;
+use crate::kind;
+
+#[test]
+fn a_deployment_gets_upstreams_defaults() {
+    let mut object = json!({"spec": {"template": {"spec": {"containers": [{"name": "a", "image": "x:v1",
+        "ports": [{"containerPort": 80}], "resources": {"limits": {"cpu": "1000m"}}, "readinessProbe": {"httpGet": {"port": 80}}}]}}}});
+    apply(kind::DEPLOYMENT, &mut object);
+    let spec = &object["spec"];
+    assert_eq!(
+        spec["strategy"],
+        json!({"type": "RollingUpdate", "rollingUpdate": {"maxSurge": "25%", "maxUnavailable": "25%"}})
+    );
+    let container = &spec["template"]["spec"]["containers"][0];
+    assert_eq!(container["imagePullPolicy"], "IfNotPresent");
+    assert_eq!(container["ports"][0]["protocol"], "TCP");
+    assert_eq!(container["resources"]["requests"], json!({"cpu": "1"}));
+    assert_eq!(container["readinessProbe"]["periodSeconds"], 10);
+    let again = object.clone();
+    apply(kind::DEPLOYMENT, &mut object);
+    assert_eq!(object, again, "defaults are applied once");
+}
+
+#[test]
+fn the_pull_policy_follows_the_tag() {
+    for (image, policy) in [
+        ("a", "Always"),
+        ("a:latest", "Always"),
+        ("a:v1", "IfNotPresent"),
+        ("h:5/a", "Always"),
+        ("a@sha256:0", "IfNotPresent"),
+    ] {
+        let mut pod = json!({"spec": {"containers": [{"name": "c", "image": image}]}});
+        apply(kind::POD, &mut pod);
+        assert_eq!(
+            pod["spec"]["containers"][0]["imagePullPolicy"], policy,
+            "{image}"
+        );
+    }
+}
+
+/// Applies defaults twice, and looks at what `pointer` names.
+#[track_caller]
+fn check(kind: KindRef, mut object: Value, expected: &[(&str, Value)]) {
+    apply(kind, &mut object);
+    let once = object.clone();
+    apply(kind, &mut object);
+    assert_eq!(object, once, "defaults are applied once");
+    for (pointer, value) in expected {
+        assert_eq!(
+            object.pointer(pointer),
+            Some(value),
+            "{pointer} of {object}"
+        );
+    }
+}
+
+fn with_template(spec: Value) -> Value {
+    let mut object = json!({"metadata": {"name": "a"}, "spec": spec});
+    let template = json!({"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:v1"}]}});
+    object["spec"]["template"] = template;
+    object
+}
+
+#[test]
+fn what_runs_pods() {
+    let pull = "/spec/template/spec/containers/0/imagePullPolicy";
+    check(
+        kind::DAEMON_SET,
+        with_template(json!({})),
+        &[
+            (
+                "/spec/updateStrategy",
+                json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 1, "maxSurge": 0}}),
+            ),
+            (pull, json!("IfNotPresent")),
+        ],
+    );
+    check(
+        kind::STATEFUL_SET,
+        with_template(json!({"volumeClaimTemplates": [{"metadata": {"name": "v"}}]})),
+        &[
+            ("/spec/podManagementPolicy", json!("OrderedReady")),
+            ("/spec/updateStrategy/rollingUpdate/partition", json!(0)),
+            (
+                "/spec/persistentVolumeClaimRetentionPolicy/whenScaled",
+                json!("Retain"),
+            ),
+            (
+                "/spec/volumeClaimTemplates/0/kind",
+                json!("PersistentVolumeClaim"),
+            ),
+            (
+                "/spec/volumeClaimTemplates/0/status/phase",
+                json!("Pending"),
+            ),
+        ],
+    );
+    check(
+        kind::REPLICATION_CONTROLLER,
+        with_template(json!({})),
+        &[
+            ("/spec/selector", json!({"a": "b"})),
+            ("/metadata/labels", json!({"a": "b"})),
+            ("/spec/replicas", json!(1)),
+        ],
+    );
+}
+
+#[test]
+fn jobs() {
+    check(
+        kind::JOB,
+        with_template(json!({})),
+        &[
+            ("/spec/completions", json!(1)),
+            ("/spec/parallelism", json!(1)),
+            ("/spec/backoffLimit", json!(6)),
+            ("/spec/podReplacementPolicy", json!("TerminatingOrFailed")),
+            ("/metadata/labels", json!({"a": "b"})),
+        ],
+    );
+    let queue = with_template(json!({"parallelism": 3}));
+    check(kind::JOB, queue.clone(), &[("/spec/parallelism", json!(3))]);
+    let mut defaulted = queue;
+    apply(kind::JOB, &mut defaulted);
+    assert!(
+        defaulted["spec"]["completions"].is_null(),
+        "a work queue has no completions"
+    );
+    let template = with_template(json!({}));
+    check(
+        kind::CRON_JOB,
+        json!({"spec": {"schedule": "* * * * *", "jobTemplate": {"spec": template["spec"]}}}),
+        &[
+            ("/spec/concurrencyPolicy", json!("Allow")),
+            ("/spec/successfulJobsHistoryLimit", json!(3)),
+            (
+                "/spec/jobTemplate/spec/template/spec/dnsPolicy",
+                json!("ClusterFirst"),
+            ),
+        ],
+    );
+}
+
+#[test]
+fn volumes_and_classes() {
+    check(
+        kind::PERSISTENT_VOLUME,
+        json!({"spec": {"capacity": {"storage": "1024Mi"}}}),
+        &[
+            ("/spec/persistentVolumeReclaimPolicy", json!("Retain")),
+            ("/spec/capacity/storage", json!("1Gi")),
+            ("/status/phase", json!("Pending")),
+        ],
+    );
+    check(
+        kind::PERSISTENT_VOLUME_CLAIM,
+        json!({"spec": {}}),
+        &[("/spec/volumeMode", json!("Filesystem"))],
+    );
+    check(
+        kind::STORAGE_CLASS,
+        json!({}),
+        &[
+            ("/reclaimPolicy", json!("Delete")),
+            ("/volumeBindingMode", json!("Immediate")),
+        ],
+    );
+    check(
+        kind::CSI_DRIVER,
+        json!({"spec": {"attachRequired": false}}),
+        &[
+            ("/spec/attachRequired", json!(false)),
+            ("/spec/volumeLifecycleModes", json!(["Persistent"])),
+        ],
+    );
+}
+
+#[test]
+fn what_limits_and_scales() {
+    check(
+        kind::LIMIT_RANGE,
+        json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}]}}),
+        &[
+            ("/spec/limits/0/default", json!({"cpu": "2"})),
+            (
+                "/spec/limits/0/defaultRequest",
+                json!({"cpu": "2", "memory": "1Mi"}),
+            ),
+        ],
+    );
+    check(
+        kind::HORIZONTAL_POD_AUTOSCALER,
+        json!({"spec": {"behavior": {"scaleUp": {"selectPolicy": "Min"}}}}),
+        &[
+            ("/spec/minReplicas", json!(1)),
+            (
+                "/spec/metrics/0/resource/target/averageUtilization",
+                json!(80),
+            ),
+            ("/spec/behavior/scaleUp/selectPolicy", json!("Min")),
+            ("/spec/behavior/scaleDown/policies/0/value", json!(100)),
+        ],
+    );
+    check(
+        kind::NETWORK_POLICY,
+        json!({"spec": {"egress": [{"ports": [{"port": 53}]}]}}),
+        &[
+            ("/spec/policyTypes", json!(["Ingress", "Egress"])),
+            ("/spec/egress/0/ports/0/protocol", json!("TCP")),
+        ],
+    );
+    check(
+        kind::PRIORITY_CLASS,
+        json!({}),
+        &[("/preemptionPolicy", json!("PreemptLowerPriority"))],
+    );
+    check(
+        kind::ENDPOINTS,
+        json!({"subsets": [{"ports": [{"port": 1}]}]}),
+        &[("/subsets/0/ports/0/protocol", json!("TCP"))],
+    );
+}
