@@ -7,7 +7,7 @@ mod policy;
 mod storage;
 mod workload;
 
-use crate::{KindRef, quantity::Quantity};
+use crate::{KindRef, kind, quantity::Quantity};
 use serde_json::{Map, Value, json};
 
 /// Fills in what `object` leaves out.
@@ -40,6 +40,7 @@ pub fn apply(kind: KindRef, object: &mut Value) {
             set(port, "name", json!(""));
             set(port, "protocol", json!("TCP"));
         }),
+        (kind::RBAC, "RoleBinding" | "ClusterRoleBinding") => binding(object),
         ("apps", "Deployment") => in_map(object, "spec", workload::deployment),
         ("apps", "ReplicaSet") => in_map(object, "spec", workload::replica_set),
         ("apps", "DaemonSet") => in_map(object, "spec", workload::daemon_set),
@@ -120,6 +121,25 @@ fn service_spec(spec: &mut Map<String, Value>) {
         set(port, "protocol", json!("TCP"));
         let own = port.get("port").cloned().unwrap_or(Value::Null);
         set(port, "targetPort", own);
+    });
+}
+
+/// A role is of the group of roles, and so are users and groups.
+fn binding(binding: &mut Map<String, Value>) {
+    let group = |map: &mut Map<String, Value>| {
+        let unnamed = map.get("apiGroup").is_none_or(|group| group == "");
+        if unnamed {
+            map.insert("apiGroup".to_owned(), json!(kind::RBAC));
+        }
+    };
+    if_map(binding, "roleRef", group);
+    each(binding, "subjects", |subject| {
+        if matches!(
+            subject.get("kind").and_then(Value::as_str),
+            Some("User" | "Group")
+        ) {
+            group(subject);
+        }
     });
 }
 

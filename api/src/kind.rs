@@ -115,6 +115,9 @@ impl Kind {
     }
 }
 
+/// The API group of roles and bindings.
+pub const RBAC: &str = "rbac.authorization.k8s.io";
+
 /// By the parts of a URL.
 #[must_use]
 pub fn find(group: &str, version: &str, plural: &str) -> Option<KindRef> {

@@ -16,9 +16,10 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1 as apps, autoscaling::v2 as autoscaling_v2, batch::v1 as batch,
-        coordination::v1 as coordination, core::v1 as core, discovery::v1 as discovery,
-        events::v1 as events, networking::v1 as networking, node::v1 as node, policy::v1 as policy,
-        scheduling::v1 as scheduling, storage::v1 as storage,
+        certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
+        discovery::v1 as discovery, events::v1 as events, networking::v1 as networking,
+        node::v1 as node, policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling,
+        storage::v1 as storage,
     },
     schemars::{SchemaGenerator, generate::SchemaSettings},
 };
@@ -73,6 +74,11 @@ pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
         ("node.k8s.io", "RuntimeClass") => add::<node::RuntimeClass>(g),
         ("discovery.k8s.io", _) => add::<discovery::EndpointSlice>(g),
         ("coordination.k8s.io", "Lease") => add::<coordination::Lease>(g),
+        (kind::RBAC, "Role") => add::<rbac::Role>(g),
+        (kind::RBAC, "ClusterRole") => add::<rbac::ClusterRole>(g),
+        (kind::RBAC, "RoleBinding") => add::<rbac::RoleBinding>(g),
+        (kind::RBAC, "ClusterRoleBinding") => add::<rbac::ClusterRoleBinding>(g),
+        ("certificates.k8s.io", _) => add::<certificates::CertificateSigningRequest>(g),
         _ => String::new(),
     }
 }

@@ -297,9 +297,15 @@ impl FieldSelector {
     /// The name it asks for exactly, if it does.
     #[must_use]
     pub fn name(&self) -> Option<&str> {
+        self.required("metadata.name")
+    }
+
+    /// The value that a field must have, if it must.
+    #[must_use]
+    pub fn required(&self, path: &str) -> Option<&str> {
         self.0
             .iter()
-            .find(|(field, equal, _)| field == "metadata.name" && *equal)
+            .find(|(field, equal, _)| field == path && *equal)
             .map(|(_, _, value)| value.as_str())
     }
 

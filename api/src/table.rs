@@ -5,10 +5,11 @@
 mod network;
 mod pod;
 mod policy;
+mod rights;
 mod storage;
 mod workload;
 
-use crate::{KindRef, selector};
+use crate::{KindRef, kind, selector};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -156,6 +157,9 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
             storage::columns(kind)
         }
         ("", "Endpoints") | ("networking.k8s.io", _) => network::columns(kind),
+        (kind::RBAC, "Role" | "ClusterRole") => rights::ROLE,
+        (kind::RBAC, _) => rights::BINDING,
+        ("certificates.k8s.io", _) => rights::CERTIFICATE_REQUEST,
         _ => policy::columns(kind),
     }
 }
@@ -216,6 +220,11 @@ pub fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value> {
             storage::cells(kind, object, age)
         }
         ("", "Endpoints") | ("networking.k8s.io", _) => network::cells(kind, object, age),
+        (kind::RBAC, "Role" | "ClusterRole") => {
+            vec![name, json!(text(object, "/metadata/creationTimestamp"))]
+        }
+        (kind::RBAC, _) => rights::binding(object, name, age),
+        ("certificates.k8s.io", _) => rights::certificate_request(object, name, age),
         _ => policy::cells(kind, object, age),
     }
 }

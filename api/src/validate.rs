@@ -2,14 +2,17 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/*/validation`, k8s.io/apimachinery `pkg/api/validation`.
 
+mod certificate;
 mod config;
 mod meta;
 mod pod;
+mod rights;
 mod workload;
 
-use crate::{KindRef, status::Cause};
+use crate::{KindRef, kind, status::Cause};
 use serde_json::Value;
 
+pub use certificate::conditions as certificate_conditions;
 pub use meta::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 
 /// What is wrong with a new object.
@@ -37,6 +40,9 @@ pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
             config::unchanged_type(new, old, &mut causes);
             workload::unchanged_if_immutable(new, old, &mut causes);
         }
+        (kind::RBAC, "RoleBinding" | "ClusterRoleBinding") => {
+            rights::unchanged_role(new, old, &mut causes);
+        }
         _ => {}
     }
     causes
@@ -56,6 +62,9 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
             workload::data_keys(object, &["data", "stringData"], causes);
             config::secret(object, causes);
         }
+        (kind::RBAC, "Role" | "ClusterRole") => rights::role(kind, object, causes),
+        (kind::RBAC, _) => rights::binding(kind, object, causes),
+        ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
         _ => {}
     }
 }

@@ -1,14 +1,25 @@
-//! Who asks, and whether they may: client certificates, API tokens, and the authorizer.
+//! Who asks, and whether they may: client certificates, API tokens, tokens of service accounts, and the
+//! authorizer.
 //!
-//! Until RBAC exists only the group `system:masters` may use the API. Nothing here reads a cluster
-//! object, and no secret is ever part of an error.
+//! Denied until granted. Cluster objects are read from the cache, at the moment of the question; no secret
+//! is ever part of an error.
 
+pub mod accounts;
 mod authorize;
+mod authorizer;
 mod certificate;
+mod impersonate;
+mod index;
+pub mod jwt;
+pub mod node;
+pub mod rbac;
 pub mod tokens;
 
-pub use authorize::{Attributes, allowed, forbidden};
+pub use accounts::Accounts;
+pub use authorize::{Attributes, forbidden};
+pub use authorizer::{Authorizer, Decision};
 pub use certificate::{end_of_certificate, user_of_certificate};
+pub use impersonate::{account_groups, account_of, impersonate};
 pub use tokens::Tokens;
 
 use base64::Engine as _;
@@ -92,13 +103,30 @@ pub enum Schemes {
 #[derive(Debug, Clone)]
 pub struct Authenticator {
     tokens: Tokens,
+    accounts: Option<Accounts>,
 }
 
 impl Authenticator {
     /// An authenticator of client certificates and of these API tokens.
     #[must_use]
     pub fn new(tokens: Tokens) -> Self {
-        Self { tokens }
+        Self {
+            tokens,
+            accounts: None,
+        }
+    }
+
+    /// The same, which also knows tokens of service accounts.
+    #[must_use]
+    pub fn with_accounts(mut self, accounts: Accounts) -> Self {
+        self.accounts = Some(accounts);
+        self
+    }
+
+    /// What makes tokens of service accounts, where there are any.
+    #[must_use]
+    pub fn accounts(&self) -> Option<&Accounts> {
+        self.accounts.as_ref()
     }
 
     /// Who sent a request with these headers over a connection with this certificate's user.
@@ -112,7 +140,7 @@ impl Authenticator {
         schemes: Schemes,
     ) -> Result<UserInfo, InvalidCredentials> {
         if let Some(user) = certificate {
-            return impersonated(user.clone(), headers);
+            return Ok(user.clone());
         }
         let Some(value) = headers.get(header::AUTHORIZATION) else {
             return Ok(UserInfo::anonymous());
@@ -126,8 +154,22 @@ impl Authenticator {
         } else {
             return Err(InvalidCredentials);
         };
-        let user = self.tokens.user(&token).ok_or(InvalidCredentials)?;
-        impersonated(user, headers)
+        self.user_of(&token, &[accounts::ISSUER])
+            .map(|(user, _audiences)| user)
+            .ok_or(InvalidCredentials)
+    }
+
+    /// Whose token this is, and which of `audiences` it is for. An API token is for the API alone.
+    #[must_use]
+    pub fn user_of(&self, token: &str, audiences: &[&str]) -> Option<(UserInfo, Vec<String>)> {
+        if jwt::looks_signed(token) {
+            return self.accounts.as_ref()?.user(token, audiences);
+        }
+        let api = accounts::ISSUER;
+        let user = audiences
+            .contains(&api)
+            .then(|| self.tokens.user(token))??;
+        Some((user, vec![api.to_owned()]))
     }
 }
 
@@ -138,37 +180,6 @@ fn basic_password(encoded: &str) -> Option<String> {
     let text = String::from_utf8(decoded).ok()?;
     text.split_once(':')
         .map(|(_user, password)| password.to_owned())
-}
-
-/// `--as` and `--as-group`: who may do everything may also act as someone else.
-///
-/// A header that is ignored would let a command run with more rights than its author asked for.
-fn impersonated(user: UserInfo, headers: &HeaderMap) -> Result<UserInfo, InvalidCredentials> {
-    let text = |name: &str| {
-        headers
-            .get_all(name)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .map(str::to_owned)
-    };
-    let Some(name) = text("impersonate-user").next() else {
-        let stray = headers.contains_key("impersonate-group")
-            || headers.contains_key("impersonate-uid")
-            || headers
-                .keys()
-                .any(|name| name.as_str().starts_with("impersonate-extra-"));
-        return if stray {
-            Err(InvalidCredentials)
-        } else {
-            Ok(user)
-        };
-    };
-    if !user.is_master() {
-        return Err(InvalidCredentials);
-    }
-    let mut other = UserInfo::new(name, text("impersonate-group"));
-    other.uid = text("impersonate-uid").next().unwrap_or_default();
-    Ok(other)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! is a file with `plan` on top and a row in [`start`].
 
 mod bound;
+mod certificate_signer;
 mod claim;
 mod deployment;
 mod endpoint_slice;
@@ -15,11 +16,13 @@ mod node_lifecycle;
 mod pod_gc;
 mod pods;
 mod replica_set;
+mod role_aggregation;
 mod service_account;
 
 use crate::{
     events::Recorder,
     liveness::Liveness,
+    pki::Pki,
     reconcile::{self, Loop, LoopStatus, Reconciler},
     registry::Registry,
 };
@@ -39,6 +42,8 @@ pub struct Inputs {
     pub liveness: Liveness,
     /// The CA's certificate, PEM, for `kube-root-ca.crt`.
     pub ca_pem: String,
+    /// What signs approved certificate requests; none where there is no CA.
+    pub pki: Option<Arc<Pki>>,
 }
 
 /// The controllers at work.
@@ -93,6 +98,15 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
         event_ttl::run(registry.clone(), tasks.clone()),
     );
     starter.start(pod_gc::PodGc::new(registry));
+    starter.start(role_aggregation::RoleAggregation {
+        registry: registry.clone(),
+    });
+    if let Some(pki) = &inputs.pki {
+        starter.start(certificate_signer::CertificateSigner {
+            registry: registry.clone(),
+            pki: Arc::clone(pki),
+        });
+    }
     start_node_parts(inputs, &mut starter);
     Controllers(starter.loops)
 }

@@ -32,12 +32,12 @@ pub(crate) use listen::{Handle, run};
 pub use self::connect::Links;
 use self::{query::Query, route::RequestInfo, usage::Usage};
 use crate::{
-    auth::{self, Attributes, Authenticator, InvalidCredentials, Schemes, UserInfo},
+    auth::{self, Attributes, Authenticator, Authorizer, InvalidCredentials, Schemes, UserInfo},
     images::Images,
     metrics::Metrics,
     registry::Registry,
 };
-use coracle_api::status::StatusError;
+use coracle_api::{selector::FieldSelector, status::StatusError};
 use coracle_daemon::Tasks;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
@@ -225,7 +225,23 @@ impl State {
                     .authenticate(user, &call.parts.headers, Schemes::Bearer)
             })
             .map_err(|_invalid| error::unauthorized())?;
-        authorize(&call, info.as_ref())?;
+        let authorizer = self.registry.authorizer();
+        let is_stranger = call.user.is_anonymous();
+        call.user =
+            auth::impersonate(authorizer, call.user, &call.parts.headers).map_err(|refused| {
+                if is_stranger {
+                    error::unauthorized()
+                } else {
+                    refused
+                }
+            })?;
+        authorize(authorizer, &call, info.as_ref()).map_err(|refused| {
+            if is_stranger {
+                error::unauthorized()
+            } else {
+                refused
+            }
+        })?;
         if info.as_ref().is_some_and(RequestInfo::is_stream) {
             return self.dispatch(info, call).await;
         }
@@ -288,8 +304,18 @@ impl State {
             );
             return response;
         };
-        if !user.is_master() {
-            let message = format!("user {:?} may not use the image registry", user.name);
+        let verb = image_verb(request.method());
+        let asked = Attributes {
+            verb,
+            group: IMAGES.0,
+            resource: IMAGES.1,
+            ..Attributes::default()
+        };
+        if !self.registry.authorizer().allows(&user, &asked) {
+            let message = format!(
+                "user {:?} may not use the image registry: they cannot {verb} {}.{}",
+                user.name, IMAGES.1, IMAGES.0
+            );
             return registry_refusal(StatusCode::FORBIDDEN, "DENIED", &message);
         }
         match &self.images {
@@ -303,15 +329,33 @@ impl State {
     }
 }
 
+/// What rules call the images: group and resource. They are no kind, and are granted as a whole.
+const IMAGES: (&str, &str) = ("coracle.dev", "images");
+
+/// `get` to pull, `create` to push, `delete` to remove.
+fn image_verb(method: &Method) -> &'static str {
+    match *method {
+        Method::GET | Method::HEAD => "get",
+        Method::DELETE => "delete",
+        _ => "create",
+    }
+}
+
 fn registry_refusal(status: StatusCode, code: &str, message: &str) -> Response<Body> {
     let errors =
         serde_json::json!({"errors": [{"code": code, "message": message, "detail": null}]});
     respond::json(status, &errors)
 }
 
-/// 401 for strangers, 403 for everybody who is not a master.
-fn authorize(call: &Call, info: Option<&RequestInfo>) -> Result<(), StatusError> {
+/// 403 for what the user may not.
+fn authorize(
+    authorizer: &Authorizer,
+    call: &Call,
+    info: Option<&RequestInfo>,
+) -> Result<(), StatusError> {
     let method = call.parts.method.as_str().to_ascii_lowercase();
+    let fields = call.query.get("fieldSelector").unwrap_or_default();
+    let named = named_by(fields);
     let attributes = match info {
         Some(info) => Attributes {
             verb: info.verb,
@@ -319,8 +363,13 @@ fn authorize(call: &Call, info: Option<&RequestInfo>) -> Result<(), StatusError>
             resource: &info.resource,
             subresource: &info.subresource,
             namespace: &info.namespace,
-            name: &info.name,
+            // Who lists or watches one object by its name asks for that object.
+            name: match info.verb {
+                "list" | "watch" if info.name.is_empty() => &named,
+                _ => &info.name,
+            },
             path: "",
+            fields,
         },
         None => Attributes {
             verb: &method,
@@ -328,13 +377,22 @@ fn authorize(call: &Call, info: Option<&RequestInfo>) -> Result<(), StatusError>
             ..Attributes::default()
         },
     };
-    if auth::allowed(&call.user, &attributes) {
+    let decision = authorizer.decide(&call.user, &attributes);
+    if decision.allowed {
         return Ok(());
     }
-    if call.user.is_anonymous() {
-        return Err(error::unauthorized());
+    Err(auth::forbidden(&call.user, &attributes, &decision.reason))
+}
+
+/// The name that a field selector asks for, read as the list itself reads it.
+fn named_by(fields: &str) -> String {
+    if fields.is_empty() {
+        return String::new();
     }
-    Err(auth::forbidden(&call.user, &attributes))
+    let selector = FieldSelector::parse(fields).ok();
+    selector
+        .and_then(|selector| selector.name().map(str::to_owned))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod object;
 pub mod page;
 pub mod pki;
+pub mod policy;
 pub mod reconcile;
 pub mod registry;
 pub mod scheduler;

@@ -3,6 +3,15 @@
 //! Keys never leave the data directory but in the administrator's kubeconfig (mode 0600). ECDSA
 //! P-256 throughout.
 
+mod account_key;
+mod der;
+mod request;
+
+pub use account_key::account_key;
+#[cfg(test)]
+pub(crate) use request::tests::request as test_request;
+pub use request::{BadRequest, Request, SIGNER, check_usages};
+
 use coracle_daemon::{Clock, make_private_dir, write_private};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{
@@ -61,6 +70,15 @@ pub enum Error {
     /// A request for a certificate that cannot be read or is not signed by its own key.
     #[error("the certificate request cannot be used")]
     Request(#[source] rcgen::Error),
+    /// The key for service accounts' tokens is none.
+    #[error("cannot use the key in {}", path.display())]
+    AccountKey {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: crate::auth::jwt::BadKey,
+    },
     /// The TLS library refuses what we made.
     #[error("cannot set up TLS: {0}")]
     Tls(String),

@@ -3,13 +3,16 @@
 //! A write is decided against the newest state, gets the next revision, goes to the store, and is
 //! seen in the cache once it is on disk: nobody ever sees what a power cut could take back.
 
+mod account;
+mod certificate;
 mod commit;
 mod managers;
+mod rights;
 mod service;
 mod strategy;
 
 use crate::{
-    auth::UserInfo,
+    auth::{Authorizer, UserInfo},
     cache::{Cache, ChangeKind},
     object::Object,
     store::{self, Store},
@@ -82,6 +85,8 @@ pub enum Subresource {
     Scale,
     /// A namespace's finalizers.
     Finalize,
+    /// The conditions of a certificate request, by who may approve it.
+    Approval,
 }
 
 /// The patch algorithms.
@@ -166,6 +171,7 @@ pub enum Error {
 #[derive(Debug, Clone)]
 pub struct Registry {
     cache: Cache,
+    authorizer: Authorizer,
     clock: Clock,
     committer: Committer,
 }
@@ -201,6 +207,7 @@ impl Registry {
         let cache = Cache::new(objects, start);
         let committer = Committer::start(store, cache.clone(), tasks);
         Ok(Self {
+            authorizer: Authorizer::new(cache.clone()),
             cache,
             clock,
             committer,
@@ -227,6 +234,7 @@ impl Registry {
                 )
                 .await?;
             }
+            account::ensure_default(self, &context, name).await?;
         }
         Ok(())
     }
@@ -235,6 +243,12 @@ impl Registry {
     #[must_use]
     pub fn cache(&self) -> &Cache {
         &self.cache
+    }
+
+    /// Who may do what, by the roles that the cache shows.
+    #[must_use]
+    pub fn authorizer(&self) -> &Authorizer {
+        &self.authorizer
     }
 
     /// The time.
@@ -255,6 +269,10 @@ impl Registry {
         value: Value,
     ) -> Result<Arc<Object>, StatusError> {
         let mut value = self.prepare_create(context, kind, namespace, value)?;
+        if kind == kind::POD {
+            account::wait(&self.cache, namespace, &value).await;
+            account::admit(&self.cache, &mut value)?;
+        }
         let place = (kind, Subresource::None);
         managers::track(context, place, None, &mut value, self.clock.now());
         let key = strategy::key_of(kind, &value);
@@ -282,7 +300,24 @@ impl Registry {
             self.check_namespace(kind, namespace, &value)?;
         }
         strategy::before_create(kind, &mut value);
-        let causes = coracle_api::validate::create(kind, &value);
+        let is_request = kind == kind::CERTIFICATE_SIGNING_REQUEST;
+        if is_request {
+            certificate::stamp(&context.user, &mut value);
+            certificate::restrict_subject(&value)?;
+        }
+        let write = rights::Write {
+            user: &context.user,
+            kind,
+            key: &strategy::key_of(kind, &value),
+            part: Subresource::None,
+            new: &value,
+            old: None,
+        };
+        rights::check(&self.authorizer, &write)?;
+        let mut causes = coracle_api::validate::create(kind, &value);
+        if is_request {
+            causes.extend(certificate::problems(&value));
+        }
         if causes.is_empty() {
             return Ok(value);
         }
@@ -385,6 +420,9 @@ impl Registry {
         part: Subresource,
         patch: &Patch,
     ) -> Result<(Arc<Object>, bool), StatusError> {
+        if kind == kind::POD && self.cache.get(kind, key).is_none() {
+            account::wait(&self.cache, &key.namespace, &patch.body).await;
+        }
         let now = self.clock.now();
         let place = (kind, part);
         let mut created = false;
@@ -403,7 +441,7 @@ impl Registry {
                 let old = current.value();
                 let wanted = managers::apply(context, place, &old, patch, now)?;
                 let managers = wanted["metadata"]["managedFields"].clone();
-                let mut new = self.admit(place, &current, &old, wanted)?;
+                let mut new = self.admit(context, place, &current, &old, wanted)?;
                 new["metadata"]["managedFields"] = managers;
                 Ok(settle(kind, current, &old, new))
             })
@@ -418,9 +456,13 @@ impl Registry {
         key: &Key,
         mut applied: Value,
     ) -> Result<Value, StatusError> {
+        rights::may_create(&self.authorizer, &context.user, kind, key)?;
         applied["metadata"]["name"] = json!(key.name);
         let managers = applied["metadata"]["managedFields"].clone();
         let mut value = self.prepare_create(context, kind, &key.namespace, applied)?;
+        if kind == kind::POD {
+            account::admit(&self.cache, &mut value)?;
+        }
         value["metadata"]["managedFields"] = managers;
         service::allocate(&self.cache, kind, value, None)
     }
@@ -444,7 +486,7 @@ impl Registry {
                     old.clone()
                 };
                 let wanted = change(&shown)?;
-                let mut new = self.admit((kind, part), &current, &old, wanted)?;
+                let mut new = self.admit(context, (kind, part), &current, &old, wanted)?;
                 let now = self.clock.now();
                 managers::track(context, (kind, part), Some(&old), &mut new, now);
                 Ok(settle(kind, current, &old, new))
@@ -455,6 +497,7 @@ impl Registry {
     /// The next state of an object, checked.
     fn admit(
         &self,
+        context: &Context,
         (kind, part): (KindRef, Subresource),
         current: &Object,
         old: &Value,
@@ -464,12 +507,24 @@ impl Registry {
         let new = strategy::merge_part(kind, part, old, wanted)?;
         let new = strategy::before_update(kind, part, old, new);
         let new = service::allocate(&self.cache, kind, new, Some(old))?;
-        let causes = match part {
+        let write = rights::Write {
+            user: &context.user,
+            kind,
+            key: &current.key,
+            part,
+            new: &new,
+            old: Some(old),
+        };
+        rights::check(&self.authorizer, &write)?;
+        let mut causes = match part {
             Subresource::None | Subresource::Scale => {
                 coracle_api::validate::update(kind, &new, old)
             }
-            Subresource::Status | Subresource::Finalize => Vec::new(),
+            Subresource::Status | Subresource::Finalize | Subresource::Approval => Vec::new(),
         };
+        if kind == kind::CERTIFICATE_SIGNING_REQUEST {
+            causes.extend(certificate::changed(part, &new, old));
+        }
         if causes.is_empty() {
             return Ok(new);
         }

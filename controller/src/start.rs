@@ -4,7 +4,7 @@
 
 use crate::{
     api_service,
-    auth::{Authenticator, Tokens},
+    auth::{Accounts, Authenticator, Tokens},
     controllers,
     events::Recorder,
     http,
@@ -13,7 +13,7 @@ use crate::{
     link_server::{self, pod_range::PodRange},
     liveness::Liveness,
     metrics::Metrics,
-    page, pki,
+    page, pki, policy,
     registry::{self, Registry},
     scheduler,
     store::{self, Embedded},
@@ -203,7 +203,8 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     let pki = Arc::new(pki::Pki::open(&dir.join("pki"), config.clock.clone())?);
     write_first_objects(&registry, api).await?;
     let images = Images::open(&dir.join("images"), config.compiler, vec![api.to_string()])?;
-    let authenticator = Authenticator::new(Tokens::open(&dir.join("tokens"))?);
+    policy::reconcile(&registry).await?;
+    let authenticator = authenticator(dir, &registry)?;
     let kubeconfig = dir.join("kubeconfig");
     let text = kubeconfig_of(&pki, api)?;
     write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
@@ -243,6 +244,14 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         tokens,
         ca: pki.ca_der()?.to_vec(),
     })
+}
+
+/// Who is known: by a line in the data directory, or as a service account.
+fn authenticator(dir: &Path, registry: &Registry) -> Result<Authenticator, Error> {
+    let key = pki::account_key(&dir.join("pki"))?;
+    let accounts = Accounts::new(key, registry.cache().clone(), registry.clock().clone());
+    let tokens = Tokens::open(&dir.join("tokens"))?;
+    Ok(Authenticator::new(tokens).with_accounts(accounts))
 }
 
 /// What every cluster has.
@@ -341,7 +350,7 @@ fn start_deciders(
     registry: &Registry,
     liveness: &Liveness,
     recorder: &Recorder,
-    pki: &pki::Pki,
+    pki: &Arc<pki::Pki>,
     (metrics, tasks): (&Metrics, &Tasks),
 ) {
     metrics.show_scheduler(scheduler::start(registry, recorder, tasks));
@@ -350,6 +359,7 @@ fn start_deciders(
         events: recorder.clone(),
         liveness: liveness.clone(),
         ca_pem: pki.ca_pem().to_owned(),
+        pki: Some(Arc::clone(pki)),
     };
     metrics.show_controllers(controllers::start(&inputs, tasks));
 }

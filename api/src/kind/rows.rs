@@ -1,6 +1,6 @@
 //! The rows, by group in the order clients should prefer; core first.
 
-use super::{Kind, KindRef, Subresource};
+use super::{Kind, KindRef, RBAC, Subresource};
 
 const ALL_VERBS: &[&str] = &[
     "create",
@@ -147,6 +147,11 @@ kinds! {
         plural: "serviceaccounts",
         singular: "serviceaccount",
         short_names: &["sa"],
+        subresources: &[Subresource {
+            name: "token",
+            verbs: &["create"],
+            kind: ("authentication.k8s.io", "v1", "TokenRequest"),
+        }],
         ..BASE
     };
     EVENT = Kind {
@@ -441,6 +446,53 @@ kinds! {
         kind: "Lease",
         plural: "leases",
         singular: "lease",
+        ..BASE
+    };
+    ROLE = Kind {
+        group: RBAC,
+        kind: "Role",
+        plural: "roles",
+        singular: "role",
+        ..BASE
+    };
+    CLUSTER_ROLE = Kind {
+        group: RBAC,
+        kind: "ClusterRole",
+        plural: "clusterroles",
+        singular: "clusterrole",
+        namespaced: false,
+        ..BASE
+    };
+    ROLE_BINDING = Kind {
+        group: RBAC,
+        kind: "RoleBinding",
+        plural: "rolebindings",
+        singular: "rolebinding",
+        ..BASE
+    };
+    CLUSTER_ROLE_BINDING = Kind {
+        group: RBAC,
+        kind: "ClusterRoleBinding",
+        plural: "clusterrolebindings",
+        singular: "clusterrolebinding",
+        namespaced: false,
+        ..BASE
+    };
+    CERTIFICATE_SIGNING_REQUEST = Kind {
+        group: "certificates.k8s.io",
+        kind: "CertificateSigningRequest",
+        plural: "certificatesigningrequests",
+        singular: "certificatesigningrequest",
+        short_names: &["csr"],
+        namespaced: false,
+        subresources: &[
+            STATUS,
+            Subresource {
+                name: "approval",
+                verbs: GET_PATCH_UPDATE,
+                kind: ("", "", ""),
+            },
+        ],
         ..BASE
     };
 }

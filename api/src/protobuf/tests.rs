@@ -169,6 +169,8 @@ fn every_kind_goes_through_another_implementation() {
             "node.k8s.io" node::v1: RuntimeClass;
             "discovery.k8s.io" discovery::v1: EndpointSlice;
             "coordination.k8s.io" coordination::v1: Lease;
+            "rbac.authorization.k8s.io" rbac::v1: Role ClusterRole RoleBinding ClusterRoleBinding;
+            "certificates.k8s.io" certificates::v1: CertificateSigningRequest;
         };
         assert!(known, "add {kind:?} to this test");
     }

@@ -1,10 +1,10 @@
 //! Names, labels and annotations.
 
-use crate::{KindRef, status::Cause};
+use crate::{KindRef, kind, status::Cause};
 use serde_json::{Value, json};
 
 const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+pub(super) const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 const DNS_1035_MESSAGE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 const QUALIFIED_MESSAGE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 const VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
@@ -114,6 +114,12 @@ fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
         ));
         return;
     }
+    if matches!(kind.group, kind::RBAC | "certificates.k8s.io") {
+        for problem in path_segment(name) {
+            causes.push(Cause::invalid("metadata.name", &json!(name), problem));
+        }
+        return;
+    }
     let (valid, message) = match (kind.group, kind.kind) {
         ("", "Namespace") => (is_dns_label(name), LABEL_MESSAGE),
         ("", "Service") => (is_dns_1035(name), DNS_1035_MESSAGE),
@@ -122,6 +128,20 @@ fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
     if !valid {
         causes.push(Cause::invalid("metadata.name", &json!(name), message));
     }
+}
+
+/// What keeps a name from being a segment of a path.
+pub(super) fn path_segment(name: &str) -> Vec<&'static str> {
+    let problems = [
+        (name == ".", "may not be '.'"),
+        (name == "..", "may not be '..'"),
+        (name.contains('/'), "may not contain '/'"),
+        (name.contains('%'), "may not contain '%'"),
+    ];
+    problems
+        .into_iter()
+        .filter_map(|(wrong, problem)| wrong.then_some(problem))
+        .collect()
 }
 
 pub(super) fn labels(labels: &Value, path: &str, causes: &mut Vec<Cause>) {

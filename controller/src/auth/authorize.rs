@@ -1,6 +1,5 @@
-//! The authorizer: members of `system:masters` may do everything, everybody else nothing.
-//!
-//! What it answers is worded as upstream words it, so that clients and people recognise it.
+//! What somebody wants to do, and the refusal: worded as upstream words it, so that clients and people
+//! recognise it.
 
 use super::UserInfo;
 use coracle_api::status::{Details, StatusError};
@@ -22,16 +21,12 @@ pub struct Attributes<'a> {
     pub name: &'a str,
     /// The path of a request that is no resource.
     pub path: &'a str,
-}
-
-/// Whether `user` may do it.
-#[must_use]
-pub fn allowed(user: &UserInfo, attributes: &Attributes<'_>) -> bool {
-    user.is_master() || (attributes.resource.is_empty() && is_public(attributes.path))
+    /// The field selector of a list or a watch.
+    pub fields: &'a str,
 }
 
 /// Paths that anybody may read.
-fn is_public(path: &str) -> bool {
+pub(super) fn is_public(path: &str) -> bool {
     let under = |root: &str| {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
@@ -39,9 +34,9 @@ fn is_public(path: &str) -> bool {
     path == "/version" || under("/healthz") || under("/livez") || under("/readyz")
 }
 
-/// The refusal, in upstream's words.
+/// The refusal, in upstream's words, with what stood in the way if something did.
 #[must_use]
-pub fn forbidden(user: &UserInfo, attributes: &Attributes<'_>) -> StatusError {
+pub fn forbidden(user: &UserInfo, attributes: &Attributes<'_>, reason: &str) -> StatusError {
     let Attributes {
         verb,
         group,
@@ -50,10 +45,16 @@ pub fn forbidden(user: &UserInfo, attributes: &Attributes<'_>) -> StatusError {
         namespace,
         name,
         path,
+        ..
     } = *attributes;
+    let reason = if reason.is_empty() {
+        String::new()
+    } else {
+        format!(": {reason}")
+    };
     if resource.is_empty() {
         return StatusError::forbidden_text(format!(
-            "forbidden: User {:?} cannot {verb} path {path:?}",
+            "forbidden: User {:?} cannot {verb} path {path:?}{reason}",
             user.name
         ));
     }
@@ -78,7 +79,7 @@ pub fn forbidden(user: &UserInfo, attributes: &Attributes<'_>) -> StatusError {
     };
     let message = format!(
         "{group_resource}{object} is forbidden: User {:?} cannot {verb} resource {full:?} in API \
-         group {group:?}{place}",
+         group {group:?}{place}{reason}",
         user.name
     );
     let mut error = StatusError::forbidden_text(message);

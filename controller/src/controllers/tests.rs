@@ -44,6 +44,7 @@ async fn start_cluster() -> Cluster {
         events: Recorder::start(&registry, &tasks),
         liveness: Liveness::new(),
         ca_pem: "the CA".to_owned(),
+        pki: None,
     };
     let _controllers = start(&inputs, &tasks);
     tasks.spawn(

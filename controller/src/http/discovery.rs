@@ -226,7 +226,7 @@ fn of_review(review: &reviews::Review) -> Resource {
     Resource {
         name: review.plural,
         singular: review.singular,
-        namespaced: false,
+        namespaced: review.namespaced,
         kind: GroupKind {
             group: review.group,
             version: review.version,

@@ -1,10 +1,11 @@
 //! Reviews: objects that are created to be answered, and never stored.
 //!
-//! `SelfSubjectReview` (kubectl auth whoami), `SelfSubjectAccessReview` and `SelfSubjectRulesReview`
-//! (kubectl auth can-i).
+//! Who am I, may I, may they, what may I, and whose token is this.
 
-use super::{Body, Call, State, decode, error, respond};
-use crate::auth::{self, Attributes, UserInfo};
+mod access;
+
+use super::{Body, Call, State, decode, error, respond, route::RequestInfo};
+use crate::auth::{UserInfo, accounts};
 use coracle_api::status::StatusError;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -17,31 +18,64 @@ pub(crate) struct Review {
     pub(crate) plural: &'static str,
     pub(crate) singular: &'static str,
     pub(crate) kind: &'static str,
+    pub(crate) namespaced: bool,
 }
 
+const fn review(
+    group: &'static str,
+    plural: &'static str,
+    singular: &'static str,
+    kind: &'static str,
+) -> Review {
+    Review {
+        group,
+        version: "v1",
+        plural,
+        singular,
+        kind,
+        namespaced: false,
+    }
+}
+
+const AUTHENTICATION: &str = "authentication.k8s.io";
+const AUTHORIZATION: &str = "authorization.k8s.io";
+
 /// All of them; discovery lists them too.
-pub(crate) static REVIEWS: [Review; 3] = [
+pub(crate) static REVIEWS: [Review; 6] = [
+    review(
+        AUTHENTICATION,
+        "selfsubjectreviews",
+        "selfsubjectreview",
+        "SelfSubjectReview",
+    ),
+    review(AUTHENTICATION, "tokenreviews", "tokenreview", "TokenReview"),
     Review {
-        group: "authentication.k8s.io",
-        version: "v1",
-        plural: "selfsubjectreviews",
-        singular: "selfsubjectreview",
-        kind: "SelfSubjectReview",
+        namespaced: true,
+        ..review(
+            AUTHORIZATION,
+            "localsubjectaccessreviews",
+            "localsubjectaccessreview",
+            "LocalSubjectAccessReview",
+        )
     },
-    Review {
-        group: "authorization.k8s.io",
-        version: "v1",
-        plural: "selfsubjectaccessreviews",
-        singular: "selfsubjectaccessreview",
-        kind: "SelfSubjectAccessReview",
-    },
-    Review {
-        group: "authorization.k8s.io",
-        version: "v1",
-        plural: "selfsubjectrulesreviews",
-        singular: "selfsubjectrulesreview",
-        kind: "SelfSubjectRulesReview",
-    },
+    review(
+        AUTHORIZATION,
+        "selfsubjectaccessreviews",
+        "selfsubjectaccessreview",
+        "SelfSubjectAccessReview",
+    ),
+    review(
+        AUTHORIZATION,
+        "selfsubjectrulesreviews",
+        "selfsubjectrulesreview",
+        "SelfSubjectRulesReview",
+    ),
+    review(
+        AUTHORIZATION,
+        "subjectaccessreviews",
+        "subjectaccessreview",
+        "SubjectAccessReview",
+    ),
 ];
 
 /// The review of a resource.
@@ -55,11 +89,14 @@ pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static 
 pub(crate) async fn answer(
     state: &State,
     review: &Review,
-    verb: &str,
+    info: &RequestInfo,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    if verb != "create" {
+    if info.verb != "create" || review.namespaced == info.namespace.is_empty() {
         return Err(error::method_not_allowed());
+    }
+    if !info.name.is_empty() {
+        return Err(error::no_such_resource());
     }
     let body = decode::object(&mut call).await?;
     let sent = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
@@ -70,14 +107,15 @@ pub(crate) async fn answer(
             review.kind
         )));
     }
-    let (spec, status) = match review.kind {
-        "SelfSubjectReview" => (None, whoami(&call.user)),
-        "SelfSubjectAccessReview" => {
-            let spec = body.get("spec").cloned().unwrap_or_default();
-            let status = access(&call.user, &spec)?;
-            (Some(spec), status)
-        }
-        _ => (body.get("spec").cloned(), rules(&call.user)),
+    let spec = body.get("spec").cloned().unwrap_or_default();
+    let authorizer = state.registry.authorizer();
+    let status = match review.kind {
+        "SelfSubjectReview" => whoami(&call.user),
+        "TokenReview" => token(state, &spec)?,
+        "SelfSubjectRulesReview" => access::rules(authorizer, &call.user, &spec)?,
+        "SelfSubjectAccessReview" => access::own(authorizer, &call.user, &spec)?,
+        "LocalSubjectAccessReview" => access::local(authorizer, &info.namespace, &spec)?,
+        _ => access::of_subject(authorizer, review.kind, &spec)?,
     };
     let mut answer = json!({
         "kind": review.kind,
@@ -85,13 +123,16 @@ pub(crate) async fn answer(
         "metadata": {"creationTimestamp": state.registry.clock().now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()},
         "status": status,
     });
-    if let Some(spec) = spec {
-        answer["spec"] = spec;
+    match review.kind {
+        "SelfSubjectReview" => {}
+        // A token does not come back; who sent it has it.
+        "TokenReview" => answer["spec"] = json!({"audiences": spec["audiences"]}),
+        _ => answer["spec"] = spec,
     }
     Ok(respond::json(StatusCode::CREATED, &answer))
 }
 
-fn whoami(user: &UserInfo) -> Value {
+fn user_info(user: &UserInfo) -> Value {
     let mut info = json!({"username": user.name, "groups": user.groups});
     if !user.uid.is_empty() {
         info["uid"] = json!(user.uid);
@@ -99,78 +140,32 @@ fn whoami(user: &UserInfo) -> Value {
     if !user.extra.is_empty() {
         info["extra"] = json!(user.extra);
     }
-    json!({"userInfo": info})
+    info
 }
 
-fn access(user: &UserInfo, spec: &Value) -> Result<Value, StatusError> {
-    let text = |part: &'_ Value, name: &str| {
-        part.get(name)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    let (resource, path) = (
-        spec.get("resourceAttributes"),
-        spec.get("nonResourceAttributes"),
-    );
-    let allowed = match (resource, path) {
-        (Some(part), None) => {
-            let asked = [
-                "verb",
-                "group",
-                "resource",
-                "subresource",
-                "namespace",
-                "name",
-            ]
-            .map(|name| text(part, name));
-            let [verb, group, resource, subresource, namespace, name] = &asked;
-            let attributes = Attributes {
-                verb,
-                group,
-                resource,
-                subresource,
-                namespace,
-                name,
-                path: "",
-            };
-            auth::allowed(user, &attributes)
-        }
-        (None, Some(part)) => {
-            let (verb, path) = (text(part, "verb"), text(part, "path"));
-            let attributes = Attributes {
-                verb: &verb,
-                path: &path,
-                ..Attributes::default()
-            };
-            auth::allowed(user, &attributes)
-        }
-        _ => {
-            return Err(error::status(
-                422,
-                "Invalid",
-                "SelfSubjectAccessReview.authorization.k8s.io \"\" is invalid: spec: Invalid value: \
-                 exactly one of nonResourceAttributes or resourceAttributes must be specified",
-            ));
-        }
-    };
-    let mut status = json!({"allowed": allowed});
-    if !allowed {
-        status["reason"] = json!("only the group system:masters may use this API");
+fn whoami(user: &UserInfo) -> Value {
+    json!({"userInfo": user_info(user)})
+}
+
+/// Whose token it is; an unknown one is an answer, not an error.
+fn token(state: &State, spec: &Value) -> Result<Value, StatusError> {
+    let token = spec["token"].as_str().unwrap_or_default();
+    if token.is_empty() {
+        return Err(error::bad_request(
+            "token is required for TokenReview in authentication",
+        ));
     }
-    Ok(status)
-}
-
-fn rules(user: &UserInfo) -> Value {
-    let (resources, paths) = if user.is_master() {
-        let every = json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]);
-        (every, json!([{"verbs": ["*"], "nonResourceURLs": ["*"]}]))
-    } else {
-        let public = ["/healthz", "/livez", "/readyz", "/version"];
-        (
-            json!([]),
-            json!([{"verbs": ["get"], "nonResourceURLs": public}]),
-        )
-    };
-    json!({"resourceRules": resources, "nonResourceRules": paths, "incomplete": false})
+    let sent = spec["audiences"].as_array().map_or(&[][..], Vec::as_slice);
+    let mut audiences: Vec<&str> = sent.iter().filter_map(Value::as_str).collect();
+    if audiences.is_empty() {
+        audiences.push(accounts::ISSUER);
+    }
+    Ok(match state.authenticator.user_of(token, &audiences) {
+        Some((user, audiences)) => json!({
+            "authenticated": true,
+            "user": user_info(&user),
+            "audiences": audiences,
+        }),
+        None => json!({"user": {}, "error": "invalid bearer token"}),
+    })
 }

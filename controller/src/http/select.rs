@@ -149,6 +149,7 @@ fn supported(kind: KindRef) -> &'static [&'static str] {
         ("", "nodes") => &["spec.unschedulable"],
         ("", "services") => &["spec.clusterIP", "spec.type"],
         ("apps", "replicasets") => &["status.replicas"],
+        ("certificates.k8s.io", "certificatesigningrequests") => &["spec.signerName"],
         ("batch", "jobs") => &["status.successful"],
         _ => &[],
     }

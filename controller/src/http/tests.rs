@@ -6,6 +6,7 @@ mod encrypted;
 mod page;
 mod protobuf;
 mod reads;
+mod rights;
 mod security;
 mod watches;
 mod writes;

@@ -5,6 +5,7 @@
 mod options;
 mod remove;
 mod scale;
+mod token_request;
 mod write;
 
 use super::{
@@ -38,7 +39,7 @@ pub(crate) async fn handle(
         return usage::answer(state, info, &call);
     }
     if let Some(review) = reviews::find(&info.group, &info.version, &info.resource) {
-        return reviews::answer(state, review, info.verb, call).await;
+        return reviews::answer(state, review, info, call).await;
     }
     let kind = match kind::find(&info.group, &info.version, &info.resource) {
         Some(kind) => kind,
@@ -62,6 +63,9 @@ pub(crate) async fn handle(
         ("pods", "log") if info.verb == "get" => return connect::log(state, info, &call).await,
         ("pods", "proxy") => return connect::pod_proxy(state, info, call).await,
         ("services", "proxy") => return connect::service_proxy(state, info, call).await,
+        ("serviceaccounts", "token") if info.verb == "create" => {
+            return token_request::create(state, info, call).await;
+        }
         _ => {}
     }
     if !info.rest.trim_matches('/').is_empty() {
@@ -145,9 +149,9 @@ impl Target<'_> {
             return Err(error::method_not_allowed());
         }
         match (name, self.info.verb) {
-            ("status", "get") => self.get(&call).await,
-            ("status" | "finalize", "update") => write::update(self, call).await,
-            ("status", "patch") => write::patch(self, call).await,
+            ("status" | "approval", "get") => self.get(&call).await,
+            ("status" | "finalize" | "approval", "update") => write::update(self, call).await,
+            ("status" | "approval", "patch") => write::patch(self, call).await,
             ("scale", _) => scale::scale(self, call).await,
             ("binding", "create") => write::bind(self, call).await,
             _ => Err(error::method_not_allowed()),

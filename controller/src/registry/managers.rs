@@ -18,6 +18,7 @@ fn subresource(part: Subresource) -> &'static str {
         Subresource::Status => "status",
         Subresource::Scale => "scale",
         Subresource::Finalize => "finalize",
+        Subresource::Approval => "approval",
     }
 }
 

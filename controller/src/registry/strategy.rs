@@ -2,7 +2,10 @@
 //!
 //! Source: k8s.io/apiserver `pkg/registry/rest`, k8s.io/kubernetes `pkg/registry/*/strategy.go`.
 
-use super::{Context, DeleteOptions, FieldValidation, Propagation, Subresource, commit::Decision};
+use super::{
+    Context, DeleteOptions, FieldValidation, Propagation, Subresource, certificate,
+    commit::Decision,
+};
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause};
 use jiff::Timestamp;
@@ -179,12 +182,20 @@ fn admit_pod(pod: &mut Value) {
     let Some(spec) = pod["spec"].as_object_mut() else {
         return;
     };
+    // The old name of the field, as upstream's conversion reads it.
+    let is_empty = |value: Option<&Value>| value.is_none_or(|value| value.is_null() || value == "");
+    if is_empty(spec.get("serviceAccountName")) {
+        let old = spec
+            .get("serviceAccount")
+            .filter(|old| !is_empty(Some(old)));
+        let account = old.cloned().unwrap_or_else(|| json!("default"));
+        spec.insert("serviceAccountName".to_owned(), account);
+    }
     let mut fill = |name: &str, value: Value| {
         if spec.get(name).is_none_or(Value::is_null) {
             spec.insert(name.to_owned(), value);
         }
     };
-    fill("serviceAccountName", json!("default"));
     fill("priority", json!(0));
     fill("preemptionPolicy", json!("PreemptLowerPriority"));
     fill("enableServiceLinks", json!(true));
@@ -297,7 +308,13 @@ pub(super) fn merge_part(
     mut wanted: Value,
 ) -> Result<Value, StatusError> {
     let name = old["metadata"]["name"].as_str().unwrap_or_default();
+    if of == kind::CERTIFICATE_SIGNING_REQUEST {
+        let mut new = certificate::merge(part, old, wanted);
+        keep_server_fields(&mut new, old);
+        return Ok(new);
+    }
     match part {
+        Subresource::Approval => Ok(old.clone()),
         Subresource::None => {
             if of.status_split() {
                 restore(&mut wanted, old, "status");
@@ -376,7 +393,10 @@ fn keep_server_fields(new: &mut Value, old: &Value) {
 
 /// Defaults again, and a new generation where the spec changed.
 pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new: Value) -> Value {
-    if matches!(part, Subresource::Status | Subresource::Finalize) {
+    if matches!(
+        part,
+        Subresource::Status | Subresource::Finalize | Subresource::Approval
+    ) {
         return new;
     }
     if of == kind::SECRET {

@@ -2,8 +2,9 @@
 
 use super::super::{State, connect::Links, serve};
 use crate::{
-    auth::{Authenticator, MASTERS, Tokens, tokens},
+    auth::{Accounts, Authenticator, MASTERS, Tokens, accounts::tests::key as test_key, tokens},
     metrics::Metrics,
+    policy,
     registry::Registry,
     store::Embedded,
 };
@@ -58,7 +59,13 @@ impl Server {
         let reader = tokens::issue(&path, "reader", &["readers"], &mut rng).unwrap();
         let tasks = Tasks::new();
         let registry = registry(&tasks, dir.path()).await;
-        let authenticator = Authenticator::new(Tokens::open(&path).unwrap());
+        let accounts = Accounts::new(
+            test_key(),
+            registry.cache().clone(),
+            registry.clock().clone(),
+        );
+        let authenticator =
+            Authenticator::new(Tokens::open(&path).unwrap()).with_accounts(accounts);
         let metrics = Metrics::default();
         let state = State::new(
             registry.clone(),
@@ -199,6 +206,7 @@ async fn registry(tasks: &Tasks, dir: &std::path::Path) -> Registry {
     let store = Arc::new(Embedded::open(dir).unwrap());
     let registry = Registry::open(store, Clock::system(), tasks).unwrap();
     registry.bootstrap().await.unwrap();
+    policy::reconcile(&registry).await.unwrap();
     registry
 }
 

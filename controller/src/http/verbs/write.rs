@@ -197,6 +197,7 @@ fn part(subresource: &str) -> Result<Subresource, StatusError> {
         "" => Ok(Subresource::None),
         "status" => Ok(Subresource::Status),
         "finalize" => Ok(Subresource::Finalize),
+        "approval" => Ok(Subresource::Approval),
         _ => Err(error::method_not_allowed()),
     }
 }

@@ -1,0 +1,98 @@
+//! Certificate requests: who asks is stamped on them, and what is asked must be readable and signed.
+//!
+//! Source: k8s.io/kubernetes `pkg/registry/certificates`, `plugin/pkg/admission/certificates/subjectrestriction`.
+
+use super::{Subresource, strategy::clear};
+use crate::{
+    auth::{MASTERS, UserInfo},
+    pki::{NODES, Request, SIGNER},
+};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use coracle_api::{StatusError, kind, status::Cause, validate};
+use serde_json::{Value, json};
+
+/// A longer request is refused before it is read: one with a key of 16384 bits has under five thousand.
+const REQUEST_BYTES_MAX: usize = 16 * 1024;
+
+/// Writes on a new request who asks, whatever they sent.
+pub(super) fn stamp(user: &UserInfo, value: &mut Value) {
+    if !value["spec"].is_object() {
+        value["spec"] = json!({});
+    }
+    let spec = &mut value["spec"];
+    for field in ["username", "uid", "groups", "extra"] {
+        clear(spec, field);
+    }
+    spec["username"] = json!(user.name);
+    spec["groups"] = json!(user.groups);
+    if !user.uid.is_empty() {
+        spec["uid"] = json!(user.uid);
+    }
+    if !user.extra.is_empty() {
+        spec["extra"] = json!(user.extra);
+    }
+}
+
+/// What is wrong with the request itself.
+pub(super) fn problems(value: &Value) -> Vec<Cause> {
+    let spec = &value["spec"];
+    let Err(problem) = read(spec) else {
+        return Vec::new();
+    };
+    vec![Cause::invalid("spec.request", &spec["request"], &problem)]
+}
+
+/// Refuses names that a signer of ours never vouches for.
+pub(super) fn restrict_subject(value: &Value) -> Result<(), StatusError> {
+    let spec = &value["spec"];
+    if spec["signerName"] != SIGNER {
+        return Ok(());
+    }
+    let Ok(request) = read(spec) else {
+        return Ok(());
+    };
+    // Nodes get their certificates over the link, and only there.
+    for group in [MASTERS, NODES] {
+        if request.organizations().iter().any(|one| one == group) {
+            let name = value["metadata"]["name"].as_str().unwrap_or_default();
+            let why = format!("use of {SIGNER} signer with {group} group is not allowed");
+            return Err(StatusError::forbidden(
+                kind::CERTIFICATE_SIGNING_REQUEST,
+                name,
+                &why,
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn read(spec: &Value) -> Result<Request, String> {
+    let encoded = spec["request"].as_str().unwrap_or_default();
+    if encoded.len() > REQUEST_BYTES_MAX {
+        return Err(format!("may not be more than {REQUEST_BYTES_MAX} bytes"));
+    }
+    let pem = STANDARD
+        .decode(encoded)
+        .map_err(|_rejected| "is not base64".to_owned())?;
+    Request::from_pem(&pem).map_err(|error| error.to_string())
+}
+
+/// Takes from a write what its subresource may change: the spec stays as it was asked.
+pub(super) fn merge(part: Subresource, old: &Value, mut wanted: Value) -> Value {
+    let mut new = old.clone();
+    match part {
+        Subresource::None => {
+            new["metadata"] = wanted["metadata"].take();
+        }
+        Subresource::Approval => {
+            new["status"]["conditions"] = wanted["status"]["conditions"].take();
+        }
+        _ => new["status"] = wanted["status"].take(),
+    }
+    new
+}
+
+/// What is wrong with how the conditions changed.
+pub(super) fn changed(part: Subresource, new: &Value, old: &Value) -> Vec<Cause> {
+    validate::certificate_conditions(new, old, part == Subresource::Approval)
+}
