@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, bail};
 use std::{
+    ffi::OsStr,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -24,8 +25,21 @@ pub(crate) fn tools() -> PathBuf {
 
 /// `cargo`, the one that runs us.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    program(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// A program that may build. What cargo says of us when it runs us is kept from it: build scripts would see it
+/// (ring's asks), and everything above them would be built anew after each plain `cargo build`.
+pub(crate) fn program(name: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(name);
     command.current_dir(root());
+    let is_ours = |name: &OsStr| {
+        let name = name.to_string_lossy();
+        name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_")
+    };
+    for (name, _) in std::env::vars_os().filter(|(name, _)| is_ours(name)) {
+        command.env_remove(name);
+    }
     command
 }
 

@@ -4,7 +4,9 @@
 
 use crate::{
     dist::{self, Target},
-    run::{announce, cargo, install_packages, installed, on_path, root, step, target_dir, tools},
+    run::{
+        announce, cargo, install_packages, installed, on_path, program, step, target_dir, tools,
+    },
 };
 use anyhow::Context as _;
 use std::{fs, os::unix::fs::PermissionsExt as _, path::PathBuf, process::Command};
@@ -72,11 +74,10 @@ pub(crate) fn nextest(environment: &Environment) -> anyhow::Result<Command> {
         .args(["nextest", "--version"])
         .output()
     {
-        Ok(output) if output.status.success() => Command::new("cargo-nextest"),
-        _ => Command::new(installed("cargo-nextest", NEXTEST)?),
+        Ok(output) if output.status.success() => program("cargo-nextest"),
+        _ => program(installed("cargo-nextest", NEXTEST)?),
     };
     nextest
-        .current_dir(root())
         .envs(environment.iter().map(|(name, path)| (name, path)))
         .args(["nextest", "run", "--workspace", "--locked"]);
     Ok(nextest)
