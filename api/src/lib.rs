@@ -11,6 +11,7 @@ pub mod defaults;
 pub mod kind;
 mod meta;
 pub mod patch;
+pub mod priority;
 pub mod protobuf;
 pub mod quantity;
 pub mod schema;

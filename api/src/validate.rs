@@ -2,11 +2,19 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/*/validation`, k8s.io/apimachinery `pkg/api/validation`.
 
+mod apps;
+mod batch;
 mod certificate;
 mod config;
+mod cron;
 mod meta;
+mod network;
 mod pod;
+mod policy;
+mod quota;
 mod rights;
+mod rules;
+mod storage;
 mod workload;
 
 use crate::{KindRef, kind, status::Cause};
@@ -31,21 +39,39 @@ pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
     meta::validate(kind, new, &mut causes);
     meta::unchanged(new, old, &mut causes);
     spec(kind, new, &mut causes);
+    changed(kind, new, old, &mut causes);
+    causes
+}
+
+/// What may not change.
+fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     match (kind.group, kind.kind) {
-        ("apps", _) => workload::unchanged_selector(new, old, &mut causes),
-        ("", "Pod") => pod::unchanged(new, old, &mut causes),
-        ("", "Service") => workload::unchanged_service(new, old, &mut causes),
-        ("", "ConfigMap") => workload::unchanged_if_immutable(new, old, &mut causes),
+        ("apps", "StatefulSet") => apps::stateful_set_changed(new, old, causes),
+        ("apps", "ControllerRevision") => rules::unchanged(new, old, "data", causes),
+        ("apps", _) => workload::unchanged_selector(new, old, causes),
+        ("batch", "Job") => batch::job_changed(new, old, causes),
+        ("", "Pod") => pod::unchanged(new, old, causes),
+        ("", "Service") => workload::unchanged_service(new, old, causes),
+        ("", "ConfigMap") => workload::unchanged_if_immutable(new, old, causes),
         ("", "Secret") => {
-            config::unchanged_type(new, old, &mut causes);
-            workload::unchanged_if_immutable(new, old, &mut causes);
+            config::unchanged_type(new, old, causes);
+            workload::unchanged_if_immutable(new, old, causes);
         }
         (kind::RBAC, "RoleBinding" | "ClusterRoleBinding") => {
-            rights::unchanged_role(new, old, &mut causes);
+            rights::unchanged_role(new, old, causes);
         }
+        ("", "PersistentVolume") => storage::volume_changed(new, old, causes),
+        ("", "PersistentVolumeClaim") => storage::claim_changed(new, old, causes),
+        ("", "ResourceQuota") => {
+            let before = &old["spec"]["scopes"];
+            rules::immutable(&new["spec"]["scopes"], before, "spec.scopes", causes);
+        }
+        ("storage.k8s.io", _) => storage::changed(kind, new, old, causes),
+        ("networking.k8s.io", _) => network::changed(kind, new, old, causes),
+        ("scheduling.k8s.io", _) => policy::priority_class_changed(new, old, causes),
+        ("node.k8s.io", _) => rules::unchanged(new, old, "handler", causes),
         _ => {}
     }
-    causes
 }
 
 fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
@@ -53,6 +79,11 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         ("", "Pod") => pod::spec(&object["spec"], "spec", causes),
         ("apps", "Deployment") => workload::deployment(&object["spec"], causes),
         ("apps", "ReplicaSet") => workload::replica_set(&object["spec"], causes),
+        ("apps", "DaemonSet") => apps::daemon_set(&object["spec"], causes),
+        ("apps", "StatefulSet") => apps::stateful_set(&object["spec"], causes),
+        ("apps", "ControllerRevision") => apps::controller_revision(object, causes),
+        ("batch", "Job") => batch::job(object, causes),
+        ("batch", "CronJob") => batch::cron_job(object, causes),
         ("", "Service") => workload::service(&object["spec"], causes),
         ("", "ConfigMap") => {
             workload::data_keys(object, &["data", "binaryData"], causes);
@@ -65,6 +96,19 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         (kind::RBAC, "Role" | "ClusterRole") => rights::role(kind, object, causes),
         (kind::RBAC, _) => rights::binding(kind, object, causes),
         ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
+        ("", "Endpoints") => network::endpoints(object, causes),
+        ("", "PersistentVolume") => storage::volume(&object["spec"], "spec", causes),
+        ("", "PersistentVolumeClaim") => storage::claim(&object["spec"], "spec", causes),
+        ("", "PodTemplate") => pod::spec(&object["template"]["spec"], "template.spec", causes),
+        ("", "ReplicationController") => apps::replication_controller(&object["spec"], causes),
+        ("", "LimitRange") => quota::limit_range(&object["spec"], causes),
+        ("", "ResourceQuota") => quota::resource_quota(&object["spec"], causes),
+        ("autoscaling", _) => policy::autoscaler(&object["spec"], causes),
+        ("policy", _) => policy::budget(&object["spec"], causes),
+        ("networking.k8s.io", _) => network::spec(kind, object, causes),
+        ("storage.k8s.io", _) => storage::spec(kind, object, causes),
+        ("scheduling.k8s.io", _) => policy::priority_class(object, causes),
+        ("node.k8s.io", _) => policy::runtime_class(object, causes),
         _ => {}
     }
 }
@@ -82,3 +126,6 @@ fn elements<'a>(of: &'a Value, name: &str, path: &str) -> Vec<(String, &'a Value
 fn text<'a>(of: &'a Value, name: &str) -> &'a str {
     of.get(name).and_then(Value::as_str).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

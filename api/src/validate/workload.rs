@@ -1,11 +1,8 @@
 //! Deployments, ReplicaSets, Services, ConfigMaps and Secrets.
 
-use super::{elements, is_dns_label, pod, text};
-use crate::{selector::LabelSelector, status::Cause};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
-use serde::Deserialize as _;
+use super::{elements, is_dns_label, pod, rules, text};
+use crate::status::Cause;
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
     replica_set(spec, causes);
@@ -26,7 +23,7 @@ pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::forbidden("spec.strategy.rollingUpdate", detail));
     }
     let rolling = &spec["strategy"]["rollingUpdate"];
-    if is_zero(&rolling["maxSurge"]) && is_zero(&rolling["maxUnavailable"]) {
+    if rules::is_zero(&rolling["maxSurge"]) && rules::is_zero(&rolling["maxUnavailable"]) {
         let detail = "may not be 0 when `maxSurge` is 0";
         causes.push(Cause::invalid(
             "spec.strategy.rollingUpdate.maxUnavailable",
@@ -34,109 +31,70 @@ pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
             detail,
         ));
     }
-    for field in [
-        "minReadySeconds",
-        "revisionHistoryLimit",
-        "progressDeadlineSeconds",
-    ] {
-        not_negative(spec, field, causes);
-    }
-}
-
-fn is_zero(value: &Value) -> bool {
-    value.as_i64() == Some(0) || matches!(value.as_str(), Some("0" | "0%"))
-}
-
-fn not_negative(spec: &Value, field: &str, causes: &mut Vec<Cause>) {
-    if let Some(value) = spec[field].as_i64().filter(|value| *value < 0) {
-        causes.push(Cause::invalid(
-            format!("spec.{field}"),
-            &json!(value),
-            "must be greater than or equal to 0",
-        ));
-    }
+    let fields = ["revisionHistoryLimit", "progressDeadlineSeconds"];
+    rules::not_negative(spec, &fields, "spec", causes);
+    let path = "spec.strategy.rollingUpdate";
+    rules::share(
+        &rolling["maxUnavailable"],
+        &format!("{path}.maxUnavailable"),
+        causes,
+    );
+    rules::int_or_percent(&rolling["maxSurge"], &format!("{path}.maxSurge"), causes);
 }
 
 pub(super) fn replica_set(spec: &Value, causes: &mut Vec<Cause>) {
-    not_negative(spec, "replicas", causes);
-    let selector = &spec["selector"];
-    let empty = |name: &str| match &selector[name] {
-        Value::Object(map) => map.is_empty(),
-        Value::Array(list) => list.is_empty(),
-        _ => true,
-    };
-    if selector.is_null() {
+    rules::not_negative(spec, &["replicas", "minReadySeconds"], "spec", causes);
+    if spec["selector"].is_null() {
         causes.push(Cause::required("spec.selector", ""));
-    } else if empty("matchLabels") && empty("matchExpressions") {
-        causes.push(Cause::invalid(
-            "spec.selector",
-            selector,
-            "empty selector is invalid for deployment",
-        ));
     }
-    super::meta::labels(
-        &selector["matchLabels"],
-        "spec.selector.matchLabels",
-        causes,
-    );
-    match_expressions(selector, causes);
-    let template = &spec["template"];
+    selecting(spec, "deployment", causes);
+}
+
+/// What keeps pods: a selector that says something and selects its template's pods, which always
+/// restart.
+pub(super) fn selecting(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
+    let (selector, template) = (&spec["selector"], &spec["template"]);
+    let says_nothing = rules::is_absent(&selector["matchLabels"])
+        && rules::is_absent(&selector["matchExpressions"]);
+    if !selector.is_null() && says_nothing {
+        let detail = format!("empty selector is invalid for {kind}");
+        causes.push(Cause::invalid("spec.selector", selector, &detail));
+    }
+    rules::selector(selector, "spec.selector", causes);
     if template.is_null() {
         causes.push(Cause::required("spec.template", ""));
         return;
     }
-    let labels: BTreeMap<String, String> =
-        BTreeMap::deserialize(&template["metadata"]["labels"]).unwrap_or_default();
-    let parsed = meta::LabelSelector::deserialize(selector)
-        .ok()
-        .and_then(|spec| LabelSelector::from_spec(&spec).ok());
-    if parsed.is_some_and(|selector| !selector.matches(&labels)) {
-        let value = json!(template["metadata"]["labels"]);
+    let labels = &template["metadata"]["labels"];
+    if !selector.is_null() && !says_nothing && !rules::selects(selector, labels) {
+        let detail = "`selector` does not match template `labels`";
+        let value = json!(labels);
         causes.push(Cause::invalid(
             "spec.template.metadata.labels",
             &value,
-            "`selector` does not match template `labels`",
+            detail,
         ));
     }
-    super::meta::labels(
-        &template["metadata"]["labels"],
-        "spec.template.labels",
-        causes,
-    );
-    pod::spec(&template["spec"], "spec.template.spec", causes);
-    let policy = text(&template["spec"], "restartPolicy");
-    if !policy.is_empty() && policy != "Always" {
-        causes.push(Cause::unsupported(
-            "spec.template.spec.restartPolicy",
-            &json!(policy),
-            &["Always"],
-        ));
-    }
+    always_restarting(template, causes);
 }
 
-/// An operator nobody knows would leave a controller with a selector it cannot use.
-fn match_expressions(selector: &Value, causes: &mut Vec<Cause>) {
-    for (path, expression) in elements(selector, "matchExpressions", "spec.selector") {
-        if text(expression, "key").is_empty() {
-            causes.push(Cause::required(format!("{path}.key"), ""));
-        }
-        let values = expression["values"].as_array().map_or(0, Vec::len);
-        match text(expression, "operator") {
-            "In" | "NotIn" if values == 0 => causes.push(Cause::required(
-                format!("{path}.values"),
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            )),
-            "Exists" | "DoesNotExist" if values > 0 => causes.push(Cause::forbidden(
-                format!("{path}.values"),
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            )),
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => causes.push(Cause::invalid(
-                format!("{path}.operator"),
-                &json!(other),
-                "not a valid selector operator",
-            )),
-        }
+/// A template of pods that run until somebody ends them.
+pub(super) fn always_restarting(template: &Value, causes: &mut Vec<Cause>) {
+    let labels = &template["metadata"]["labels"];
+    super::meta::labels(labels, "spec.template.labels", causes);
+    let spec = &template["spec"];
+    pod::spec(spec, "spec.template.spec", causes);
+    rules::one_of(
+        spec,
+        "restartPolicy",
+        &["Always"],
+        "spec.template.spec",
+        causes,
+    );
+    let deadline = &spec["activeDeadlineSeconds"];
+    if !deadline.is_null() {
+        let field = "spec.template.spec.activeDeadlineSeconds";
+        causes.push(Cause::invalid(field, deadline, "must not be specified"));
     }
 }
 

@@ -1,0 +1,163 @@
+//! LimitRanges and ResourceQuotas.
+
+use super::{elements, rules, text};
+use crate::{quantity::Quantity, status::Cause};
+use serde_json::{Value, json};
+
+/// Resources without a domain that a quota may count.
+const QUOTA_RESOURCES: [&str; 20] = [
+    "configmaps",
+    "cpu",
+    "ephemeral-storage",
+    "limits.cpu",
+    "limits.ephemeral-storage",
+    "limits.memory",
+    "memory",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "requests.cpu",
+    "requests.ephemeral-storage",
+    "requests.memory",
+    "requests.storage",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+    "storage",
+];
+/// Those of them that are counted, not measured.
+const COUNTED: [&str; 9] = [
+    "configmaps",
+    "persistentvolumeclaims",
+    "pods",
+    "replicationcontrollers",
+    "resourcequotas",
+    "secrets",
+    "services",
+    "services.loadbalancers",
+    "services.nodeports",
+];
+const SCOPES: [&str; 6] = [
+    "BestEffort",
+    "CrossNamespacePodAffinity",
+    "NotBestEffort",
+    "NotTerminating",
+    "PriorityClass",
+    "Terminating",
+];
+
+pub(super) fn resource_quota(spec: &Value, causes: &mut Vec<Cause>) {
+    for (name, value) in spec["hard"].as_object().into_iter().flatten() {
+        let path = format!("spec.hard[{name}]");
+        let known = QUOTA_RESOURCES.contains(&name.as_str())
+            || name.contains('/')
+            || name.starts_with("hugepages-")
+            || name.starts_with("requests.hugepages-");
+        if !super::is_qualified_name(name.trim_start_matches("requests.")) || !known {
+            let detail = "must be a standard resource for quotas";
+            causes.push(Cause::invalid(path.clone(), &json!(name), detail));
+        }
+        let counted = COUNTED.contains(&name.as_str()) || name.starts_with("count/");
+        let amount = rules::quantity(value, &path, causes);
+        if counted && amount.is_some_and(|amount| amount % 1000 != 0) {
+            causes.push(Cause::invalid(path, value, "must be an integer"));
+        }
+    }
+    for (_, scope) in elements(spec, "scopes", "spec") {
+        if !scope.as_str().is_some_and(|scope| SCOPES.contains(&scope)) {
+            let detail = "unsupported scope";
+            causes.push(Cause::invalid("spec.scopes", &spec["scopes"], detail));
+        }
+    }
+}
+
+pub(super) fn limit_range(spec: &Value, causes: &mut Vec<Cause>) {
+    let mut seen = Vec::new();
+    for (path, item) in elements(spec, "limits", "spec") {
+        let kind = text(item, "type");
+        if kind.is_empty() {
+            causes.push(Cause::required(format!("{path}.type"), ""));
+        }
+        if seen.contains(&kind) {
+            causes.push(Cause::duplicate(format!("{path}.type"), &json!(kind)));
+        }
+        seen.push(kind);
+        if kind == "Pod" {
+            for field in ["default", "defaultRequest"] {
+                if !rules::is_absent(&item[field]) {
+                    let detail = "may not be specified when `type` is 'Pod'";
+                    causes.push(Cause::forbidden(format!("{path}.{field}"), detail));
+                }
+            }
+        }
+        let unbounded = ["min", "max"]
+            .iter()
+            .all(|list| item[*list]["storage"].is_null());
+        if kind == "PersistentVolumeClaim" && unbounded {
+            let detail =
+                "either minimum or maximum storage value is required, but neither was provided";
+            causes.push(Cause::required(format!("{path}.limits"), detail));
+        }
+        bounds(item, &path, causes);
+    }
+}
+
+/// Pairs of lists, the words for them, and the list that the error is about: none of the first is
+/// greater than the one of the second.
+const ORDER: [(&str, &str, &str, &str, &str); 6] = [
+    ("min", "min", "max", "max", "min"),
+    (
+        "min",
+        "min",
+        "defaultRequest",
+        "default request",
+        "defaultRequest",
+    ),
+    (
+        "defaultRequest",
+        "default request",
+        "max",
+        "max",
+        "defaultRequest",
+    ),
+    (
+        "defaultRequest",
+        "default request",
+        "default",
+        "default limit",
+        "defaultRequest",
+    ),
+    ("min", "min", "default", "default", "default"),
+    ("default", "default", "max", "max", "default"),
+];
+
+fn bounds(item: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for list in ["min", "max", "default", "defaultRequest"] {
+        for (name, value) in item[list].as_object().into_iter().flatten() {
+            rules::quantity(value, &format!("{path}.{list}[{name}]"), causes);
+        }
+    }
+    let read = |value: &Value| {
+        let written = value
+            .as_str()
+            .map_or_else(|| value.to_string(), str::to_owned);
+        Quantity::parse(&written).ok()
+    };
+    for (less, less_word, more, more_word, about) in ORDER {
+        for (name, value) in item[less].as_object().into_iter().flatten() {
+            let pair = (read(value), read(&item[more][name]));
+            let (Some(low), Some(high)) = pair else {
+                continue;
+            };
+            if low.milli_value() > high.milli_value() {
+                let detail =
+                    format!("{less_word} value {low} is greater than {more_word} value {high}");
+                let field = format!("{path}.{about}[{name}]");
+                let value = &item[about][name];
+                causes.push(Cause::invalid(field, value, &detail));
+            }
+        }
+    }
+}

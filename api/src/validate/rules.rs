@@ -1,0 +1,210 @@
+//! Rules that many kinds share: selectors, ranges, percents, addresses, what may not change.
+
+use super::{elements, is_dns_label, is_dns_subdomain, meta, text};
+use crate::{quantity::Quantity, selector::LabelSelector, status::Cause};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as types;
+use serde::Deserialize as _;
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, net::IpAddr};
+
+pub(super) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
+pub(super) const IMMUTABLE: &str = "field is immutable";
+const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
+const CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+
+/// The fields of `of` that are numbers are not negative.
+pub(super) fn not_negative(of: &Value, fields: &[&str], path: &str, causes: &mut Vec<Cause>) {
+    for field in fields {
+        if let Some(value) = of[*field].as_i64().filter(|value| *value < 0) {
+            let path = format!("{path}.{field}");
+            causes.push(Cause::invalid(path, &json!(value), NOT_NEGATIVE));
+        }
+    }
+}
+
+/// A text is one of these, or absent.
+pub(super) fn one_of(
+    of: &Value,
+    field: &str,
+    allowed: &[&str],
+    path: &str,
+    causes: &mut Vec<Cause>,
+) {
+    let value = text(of, field);
+    if !value.is_empty() && !allowed.contains(&value) {
+        causes.push(Cause::unsupported(
+            join(path, field),
+            &json!(value),
+            allowed,
+        ));
+    }
+}
+
+pub(super) fn join(path: &str, field: &str) -> String {
+    if path.is_empty() {
+        field.to_owned()
+    } else {
+        format!("{path}.{field}")
+    }
+}
+
+pub(super) fn is_absent(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        _ => false,
+    }
+}
+
+/// Absent and empty are the same.
+pub(super) fn immutable(new: &Value, old: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let same = new == old || (is_absent(new) && is_absent(old));
+    if !same {
+        causes.push(Cause::invalid(path, new, IMMUTABLE));
+    }
+}
+
+/// A field of the object itself that may not change.
+pub(super) fn unchanged(new: &Value, old: &Value, field: &str, causes: &mut Vec<Cause>) {
+    immutable(&new[field], &old[field], field, causes);
+}
+
+pub(super) fn subdomain(value: &str, path: String, causes: &mut Vec<Cause>) {
+    if !is_dns_subdomain(value) {
+        causes.push(Cause::invalid(path, &json!(value), meta::SUBDOMAIN_MESSAGE));
+    }
+}
+
+pub(super) fn label(value: &str, path: String, causes: &mut Vec<Cause>) {
+    if !is_dns_label(value) {
+        causes.push(Cause::invalid(path, &json!(value), meta::LABEL_MESSAGE));
+    }
+}
+
+/// A text that must be there.
+pub(super) fn required(of: &Value, field: &str, path: &str, causes: &mut Vec<Cause>) -> bool {
+    let there = !text(of, field).is_empty();
+    if !there {
+        causes.push(Cause::required(join(path, field), ""));
+    }
+    there
+}
+
+/// A label selector's own form.
+pub(super) fn selector(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let labels = format!("{path}.matchLabels");
+    meta::labels(&selector["matchLabels"], &labels, causes);
+    for (path, expression) in elements(selector, "matchExpressions", path) {
+        if text(expression, "key").is_empty() {
+            causes.push(Cause::required(format!("{path}.key"), ""));
+        }
+        let values = expression["values"].as_array().map_or(0, Vec::len);
+        match text(expression, "operator") {
+            "In" | "NotIn" if values == 0 => causes.push(Cause::required(
+                format!("{path}.values"),
+                "must be specified when `operator` is 'In' or 'NotIn'",
+            )),
+            "Exists" | "DoesNotExist" if values > 0 => causes.push(Cause::forbidden(
+                format!("{path}.values"),
+                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+            )),
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            other => causes.push(Cause::invalid(
+                format!("{path}.operator"),
+                &json!(other),
+                "not a valid selector operator",
+            )),
+        }
+    }
+}
+
+/// Whether a selector of a spec selects these labels; one that cannot be used does not.
+pub(super) fn selects(selector: &Value, labels: &Value) -> bool {
+    let labels: BTreeMap<String, String> = BTreeMap::deserialize(labels).unwrap_or_default();
+    types::LabelSelector::deserialize(selector)
+        .ok()
+        .and_then(|spec| LabelSelector::from_spec(&spec).ok())
+        .is_some_and(|selector| selector.matches(&labels))
+}
+
+/// The percentage in a text as `25%`.
+fn percent(value: &Value) -> Option<i64> {
+    let digits = value.as_str()?.strip_suffix('%')?;
+    let only_digits = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    only_digits.then(|| digits.parse().unwrap_or(i64::MAX))
+}
+
+pub(super) fn is_zero(value: &Value) -> bool {
+    value.as_i64() == Some(0) || percent(value) == Some(0)
+}
+
+/// A number that is not negative or a percentage, or absent.
+pub(super) fn int_or_percent(value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    match (value, percent(value)) {
+        (Value::String(_), None) => causes.push(Cause::invalid(path, value, PERCENT)),
+        (Value::Number(number), _) if number.as_i64().is_some_and(|number| number < 0) => {
+            causes.push(Cause::invalid(path, value, NOT_NEGATIVE));
+        }
+        _ => {}
+    }
+}
+
+/// As [`int_or_percent`], of something there is no more than all of.
+pub(super) fn share(value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    int_or_percent(value, path, causes);
+    if percent(value).is_some_and(|share| share > 100) {
+        causes.push(Cause::invalid(path, value, "must not be greater than 100%"));
+    }
+}
+
+/// A quantity that can be read and is not negative; its value in thousandths.
+pub(super) fn quantity(value: &Value, path: &str, causes: &mut Vec<Cause>) -> Option<i128> {
+    let written = value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned);
+    match Quantity::parse(&written) {
+        Err(error) => {
+            causes.push(Cause::invalid(path, value, &error.to_string()));
+            None
+        }
+        Ok(quantity) if quantity.milli_value() < 0 => {
+            causes.push(Cause::invalid(path, value, NOT_NEGATIVE));
+            None
+        }
+        Ok(quantity) => Some(quantity.milli_value()),
+    }
+}
+
+pub(super) fn ip(value: &str, path: String, causes: &mut Vec<Cause>) {
+    if value.parse::<IpAddr>().is_err() {
+        causes.push(Cause::invalid(path, &json!(value), IP));
+    }
+}
+
+/// An address range as `10.0.0.0/8`: its first address and its length.
+pub(super) fn cidr(value: &str, path: String, causes: &mut Vec<Cause>) -> Option<(IpAddr, u8)> {
+    let parsed = value.split_once('/').and_then(|(address, length)| {
+        let address: IpAddr = address.parse().ok()?;
+        let length: u8 = length.parse().ok()?;
+        let bits = if address.is_ipv4() { 32 } else { 128 };
+        (length <= bits).then_some((address, length))
+    });
+    if parsed.is_none() {
+        causes.push(Cause::invalid(path, &json!(value), CIDR));
+    }
+    parsed
+}
+
+/// A name in a domain, as `example.com/controller`.
+pub(super) fn domain_prefixed(value: &str, path: &str, causes: &mut Vec<Cause>) {
+    let form = "must be a domain-prefixed path (such as \"acme.io/foo\")";
+    match value.split_once('/') {
+        _ if value.is_empty() => causes.push(Cause::required(path, "")),
+        Some((domain, rest)) if !domain.is_empty() && !rest.is_empty() => {
+            subdomain(domain, path.to_owned(), causes);
+        }
+        _ => causes.push(Cause::invalid(path, &json!(value), form)),
+    }
+}

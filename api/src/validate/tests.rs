@@ -1,0 +1,608 @@
+//! What each kind refuses: the fields and the words.
+
+use super::*;
+use crate::kind;
+use serde_json::json;
+
+/// Defaults first, as at the door; then what is said, one line a cause.
+#[track_caller]
+fn check(kind: KindRef, mut object: Value, expected: &[&str]) {
+    if object["metadata"]["name"].is_null() {
+        object["metadata"]["name"] = json!("a");
+    }
+    crate::defaults::apply(kind, &mut object);
+    let said: Vec<String> = create(kind, &object)
+        .into_iter()
+        .map(|cause| format!("{}: {}", cause.field, cause.message))
+        .collect();
+    assert_eq!(said, expected, "{}", kind.kind);
+}
+
+/// What is said of a change, by field and reason.
+#[track_caller]
+fn check_change(kind: KindRef, old: Value, edit: fn(&mut Value), expected: &[&str]) {
+    let mut old = old;
+    old["metadata"]["name"] = json!("a");
+    crate::defaults::apply(kind, &mut old);
+    assert_eq!(create(kind, &old), [], "{}: the old one", kind.kind);
+    let mut new = old.clone();
+    edit(&mut new);
+    let said: Vec<String> = update(kind, &new, &old)
+        .into_iter()
+        .map(|cause| cause.field)
+        .collect();
+    assert_eq!(said, expected, "{}", kind.kind);
+}
+
+fn pods(spec: Value, restart: &str) -> Value {
+    let mut object = json!({"spec": spec});
+    object["spec"]["template"] = json!({"metadata": {"labels": {"a": "b"}},
+        "spec": {"restartPolicy": restart, "containers": [{"name": "c", "image": "i:v1"}]}});
+    object
+}
+
+fn selecting(spec: Value) -> Value {
+    let mut object = pods(spec, "Always");
+    object["spec"]["selector"] = json!({"matchLabels": {"a": "b"}});
+    object
+}
+
+#[test]
+fn daemon_and_stateful_sets() {
+    check(kind::DAEMON_SET, selecting(json!({})), &[]);
+    check(
+        kind::DAEMON_SET,
+        pods(json!({"selector": {}}), "Never"),
+        &[
+            "spec.selector: Invalid value: {}: empty selector is invalid for daemonset",
+            "spec.template.spec.restartPolicy: Unsupported value: \"Never\": supported values: \"Always\"",
+        ],
+    );
+    let rolling = |most: Value, surge: Value| {
+        selecting(
+            json!({"updateStrategy": {"rollingUpdate": {"maxUnavailable": most, "maxSurge": surge}}}),
+        )
+    };
+    check(
+        kind::DAEMON_SET,
+        rolling(json!(0), json!(0)),
+        &[
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0",
+        ],
+    );
+    check(
+        kind::DAEMON_SET,
+        rolling(json!("101%"), json!(0)),
+        &[
+            "spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: \"101%\": must not be greater than 100%",
+        ],
+    );
+    let claims = json!({"serviceName": "s", "volumeClaimTemplates": [{"metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}}]});
+    let mut set = selecting(claims);
+    set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] =
+        json!([{"name": "data", "mountPath": "/d"}]);
+    check(kind::STATEFUL_SET, set.clone(), &[]);
+    check_change(
+        kind::STATEFUL_SET,
+        set.clone(),
+        |set| set["spec"]["replicas"] = json!(3),
+        &[],
+    );
+    check_change(
+        kind::STATEFUL_SET,
+        set,
+        |set| set["spec"]["serviceName"] = json!("t"),
+        &["spec"],
+    );
+    check(
+        kind::STATEFUL_SET,
+        selecting(
+            json!({"podManagementPolicy": "Random", "volumeClaimTemplates": [{"metadata": {"name": "d"}, "spec": {"accessModes": ["ReadWriteOnce"]}}]}),
+        ),
+        &[
+            "spec.podManagementPolicy: Invalid value: \"Random\": must be 'OrderedReady' or 'Parallel'",
+            "spec.volumeClaimTemplates[0].spec.resources[storage]: Required value",
+        ],
+    );
+}
+
+#[test]
+fn old_controllers_and_revisions() {
+    check(kind::REPLICATION_CONTROLLER, pods(json!({}), "Always"), &[]);
+    check(
+        kind::REPLICATION_CONTROLLER,
+        pods(json!({"selector": {"x": "y"}}), "Always"),
+        &[
+            "spec.template.metadata.labels: Invalid value: {\"a\":\"b\"}: `selector` does not match template `labels`",
+        ],
+    );
+    check(
+        kind::CONTROLLER_REVISION,
+        json!({"revision": 1}),
+        &["data: Required value: data is mandatory"],
+    );
+    check_change(
+        kind::CONTROLLER_REVISION,
+        json!({"revision": 1, "data": {"a": 1}}),
+        |revision| revision["data"] = json!({}),
+        &["data"],
+    );
+}
+
+/// A Job as the registry completes it.
+fn job(spec: Value, restart: &str) -> Value {
+    let mut job = pods(spec, restart);
+    job["metadata"] = json!({"name": "a", "uid": "u"});
+    let labels = json!({"controller-uid": "u", "batch.kubernetes.io/controller-uid": "u", "job-name": "a", "batch.kubernetes.io/job-name": "a"});
+    job["spec"]["template"]["metadata"]["labels"] = labels;
+    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}});
+    job
+}
+
+#[test]
+fn jobs() {
+    check(kind::JOB, job(json!({}), "Never"), &[]);
+    check(
+        kind::JOB,
+        job(json!({"backoffLimit": -1}), "Always"),
+        &[
+            "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0",
+            "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
+        ],
+    );
+    check(
+        kind::JOB,
+        job(
+            json!({"completionMode": "Indexed", "parallelism": 2}),
+            "Never",
+        ),
+        &["spec.completions: Required value: when completion mode is Indexed"],
+    );
+    check(
+        kind::JOB,
+        job(json!({"backoffLimitPerIndex": 1}), "Never"),
+        &["spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"],
+    );
+    let mut chosen = job(json!({}), "Never");
+    chosen["spec"]["selector"] = json!({"matchLabels": {"mine": "x"}});
+    let said = create(kind::JOB, &chosen);
+    assert!(
+        said.iter()
+            .any(|cause| cause.message.ends_with("`selector` not auto-generated")),
+        "{said:?}"
+    );
+    let fixed = job(json!({}), "Never");
+    check_change(
+        kind::JOB,
+        fixed.clone(),
+        |job| job["spec"]["parallelism"] = json!(5),
+        &[],
+    );
+    check_change(
+        kind::JOB,
+        fixed.clone(),
+        |job| job["spec"]["completions"] = json!(5),
+        &["spec.completions"],
+    );
+    let other =
+        |job: &mut Value| job["spec"]["template"]["spec"]["nodeSelector"] = json!({"a": "b"});
+    check_change(kind::JOB, fixed, other, &["spec.template"]);
+    check_change(
+        kind::JOB,
+        job(json!({"suspend": true}), "Never"),
+        other,
+        &[],
+    );
+}
+
+#[test]
+fn cron_jobs() {
+    let cron = |schedule: &str, zone: Value| {
+        let template = pods(json!({}), "OnFailure");
+        json!({"spec": {"schedule": schedule, "timeZone": zone, "jobTemplate": {"spec": template["spec"]}}})
+    };
+    check(
+        kind::CRON_JOB,
+        cron("*/5 * * * *", json!("Europe/Berlin")),
+        &[],
+    );
+    check(
+        kind::CRON_JOB,
+        cron("often", json!("/")),
+        &[
+            "spec.schedule: Invalid value: \"often\": expected exactly 5 fields, found 1: [often]",
+            "spec.timeZone: Invalid value: \"/\": unknown time zone /",
+        ],
+    );
+    check(
+        kind::CRON_JOB,
+        cron("TZ=UTC * * * * *", Value::Null),
+        &[
+            "spec.schedule: Invalid value: \"TZ=UTC * * * * *\": cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+        ],
+    );
+    let mut long = cron("@daily", Value::Null);
+    long["metadata"]["name"] = json!("x".repeat(53));
+    long["spec"]["concurrencyPolicy"] = json!("Maybe");
+    check(
+        kind::CRON_JOB,
+        long,
+        &[
+            &format!(
+                "metadata.name: Invalid value: \"{}\": must be no more than 52 characters",
+                "x".repeat(53)
+            ),
+            "spec.concurrencyPolicy: Unsupported value: \"Maybe\": supported values: \"Allow\", \"Forbid\", \"Replace\"",
+        ],
+    );
+}
+
+#[test]
+fn ingresses() {
+    let with = |path: Value| json!({"spec": {"rules": [{"host": "x.example.com", "http": {"paths": [path]}}]}});
+    let backend = json!({"service": {"name": "s", "port": {"number": 80}}});
+    check(
+        kind::INGRESS,
+        with(json!({"path": "/", "pathType": "Prefix", "backend": backend})),
+        &[],
+    );
+    check(
+        kind::INGRESS,
+        json!({"spec": {}}),
+        &["spec: Invalid value: null: either `defaultBackend` or `rules` must be specified"],
+    );
+    check(
+        kind::INGRESS,
+        with(
+            json!({"path": "a//b", "pathType": "Exact", "backend": {"service": {"name": "S", "port": {}}}}),
+        ),
+        &[
+            "spec.rules[0].http.paths[0].path: Invalid value: \"a//b\": must be an absolute path",
+            "spec.rules[0].http.paths[0].path: Invalid value: \"a//b\": must not contain '//'",
+            &format!(
+                "spec.rules[0].http.paths[0].backend.service.name: Invalid value: \"S\": {}",
+                meta::DNS_1035_MESSAGE
+            ),
+            "spec.rules[0].http.paths[0].backend: Required value: port name or number is required",
+        ],
+    );
+    check(
+        kind::INGRESS,
+        with(json!({"path": "/", "backend": backend})),
+        &["spec.rules[0].http.paths[0].pathType: Required value: pathType must be specified"],
+    );
+    check(
+        kind::INGRESS,
+        json!({"spec": {"rules": [{"host": "10.0.0.1"}], "defaultBackend": {}}}),
+        &[
+            "spec.defaultBackend: Invalid value: \"\": resource or service backend is required",
+            "spec.rules[0].host: Invalid value: \"10.0.0.1\": must be a DNS name, not an IP address",
+        ],
+    );
+    check(
+        kind::INGRESS_CLASS,
+        json!({"spec": {"controller": "x.io/y"}}),
+        &[],
+    );
+    check(
+        kind::INGRESS_CLASS,
+        json!({"spec": {}}),
+        &["spec.controller: Required value"],
+    );
+    let class = json!({"spec": {"controller": "x.io/y"}});
+    check_change(
+        kind::INGRESS_CLASS,
+        class,
+        |class| class["spec"]["controller"] = json!("x.io/z"),
+        &["spec.controller"],
+    );
+}
+
+#[test]
+fn network_policies_and_addresses() {
+    let peer = |peer: Value| json!({"spec": {"podSelector": {}, "ingress": [{"from": [peer]}]}});
+    check(
+        kind::NETWORK_POLICY,
+        peer(json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["10.1.0.0/16"]}})),
+        &[],
+    );
+    check(
+        kind::NETWORK_POLICY,
+        peer(
+            json!({"ipBlock": {"cidr": "10.0.0.0/8", "except": ["11.0.0.0/16", "10.0.0.0/8", "x"]}}),
+        ),
+        &[
+            "spec.ingress[0].from[0].ipBlock.except[0]: Invalid value: \"11.0.0.0/16\": must be a strict subset of `cidr`",
+            "spec.ingress[0].from[0].ipBlock.except[1]: Invalid value: \"10.0.0.0/8\": must be a strict subset of `cidr`",
+            "spec.ingress[0].from[0].ipBlock.except[2]: Invalid value: \"x\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+        ],
+    );
+    check(
+        kind::NETWORK_POLICY,
+        peer(json!({})),
+        &["spec.ingress[0].from[0]: Required value: must specify a peer"],
+    );
+    check(
+        kind::NETWORK_POLICY,
+        json!({"spec": {"podSelector": {}, "policyTypes": ["Inbound"], "egress": [{"ports": [{"endPort": 5}]}]}}),
+        &[
+            "spec.egress[0].ports[0].endPort: Invalid value: 5: may not be specified when `port` is not specified",
+            "spec.policyTypes[0]: Unsupported value: \"Inbound\": supported values: \"Ingress\", \"Egress\"",
+        ],
+    );
+    let mut address = json!({"metadata": {"name": "10.0.0.1"}, "spec": {"parentRef": {"resource": "services", "name": "s"}}});
+    check(kind::IP_ADDRESS, address.clone(), &[]);
+    address["metadata"]["name"] = json!("x");
+    address["spec"] = json!({});
+    check(
+        kind::IP_ADDRESS,
+        address,
+        &[
+            "metadata.name: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+            "spec.parentRef: Required value",
+        ],
+    );
+    check(
+        kind::SERVICE_CIDR,
+        json!({"spec": {"cidrs": ["10.96.0.0/16", "fd00::/64"]}}),
+        &[],
+    );
+    check(
+        kind::SERVICE_CIDR,
+        json!({"spec": {"cidrs": ["10.96.0.0/33"]}}),
+        &[
+            "spec.cidrs[0]: Invalid value: \"10.96.0.0/33\": must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)",
+        ],
+    );
+    check(
+        kind::ENDPOINTS,
+        json!({"subsets": [{"ports": [{"port": 80}]}, {"addresses": [{"ip": "x"}]}]}),
+        &[
+            "subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`",
+            "subsets[1].addresses[0].ip: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        ],
+    );
+}
+
+#[test]
+fn volumes_and_claims() {
+    let volume = json!({"spec": {"accessModes": ["ReadWriteOnce"], "capacity": {"storage": "1Gi"}, "hostPath": {"path": "/d"}}});
+    check(kind::PERSISTENT_VOLUME, volume.clone(), &[]);
+    check_change(
+        kind::PERSISTENT_VOLUME,
+        volume,
+        |volume| volume["spec"]["hostPath"]["path"] = json!("/e"),
+        &["spec.persistentvolumesource"],
+    );
+    check(
+        kind::PERSISTENT_VOLUME,
+        json!({"spec": {"local": {}, "nfs": {"server": "s", "path": "/"}, "persistentVolumeReclaimPolicy": "Burn"}}),
+        &[
+            "spec.accessModes: Required value",
+            "spec.capacity: Required value",
+            "spec.persistentVolumeReclaimPolicy: Unsupported value: \"Burn\": supported values: \"Delete\", \"Recycle\", \"Retain\"",
+            "spec.local.path: Required value",
+            "spec.nfs: Forbidden: may not specify more than 1 volume type",
+            "spec.nodeAffinity: Required value: Local volume requires node affinity",
+        ],
+    );
+    let claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    check(kind::PERSISTENT_VOLUME_CLAIM, claim.clone(), &[]);
+    let grow = |claim: &mut Value| claim["spec"]["resources"]["requests"]["storage"] = json!("2Gi");
+    check_change(
+        kind::PERSISTENT_VOLUME_CLAIM,
+        claim.clone(),
+        grow,
+        &["spec"],
+    );
+    let mut bound = claim.clone();
+    bound["status"] = json!({"phase": "Bound"});
+    check_change(kind::PERSISTENT_VOLUME_CLAIM, bound, grow, &[]);
+    check_change(
+        kind::PERSISTENT_VOLUME_CLAIM,
+        claim,
+        |claim| claim["spec"]["volumeName"] = json!("v"),
+        &[],
+    );
+    check(
+        kind::PERSISTENT_VOLUME_CLAIM,
+        json!({"spec": {"accessModes": ["Sometimes"], "resources": {"requests": {"storage": "0"}}}}),
+        &[
+            "spec.accessModes: Unsupported value: \"Sometimes\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
+            "spec.resources[storage]: Invalid value: \"0\": must be greater than zero",
+        ],
+    );
+}
+
+#[test]
+fn storage_classes_and_drivers() {
+    check(
+        kind::STORAGE_CLASS,
+        json!({}),
+        &["provisioner: Required value"],
+    );
+    let class = json!({"provisioner": "x.io/y", "parameters": {"a": "b"}});
+    check_change(
+        kind::STORAGE_CLASS,
+        class.clone(),
+        |class| class["parameters"] = json!({}),
+        &["parameters"],
+    );
+    check_change(
+        kind::STORAGE_CLASS,
+        class,
+        |class| class["allowVolumeExpansion"] = json!(true),
+        &[],
+    );
+    check(
+        kind::VOLUME_ATTACHMENT,
+        json!({"spec": {"attacher": "x", "nodeName": "n", "source": {}}}),
+        &[
+            "spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName",
+        ],
+    );
+    check(
+        kind::CSI_DRIVER,
+        json!({"spec": {"volumeLifecycleModes": ["Forever"]}}),
+        &[
+            "spec.volumeLifecycleModes: Unsupported value: \"Forever\": supported values: \"Ephemeral\", \"Persistent\"",
+        ],
+    );
+    check(
+        kind::CSI_NODE,
+        json!({"spec": {"drivers": [{"name": "d", "nodeID": "1"}, {"name": "d"}]}}),
+        &[
+            "spec.drivers[1].nodeID: Required value",
+            "spec.drivers[1].name: Duplicate value: \"d\"",
+        ],
+    );
+    check(
+        kind::CSI_STORAGE_CAPACITY,
+        json!({"storageClassName": "s", "capacity": "1Gi"}),
+        &[],
+    );
+    check(
+        kind::VOLUME_ATTRIBUTES_CLASS,
+        json!({"driverName": "d"}),
+        &["parameters: Required value: must contain at least one key/value pair"],
+    );
+}
+
+#[test]
+fn budgets_and_autoscalers() {
+    check(
+        kind::POD_DISRUPTION_BUDGET,
+        json!({"spec": {"minAvailable": "50%"}}),
+        &[],
+    );
+    check(
+        kind::POD_DISRUPTION_BUDGET,
+        json!({"spec": {"minAvailable": -1, "maxUnavailable": "x"}}),
+        &[
+            "spec: Invalid value: {\"maxUnavailable\":\"x\",\"minAvailable\":-1}: minAvailable and maxUnavailable are mutually exclusive",
+            "spec.minAvailable: Invalid value: -1: must be greater than or equal to 0",
+            "spec.maxUnavailable: Invalid value: \"x\": a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')",
+        ],
+    );
+    let scaler = |spec: Value| {
+        let mut scaler = json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 3}});
+        for (name, value) in spec.as_object().unwrap() {
+            scaler["spec"][name] = value.clone();
+        }
+        scaler
+    };
+    let of = kind::HORIZONTAL_POD_AUTOSCALER;
+    check(of, scaler(json!({})), &[]);
+    check(
+        of,
+        scaler(json!({"minReplicas": 5})),
+        &["spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`"],
+    );
+    check(
+        of,
+        scaler(json!({"scaleTargetRef": {"kind": "Deployment"}})),
+        &["spec.scaleTargetRef.name: Required value"],
+    );
+    check(
+        of,
+        scaler(
+            json!({"metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization"}}}, {"type": "Pods"}]}),
+        ),
+        &[
+            "spec.metrics[0].resource.target.averageUtilization: Required value: must set either a target raw value or a target utilization",
+            "spec.metrics[1].pods: Required value: must populate information for the given metric source",
+        ],
+    );
+    check(
+        of,
+        scaler(
+            json!({"behavior": {"scaleUp": {"stabilizationWindowSeconds": 4000, "policies": [{"type": "Pods", "value": 0, "periodSeconds": 15}]}}}),
+        ),
+        &[
+            "spec.behavior.scaleUp.stabilizationWindowSeconds: Invalid value: 4000: must be less than or equal to 3600",
+            "spec.behavior.scaleUp.policies[0].value: Invalid value: 0: must be greater than zero",
+        ],
+    );
+}
+
+#[test]
+fn classes() {
+    check(kind::PRIORITY_CLASS, json!({"value": 1_000_000_000}), &[]);
+    check(
+        kind::PRIORITY_CLASS,
+        json!({"value": 1_000_000_001, "preemptionPolicy": "Always"}),
+        &[
+            "value: Forbidden: maximum allowed value of a user defined priority is 1000000000",
+            "preemptionPolicy: Unsupported value: \"Always\": supported values: \"Never\", \"PreemptLowerPriority\"",
+        ],
+    );
+    check(
+        kind::PRIORITY_CLASS,
+        json!({"metadata": {"name": "system-mine"}, "value": 5}),
+        &[
+            "metadata.name: Forbidden: priority class names with 'system-' prefix are reserved for system use only. error: system-mine is not a known system priority class",
+        ],
+    );
+    for class in crate::priority::SYSTEM_CLASSES {
+        check(
+            kind::PRIORITY_CLASS,
+            json!({"metadata": {"name": class.name}, "value": class.value}),
+            &[],
+        );
+    }
+    check_change(
+        kind::PRIORITY_CLASS,
+        json!({"value": 5}),
+        |class| class["value"] = json!(6),
+        &["value"],
+    );
+    check(kind::RUNTIME_CLASS, json!({"handler": "wasm"}), &[]);
+    check(
+        kind::RUNTIME_CLASS,
+        json!({"handler": "W"}),
+        &[&format!(
+            "handler: Invalid value: \"W\": {}",
+            meta::LABEL_MESSAGE
+        )],
+    );
+    check_change(
+        kind::RUNTIME_CLASS,
+        json!({"handler": "a"}),
+        |class| class["handler"] = json!("b"),
+        &["handler"],
+    );
+}
+
+#[test]
+fn limits_and_quotas() {
+    check(
+        kind::LIMIT_RANGE,
+        json!({"spec": {"limits": [{"type": "Container", "max": {"cpu": "1"}, "min": {"cpu": "2"}}, {"type": "Pod", "default": {"cpu": "1"}}]}}),
+        &[
+            "spec.limits[0].min[cpu]: Invalid value: \"2\": min value 2 is greater than max value 1",
+            "spec.limits[0].defaultRequest[cpu]: Invalid value: \"1\": min value 2 is greater than default request value 1",
+            "spec.limits[0].default[cpu]: Invalid value: \"1\": min value 2 is greater than default value 1",
+            "spec.limits[1].default: Forbidden: may not be specified when `type` is 'Pod'",
+        ],
+    );
+    check(
+        kind::RESOURCE_QUOTA,
+        json!({"spec": {"hard": {"pods": "10", "requests.cpu": "4", "count/jobs.batch": "3"}}}),
+        &[],
+    );
+    check(
+        kind::RESOURCE_QUOTA,
+        json!({"spec": {"hard": {"chairs": "1", "pods": "1500m"}}}),
+        &[
+            "spec.hard[chairs]: Invalid value: \"chairs\": must be a standard resource for quotas",
+            "spec.hard[pods]: Invalid value: \"1500m\": must be an integer",
+        ],
+    );
+    check_change(
+        kind::RESOURCE_QUOTA,
+        json!({"spec": {"hard": {"pods": "1"}}}),
+        |quota| quota["spec"]["scopes"] = json!(["BestEffort"]),
+        &["spec.scopes"],
+    );
+}
