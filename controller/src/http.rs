@@ -10,6 +10,7 @@ mod discovery;
 mod error;
 mod event_view;
 mod health;
+mod issuer;
 mod list;
 mod listen;
 mod negotiate;
@@ -274,6 +275,9 @@ impl State {
                 if let Some(response) = health::answer(self, path, &call.query) {
                     return Ok(response);
                 }
+                if let Some(answer) = issuer::answer(self, path) {
+                    return answer;
+                }
                 if let Some(rest) = path.strip_prefix("/openapi") {
                     return openapi::answer(self, rest, &call);
                 }
@@ -304,6 +308,13 @@ impl State {
             );
             return response;
         };
+        let authorizer = self.registry.authorizer();
+        let user = match auth::impersonate(authorizer, user, request.headers()) {
+            Ok(user) => user,
+            Err(refused) => {
+                return registry_refusal(StatusCode::FORBIDDEN, "DENIED", &refused.message);
+            }
+        };
         let verb = image_verb(request.method());
         let asked = Attributes {
             verb,
@@ -311,7 +322,7 @@ impl State {
             resource: IMAGES.1,
             ..Attributes::default()
         };
-        if !self.registry.authorizer().allows(&user, &asked) {
+        if !authorizer.allows(&user, &asked) {
             let message = format!(
                 "user {:?} may not use the image registry: they cannot {verb} {}.{}",
                 user.name, IMAGES.1, IMAGES.0

@@ -13,4 +13,5 @@ mod kubectl_read;
 mod misbehave;
 mod monitoring;
 mod nodes;
+mod rights;
 mod up;

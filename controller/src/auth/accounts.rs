@@ -137,6 +137,12 @@ impl Accounts {
         Ok(Issued { token, until })
     }
 
+    /// The key by which anybody may verify a token, as a JSON Web Key.
+    #[must_use]
+    pub fn public_key(&self) -> serde_json::Value {
+        self.0.key.public()
+    }
+
     /// The node that a pod is on: its token says so.
     fn node_of(&self, pod: Option<&Object>) -> Option<Named> {
         let pod = pod.filter(|object| object.kind == kind::POD)?;

@@ -58,6 +58,18 @@ impl Key {
         Ok(Self { pair, id, random })
     }
 
+    /// Its public half, as a JSON Web Key.
+    #[must_use]
+    pub fn public(&self) -> serde_json::Value {
+        // An uncompressed point: a byte that says so, then both coordinates.
+        let point = self.pair.public_key().as_ref();
+        let half = |from: usize, to: usize| {
+            URL_SAFE_NO_PAD.encode(point.get(from..to).unwrap_or_default())
+        };
+        serde_json::json!({"use": "sig", "kty": "EC", "crv": "P-256", "kid": self.id, "alg": ALGORITHM,
+            "x": half(1, 33), "y": half(33, 65)})
+    }
+
     /// A token of these claims.
     ///
     /// # Errors
@@ -145,6 +157,20 @@ mod tests {
         }
         let long = format!("{}{}", token.as_str(), "A".repeat(TOKEN_BYTES_MAX));
         assert_eq!(key.verify::<Value>(&long), None);
+    }
+
+    #[test]
+    fn the_public_half_verifies() {
+        let key = key();
+        let public = key.public();
+        let half = |name: &str| {
+            URL_SAFE_NO_PAD
+                .decode(public[name].as_str().unwrap())
+                .unwrap()
+        };
+        let point = [vec![4], half("x"), half("y")].concat();
+        assert_eq!(point, key.pair.public_key().as_ref());
+        assert_eq!(public["kid"], json!(key.id));
     }
 
     #[test]

@@ -10,6 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Single permissions that a role may break down to before it is compared with what its writer holds: the
 /// comparison is made while other writes wait. Upstream's `admin` has under a thousand.
 const PERMISSIONS_MAX: usize = 10_000;
+/// Comparisons of one check, for the same reason: half a second of them.
+const COMPARISONS_MAX: usize = 20_000_000;
 
 /// Every resource, group, verb or path.
 const ALL: &str = "*";
@@ -113,8 +115,8 @@ impl Permission<'_> {
 /// A role has more permissions than can be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the rules break down to more than {PERMISSIONS_MAX} single permissions, which only a member of \
-     system:masters may grant at once"
+    "the rules are too many to compare with those held (more than {PERMISSIONS_MAX} single permissions, or \
+     {COMPARISONS_MAX} comparisons); only a member of system:masters may grant them at once"
 )]
 pub struct TooMany;
 
@@ -166,6 +168,19 @@ fn break_down(rules: &[PolicyRule]) -> Result<Vec<Permission<'_>>, TooMany> {
     Ok(permissions)
 }
 
+/// The texts of a rule.
+fn size(rule: &PolicyRule) -> usize {
+    let lists = [
+        &rule.api_groups,
+        &rule.resources,
+        &rule.resource_names,
+        &rule.non_resource_urls,
+    ];
+    lists.iter().fold(rule.verbs.len(), |all, texts| {
+        all + list(texts.as_ref()).len()
+    })
+}
+
 /// What of `wanted` the rules in `held` do not cover, in upstream's form; empty when they cover it all.
 ///
 /// # Errors
@@ -174,7 +189,12 @@ pub fn missing(held: &[PolicyRule], wanted: &[PolicyRule]) -> Result<BTreeSet<St
     let mut lines = BTreeSet::new();
     // What differs by verb alone is said in one line.
     let mut simple: BTreeMap<(&str, &str), Vec<&str>> = BTreeMap::new();
-    for permission in break_down(wanted)? {
+    let permissions = break_down(wanted)?;
+    let size = held.iter().map(size).fold(0, usize::saturating_add);
+    if permissions.len().saturating_mul(size) > COMPARISONS_MAX {
+        return Err(TooMany);
+    }
+    for permission in permissions {
         if held.iter().any(|rule| permission.is_covered_by(rule)) {
             continue;
         }

@@ -126,7 +126,12 @@ pub(crate) async fn answer(
     match review.kind {
         "SelfSubjectReview" => {}
         // A token does not come back; who sent it has it.
-        "TokenReview" => answer["spec"] = json!({"audiences": spec["audiences"]}),
+        "TokenReview" => {
+            answer["spec"] = json!({});
+            if spec["audiences"].is_array() {
+                answer["spec"]["audiences"] = spec["audiences"].clone();
+            }
+        }
         _ => answer["spec"] = spec,
     }
     Ok(respond::json(StatusCode::CREATED, &answer))

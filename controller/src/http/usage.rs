@@ -187,7 +187,9 @@ pub(crate) fn answer(
         "pods" => kind::POD,
         _ => return Err(error::no_such_resource()),
     };
-    if !info.subresource.is_empty() {
+    // What is of the whole cluster is not to be had by a right in one namespace.
+    let elsewhere = !kind.namespaced && !info.namespace.is_empty();
+    if !info.subresource.is_empty() || elsewhere {
         return Err(error::no_such_resource());
     }
     // A table of these has no columns of ours: plain JSON, or nothing.

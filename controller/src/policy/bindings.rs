@@ -24,6 +24,10 @@ const CLUSTER: &[(&str, Subjects)] = &[
             (GROUP, "system:unauthenticated"),
         ],
     ),
+    (
+        "system:service-account-issuer-discovery",
+        &[(GROUP, "system:serviceaccounts")],
+    ),
     ("system:kube-scheduler", &[(USER, "system:kube-scheduler")]),
 ];
 

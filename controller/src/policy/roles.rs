@@ -225,6 +225,19 @@ const PLAIN: &[(&str, &[Rule])] = &[
         )],
     ),
     (
+        "system:service-account-issuer-discovery",
+        &[(
+            GET,
+            &[],
+            &[
+                "/.well-known/openid-configuration",
+                "/.well-known/openid-configuration/",
+                "/openid/v1/jwks",
+                "/openid/v1/jwks/",
+            ],
+        )],
+    ),
+    (
         "system:monitoring",
         &[(GET, &[], HEALTH), (GET, &[], &["/metrics"])],
     ),

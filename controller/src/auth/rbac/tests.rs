@@ -213,7 +213,9 @@ fn what_cannot_be_compared_is_refused() {
     assert_eq!(missing(&[], &[huge]), Err(TooMany));
     let fits = rule(json!({"verbs": many, "apiGroups": ["a"], "resources": ["b"]}));
     assert!(missing(&[], std::slice::from_ref(&fits)).is_ok());
-    assert_eq!(missing(&[], &[fits.clone(), fits]), Err(TooMany));
+    assert_eq!(missing(&[], &[fits.clone(), fits.clone()]), Err(TooMany));
+    let held = vec![fits.clone(); 3];
+    assert_eq!(missing(&held, &[fits]), Err(TooMany));
 }
 
 #[test]

@@ -452,6 +452,11 @@ async fn a_service_account_by_its_token() {
         )
         .await;
     assert_eq!(robot.reads(MAPS).await, 200);
+    let keys = robot.ask("GET", "/openid/v1/jwks", &Value::Null).await;
+    assert_eq!(keys.json()["keys"][0]["crv"], "P-256");
+    let about = "/.well-known/openid-configuration";
+    assert_eq!(robot.reads(about).await, 200);
+    assert_eq!(server.reader().reads(about).await, 403);
     let review = json!({"spec": {"token": robot.token}});
     let path = "/apis/authentication.k8s.io/v1/tokenreviews";
     let known = server.ask("POST", path, review.to_string()).await.json();
@@ -599,6 +604,10 @@ async fn the_image_registry_asks_the_roles() {
         .await;
     // This server keeps none, but says so only to who may know.
     assert_eq!(reader.reads("/v2/").await, 404);
+    let as_other = server
+        .ask_with("GET", "/v2/", "", &[("impersonate-user", "ann")])
+        .await;
+    assert_eq!(as_other.status, StatusCode::FORBIDDEN);
     let pushed = reader
         .ask("POST", "/v2/a/blobs/uploads/", &Value::Null)
         .await;
@@ -775,4 +784,28 @@ async fn certificates_are_asked_for_approved_and_restricted() {
     assert_eq!(approved["status"]["conditions"][0]["type"], "Approved");
     assert_eq!(approved["status"]["certificate"], Value::Null);
     assert_eq!(approved["spec"]["username"], "reader");
+}
+
+/// A right in one namespace must never reach what is of the whole cluster.
+#[tokio::test]
+async fn the_clusters_objects_are_in_no_namespace() {
+    let server = Server::start().await;
+    let of_cluster = coracle_api::kind::KINDS
+        .iter()
+        .filter(|kind| !kind.namespaced && kind.plural != "namespaces")
+        .map(|kind| (kind.api_version(), kind.plural))
+        .chain([("metrics.k8s.io/v1beta1".to_owned(), "nodes")]);
+    for (version, plural) in of_cluster {
+        let root = if version.contains('/') { "apis" } else { "api" };
+        let path = format!("/{root}/{version}/namespaces/default/{plural}");
+        for path in [path.clone(), format!("{path}/a"), format!("{path}?watch=1")] {
+            let answer = server.ask("GET", &path, "").await;
+            assert_eq!(answer.status, StatusCode::NOT_FOUND, "{path}");
+        }
+    }
+    for review in ["subjectaccessreviews", "selfsubjectaccessreviews"] {
+        let path = format!("/apis/authorization.k8s.io/v1/namespaces/default/{review}");
+        let answer = server.ask("POST", &path, "{}").await;
+        assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
+    }
 }
