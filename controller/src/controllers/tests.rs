@@ -630,3 +630,19 @@ async fn a_service_follows_its_pods() {
     let none = |cache: &Cache| cache.list(kind::ENDPOINT_SLICE, Some("default")).is_empty();
     cluster.until("the slices go with the service", none).await;
 }
+
+#[tokio::test]
+async fn a_pod_in_a_new_namespace_waits_for_its_account() {
+    let cluster = start_cluster().await;
+    let registry = &cluster.registry;
+    for round in 0..5 {
+        let name = format!("new{round}");
+        let namespace = json!({"metadata": {"name": name}});
+        registry
+            .create(&me(), kind::NAMESPACE, "", namespace)
+            .await
+            .unwrap();
+        let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "hello:v1"}]}});
+        registry.create(&me(), kind::POD, &name, pod).await.unwrap();
+    }
+}

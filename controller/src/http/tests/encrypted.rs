@@ -2,10 +2,11 @@
 
 use super::super::Peer;
 use super::client::{MAPS, Server};
-use crate::auth::UserInfo;
+use crate::{auth::UserInfo, registry::Context};
 use bytes::Bytes;
+use coracle_api::kind;
 use http::{Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty};
+use http_body_util::{BodyExt as _, Empty, Full};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
@@ -15,6 +16,7 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName},
     server::WebPkiClientVerifier,
 };
+use serde_json::json;
 use std::sync::Arc;
 use tokio::net::TcpStream;
 use tokio_rustls::{TlsConnector, client::TlsStream};
@@ -118,7 +120,11 @@ impl Authority {
     }
 }
 
-async fn over_http1(server: &Server, stream: TlsStream<TcpStream>) -> (StatusCode, String) {
+async fn over_http1(
+    server: &Server,
+    stream: TlsStream<TcpStream>,
+    (method, path, body): (&str, &str, &str),
+) -> (StatusCode, String) {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
@@ -128,9 +134,10 @@ async fn over_http1(server: &Server, stream: TlsStream<TcpStream>) -> (StatusCod
             let _ended = connection.await;
         });
     let request = Request::builder()
-        .uri(MAPS)
+        .method(method)
+        .uri(path)
         .header("host", "x")
-        .body(Empty::<Bytes>::new())
+        .body(Full::new(Bytes::copy_from_slice(body.as_bytes())))
         .unwrap();
     let response = sender.send_request(request).await.unwrap();
     let status = response.status();
@@ -150,8 +157,62 @@ async fn a_client_certificate_is_a_user() {
     ] {
         let who = group.map(|group| authority.issue("system:node:a", group, client.clone()));
         let stream = authority.dial(&server, who, b"http/1.1").await;
-        let (status, body) = over_http1(&server, stream).await;
+        let (status, body) = over_http1(&server, stream, ("GET", MAPS, "")).await;
         assert_eq!(status, expected, "{group:?}: {body}");
+    }
+}
+
+/// Over HTTPS a node reads its own and tells of itself; everything else is denied.
+#[tokio::test]
+async fn a_nodes_certificate_opens_little() {
+    let authority = Authority::new();
+    let server = Server::with_tls(Some(authority.server())).await;
+    let context = Context::system("test");
+    for name in ["a", "b"] {
+        let node = json!({"metadata": {"name": name}});
+        let made = server.registry.create(&context, kind::NODE, "", node);
+        made.await.unwrap();
+        let pod = json!({"metadata": {"name": name}, "spec": {"nodeName": name, "containers": [{"name": "c", "image": "i:v1"}]}});
+        let made = server.registry.create(&context, kind::POD, "default", pod);
+        made.await.unwrap();
+    }
+    const EVENT: &str =
+        r#"{"metadata": {"name": "e"}, "involvedObject": {"namespace": "default"}}"#;
+    const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+    for (method, path, body, expected) in [
+        ("GET", "/api/v1/nodes/a", "", 200),
+        ("GET", "/api/v1/nodes/b", "", 403),
+        ("GET", "/api/v1/nodes", "", 403),
+        ("GET", "/api/v1/namespaces/default/pods/a", "", 200),
+        ("GET", "/api/v1/namespaces/default/pods/b", "", 403),
+        ("GET", "/api/v1/namespaces/default/pods", "", 403),
+        (
+            "GET",
+            "/api/v1/pods?fieldSelector=spec.nodeName%3Da",
+            "",
+            200,
+        ),
+        (
+            "GET",
+            "/api/v1/pods?fieldSelector=spec.nodeName%3Db",
+            "",
+            403,
+        ),
+        ("DELETE", "/api/v1/namespaces/default/pods/a", "", 403),
+        ("GET", "/api/v1/namespaces/default/pods/a/log", "", 403),
+        ("GET", "/api/v1/namespaces/default/secrets", "", 403),
+        ("POST", "/api/v1/namespaces/default/events", EVENT, 201),
+        ("POST", LEASES, r#"{"metadata": {"name": "b"}}"#, 403),
+        ("POST", LEASES, r#"{"metadata": {"name": "a"}}"#, 201),
+        ("GET", LEASES, "", 403),
+        ("GET", "/v2/", "", 403),
+        ("GET", "/metrics", "", 403),
+    ] {
+        let usage = ExtendedKeyUsagePurpose::ClientAuth;
+        let who = authority.issue("system:node:a", "system:nodes", usage);
+        let stream = authority.dial(&server, Some(who), b"http/1.1").await;
+        let (status, said) = over_http1(&server, stream, (method, path, body)).await;
+        assert_eq!(status.as_u16(), expected, "{method} {path}: {said}");
     }
 }
 

@@ -579,6 +579,10 @@ async fn a_pod_needs_its_account() {
         refused.json()["message"],
         "pods \"p\" is forbidden: error looking up service account default/none: serviceaccount \"none\" not found"
     );
+    let mut by_old_name = pod("");
+    by_old_name["spec"]["serviceAccount"] = json!("none");
+    let refused = server.ask("POST", pods, by_old_name.to_string()).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
     let made = server.ask("POST", pods, pod("").to_string()).await.json();
     assert_eq!(made["spec"]["serviceAccountName"], "default");
     assert_eq!(made["spec"]["volumes"], Value::Null, "no token is mounted");
