@@ -144,6 +144,7 @@ apiVersion: v1
 kind: Pod
 metadata: {name: crashing, labels: {app: crashing}}
 spec:
+  nodeName: box0
   containers:
   - {name: main, image: 'misbehave:v1', args: [exit, '3']}
 ";
@@ -153,11 +154,12 @@ const AWAY: Duration = Duration::from_secs(60);
 
 #[test]
 fn a_minute_without_a_controller_changes_nothing() -> anyhow::Result<()> {
-    let mut cluster = Cluster::start(1)?;
+    let mut cluster = Cluster::start(2)?;
     cluster.push(&example("hello-http")?, "hello-http:v1")?;
     cluster.push(&example("misbehave")?, "misbehave:v1")?;
     cluster.controller()?.ok(&["apply", "-f", "-"], ALONE)?;
     let (before, _) = cluster.wait_pods("app=web", 2, FIRST_START)?;
+    ensure!(nodes(&before).len() == 2, "the two pods are on one box");
     let restarts = |pods: &[Value]| runs(pods).get("crashing").map_or(0, |run| run.0);
     wait::until("first restart", FIRST_START, || {
         let count = restarts(&cluster.pods("app=crashing")?);
@@ -170,9 +172,12 @@ fn a_minute_without_a_controller_changes_nothing() -> anyhow::Result<()> {
 
     cluster.stop_controller()?;
     let stopped = wait::now();
-    let node = SocketAddr::new(cluster.net.address(0).into(), 30085);
+    // A pod on each: the way to the other's is gone, the own one serves.
+    let nodes = [0, 1].map(|number| SocketAddr::new(cluster.net.address(number).into(), 30085));
     while stopped.elapsed() < AWAY {
-        get(node, "/").context("the guests are to go on serving")?;
+        for node in nodes {
+            get(node, "/").context("the guests are to go on serving")?;
+        }
         wait::pause(Duration::from_millis(500));
     }
     cluster.start_controller()?;

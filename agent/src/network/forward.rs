@@ -112,7 +112,14 @@ async fn forward(network: &Network, client: TcpStream, node_port: u16) -> Result
         .pick_node_port(node_port, network.node())
         .ok_or(Error::NotReady)?;
     let service = table.service_of(node_port).ok_or(Error::NotReady)?;
-    let reached = network.reach(&service, &endpoint).await?;
+    let reached = match network.reach(&service, &endpoint).await {
+        // Without the controller there is no way to other nodes; a pod of this one serves as well.
+        Err(error) if endpoint.node != network.node() => {
+            let own = table.pick_own(node_port, network.node());
+            network.reach(&service, &own.ok_or(error)?).await?
+        }
+        reached => reached?,
+    };
     network.serve(reached, Box::new(client)).await;
     Ok(())
 }

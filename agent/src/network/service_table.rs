@@ -100,6 +100,15 @@ impl ServiceTable {
             .find(|row| row.port.node_port == node_port)?
             .pick_any(node)
     }
+
+    /// A pod of this node behind a node port, if there is one.
+    pub(crate) fn pick_own(&self, node_port: u16, node: &str) -> Option<Endpoint> {
+        let row = self
+            .ports
+            .iter()
+            .find(|row| row.port.node_port == node_port)?;
+        row.pick(node).filter(|endpoint| endpoint.node == node)
+    }
 }
 
 impl Row {
@@ -183,6 +192,8 @@ mod tests {
         assert_eq!(seen, ["a", "b", "c"]);
         assert_eq!(table.pick(&name, 81, "n1"), None);
         assert_eq!(table.pick_node_port(1, "n1"), None);
+        let own = |node| Some(table.pick_own(30080, node)?.pod_uid);
+        assert_eq!((own("n2").as_deref(), own("n3")), (Some("b"), None));
         let empty = service_name("empty.default", "x").unwrap();
         assert!(table.has(&empty));
         assert_eq!(table.pick(&empty, 80, "n1"), None);
