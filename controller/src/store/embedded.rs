@@ -4,11 +4,12 @@
 //! transaction and one `fsync`. `synchronous=FULL`: a power cut loses nothing that was answered.
 
 mod crash;
+mod wal;
 
 use super::{Committed, Entry, Error, Store, Write};
 use coracle_api::Revision;
 use crash::{CrashPoint, Stage};
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, OpenFlags, config::DbConfig, params};
 use rustix::fs::{FlockOperation, flock};
 use std::{
     fs::{self, File},
@@ -95,7 +96,18 @@ fn open(path: &Path) -> Result<Connection, Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let unreadable = io_error("read the log of", path);
+    if let Some(detail) = wal::check(path).map_err(unreadable)? {
+        return Err(Error::Damaged {
+            path: path.to_owned(),
+            detail,
+        });
+    }
     let connection = Connection::open_with_flags(path, flags).map_err(damaged)?;
+    // A start that is refused leaves the files as they are: the log is not folded into the database by it.
+    connection
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
+        .map_err(damaged)?;
     // Before anything is written: a damaged file stays as it is.
     let check: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
@@ -124,6 +136,7 @@ fn open(path: &Path) -> Result<Connection, Error> {
 /// The writer thread: takes what waits, commits it once, answers all.
 fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
     let mut crash = CrashPoint::from_environment();
+    let mut has_written = false;
     while let Ok(first) = requests.recv() {
         let mut batch = vec![first];
         batch.extend(requests.try_iter().take(BATCH_MAX - 1));
@@ -133,6 +146,7 @@ fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
             &mut crash,
         ) {
             Ok(()) => {
+                has_written = true;
                 crash.pass(Stage::Committed);
                 for (_, answer) in batch {
                     drop(answer.send(Ok(())));
@@ -151,7 +165,10 @@ fn write_all(mut connection: Connection, requests: &mpsc::Receiver<Request>) {
             }
         }
     }
-    // A clean end folds the log into the file.
+    // A clean end folds the log into the file; a start that was refused has written nothing.
+    if !has_written {
+        return;
+    }
     if let Err(error) = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)") {
         tracing::warn!(%error, "cannot fold the store's log");
     }
