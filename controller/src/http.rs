@@ -225,7 +225,12 @@ impl State {
                 self.authenticator
                     .authenticate(user, &call.parts.headers, Schemes::Bearer)
             })
-            .map_err(|_invalid| error::unauthorized())?;
+            .map_err(|_invalid| {
+                listen::refusals::tell(peer.address, || {
+                    "credentials that are not valid".to_owned()
+                });
+                error::unauthorized()
+            })?;
         let authorizer = self.registry.authorizer();
         let is_stranger = call.user.is_anonymous();
         call.user =

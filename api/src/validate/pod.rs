@@ -298,6 +298,21 @@ fn validate_probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
             ));
         }
     }
+    for handler in ["httpGet", "tcpSocket"] {
+        let port = &probe[handler]["port"];
+        if port.is_number()
+            && !port
+                .as_i64()
+                .is_some_and(|port| (1..=65535).contains(&port))
+        {
+            let detail = "must be between 1 and 65535, inclusive";
+            causes.push(Cause::invalid(
+                format!("{path}.{handler}.port"),
+                port,
+                detail,
+            ));
+        }
+    }
     if !path.ends_with("readinessProbe")
         && probe["successThreshold"]
             .as_i64()

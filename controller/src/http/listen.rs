@@ -2,6 +2,7 @@
 //!
 //! Never looks into a request. A slow or silent peer costs a slot for a bounded time only.
 
+pub(super) mod refusals;
 mod stall;
 
 use self::stall::Stall;
@@ -142,7 +143,9 @@ impl Connection {
                 };
                 self.speak(stream, peer, handler).await;
             }
-            Ok(Err(error)) => tracing::debug!(peer = %self.address, %error, "TLS handshake failed"),
+            Ok(Err(error)) => {
+                refusals::tell(self.address, || format!("TLS handshake failed: {error}"));
+            }
             Err(_elapsed) => tracing::debug!(peer = %self.address, "TLS handshake took too long"),
         }
     }

@@ -234,11 +234,14 @@ async fn nobody_grants_what_they_do_not_hold() {
     let patched = reader.ask_with("PATCH", &own, &json_patch, &header).await;
     assert_eq!(patched.status, StatusCode::FORBIDDEN);
     let header = [("content-type", "application/apply-patch+yaml")];
+    let mut applied = role("new", &["*"]);
+    applied["apiVersion"] = json!("rbac.authorization.k8s.io/v1");
+    applied["kind"] = json!("Role");
     let applied = reader
         .ask_with(
             "PATCH",
             &format!("{ROLES}/new?fieldManager=t"),
-            &role("new", &["*"]),
+            &applied,
             &header,
         )
         .await;
