@@ -49,6 +49,8 @@ pub struct Kind {
     pub generation: bool,
     /// The kind whose objects it shows, where it is a second view of them: group and plural.
     pub stored_as: (&'static str, &'static str),
+    /// What its clients are warned of; empty for all that is not on its way out.
+    pub deprecation: &'static str,
 }
 
 /// A row of the table. Two are equal when they are the same row.

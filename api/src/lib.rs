@@ -19,6 +19,7 @@ pub mod selector;
 pub mod status;
 pub mod table;
 pub mod validate;
+pub mod view;
 
 pub use k8s_openapi;
 pub use kind::{Kind, KindRef};

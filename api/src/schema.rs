@@ -15,10 +15,19 @@ use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
-        apps::v1 as apps, autoscaling::v2 as autoscaling_v2, batch::v1 as batch,
-        certificates::v1 as certificates, coordination::v1 as coordination, core::v1 as core,
-        discovery::v1 as discovery, events::v1 as events, networking::v1 as networking,
-        node::v1 as node, policy::v1 as policy, rbac::v1 as rbac, scheduling::v1 as scheduling,
+        apps::v1 as apps,
+        autoscaling::{v1 as autoscaling_v1, v2 as autoscaling_v2},
+        batch::v1 as batch,
+        certificates::v1 as certificates,
+        coordination::v1 as coordination,
+        core::v1 as core,
+        discovery::v1 as discovery,
+        events::v1 as events,
+        networking::v1 as networking,
+        node::v1 as node,
+        policy::v1 as policy,
+        rbac::v1 as rbac,
+        scheduling::v1 as scheduling,
         storage::v1 as storage,
     },
     schemars::{SchemaGenerator, generate::SchemaSettings},
@@ -57,6 +66,9 @@ pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
         ("apps", "ControllerRevision") => add::<apps::ControllerRevision>(g),
         ("batch", "Job") => add::<batch::Job>(g),
         ("batch", "CronJob") => add::<batch::CronJob>(g),
+        ("autoscaling", _) if of.version == "v1" => {
+            add::<autoscaling_v1::HorizontalPodAutoscaler>(g)
+        }
         ("autoscaling", _) => add::<autoscaling_v2::HorizontalPodAutoscaler>(g),
         ("policy", "PodDisruptionBudget") => add::<policy::PodDisruptionBudget>(g),
         ("networking.k8s.io", "Ingress") => add::<networking::Ingress>(g),

@@ -12,7 +12,7 @@ pub struct Cause {
     pub reason: &'static str,
     /// Sentence as upstream prints it after the field: `Invalid value: "x": must be ...`.
     pub message: String,
-    /// `spec.replicas`.
+    /// `spec.replicas`; empty where it is about no field.
     pub field: String,
 }
 
@@ -384,7 +384,13 @@ fn details_json(details: &Details) -> Value {
         }
     }
     if !details.causes.is_empty() {
-        let cause = |cause: &Cause| json!({"reason": cause.reason, "message": cause.message, "field": cause.field});
+        let cause = |cause: &Cause| {
+            let mut shown = json!({"reason": cause.reason, "message": cause.message});
+            if !cause.field.is_empty() {
+                shown["field"] = json!(cause.field);
+            }
+            shown
+        };
         object.insert(
             "causes".to_owned(),
             details.causes.iter().map(cause).collect(),

@@ -7,6 +7,7 @@ mod bound;
 mod certificate_signer;
 mod claim;
 mod deployment;
+mod disruption;
 mod endpoint_slice;
 mod event_ttl;
 mod garbage;
@@ -79,6 +80,10 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
         events: events.clone(),
     });
     starter.start(endpoint_slice::EndpointSlices {
+        registry: registry.clone(),
+        events: events.clone(),
+    });
+    starter.start(disruption::Disruptions {
         registry: registry.clone(),
         events: events.clone(),
     });

@@ -8,7 +8,6 @@ mod connect;
 mod decode;
 mod discovery;
 mod error;
-mod event_view;
 mod health;
 mod issuer;
 mod list;

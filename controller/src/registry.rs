@@ -4,12 +4,17 @@
 //! seen in the cache once it is on disk: nobody ever sees what a power cut could take back.
 
 mod account;
+mod admission;
 mod certificate;
 mod commit;
+mod eviction;
 mod managers;
 mod rights;
 mod service;
 mod strategy;
+mod workload;
+
+pub(crate) use eviction::selects as protects;
 
 use crate::{
     auth::{Authorizer, UserInfo},
@@ -18,7 +23,10 @@ use crate::{
     store::{self, Store},
 };
 use commit::{Committer, Decision, Target};
-use coracle_api::{Key, KindRef, Revision, StatusError, kind, patch, schema, status::Cause};
+use coracle_api::{
+    Key, KindRef, Revision, StatusError, kind, patch, priority::SYSTEM_CLASSES, schema,
+    status::Cause, view,
+};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -236,6 +244,18 @@ impl Registry {
             }
             account::ensure_default(self, &context, name).await?;
         }
+        for class in SYSTEM_CLASSES {
+            let key = Key::cluster(class.name);
+            if self.cache.get(kind::PRIORITY_CLASS, &key).is_none() {
+                let value = json!({
+                    "metadata": {"name": class.name},
+                    "value": class.value,
+                    "description": class.description,
+                });
+                self.create(&context, kind::PRIORITY_CLASS, "", value)
+                    .await?;
+            }
+        }
         Ok(())
     }
 
@@ -268,6 +288,8 @@ impl Registry {
         namespace: &str,
         value: Value,
     ) -> Result<Arc<Object>, StatusError> {
+        let value = strategy::decode_as(context, kind, value)?;
+        let kind = kind.storage();
         let mut value = self.prepare_create(context, kind, namespace, value)?;
         if kind == kind::POD {
             account::wait(&self.cache, namespace, &value).await;
@@ -294,11 +316,11 @@ impl Registry {
         namespace: &str,
         mut value: Value,
     ) -> Result<Value, StatusError> {
-        strategy::decode(context, kind, &mut value)?;
         strategy::stamp_new(kind, namespace, &mut value, self.clock.now())?;
         if kind.namespaced {
             self.check_namespace(kind, namespace, &value)?;
         }
+        admission::admit(&self.cache, kind, &mut value)?;
         strategy::before_create(kind, &mut value);
         let is_request = kind == kind::CERTIFICATE_SIGNING_REQUEST;
         if is_request {
@@ -358,8 +380,9 @@ impl Registry {
         mut value: Value,
     ) -> Result<Arc<Object>, StatusError> {
         if part != Subresource::Scale {
-            strategy::decode(context, kind, &mut value)?;
+            value = strategy::decode_as(context, kind, value)?;
         }
+        let kind = kind.storage();
         self.change(context, kind, key, part, |_current| Ok(value.clone()))
             .await
     }
@@ -397,15 +420,19 @@ impl Registry {
         patch: Patch,
     ) -> Result<(Arc<Object>, bool), StatusError> {
         if patch.kind == PatchKind::Apply {
-            return self.apply(context, kind, key, part, &patch).await;
+            let body = view::stored(kind, patch.body);
+            let patch = Patch { body, ..patch };
+            return self.apply(context, kind.storage(), key, part, &patch).await;
         }
         let patched = self
-            .change(context, kind, key, part, |current| {
-                let mut value = apply_patch(kind, current, &patch)?;
-                if part != Subresource::Scale {
-                    strategy::decode(context, kind, &mut value)?;
+            .change(context, kind.storage(), key, part, |current| {
+                if part == Subresource::Scale {
+                    return apply_patch(kind, current, &patch);
                 }
-                Ok(value)
+                // A patch is about the object as its client sees it.
+                let shown = view::shown(kind, current.clone());
+                let value = apply_patch(kind, &shown, &patch)?;
+                strategy::decode_as(context, kind, value)
             })
             .await?;
         Ok((patched, false))
@@ -439,7 +466,8 @@ impl Registry {
                     return Ok(Decision::Put(ChangeKind::Added, value));
                 };
                 let old = current.value();
-                let wanted = managers::apply(context, place, &old, patch, now)?;
+                let mut wanted = managers::apply(context, place, &old, patch, now)?;
+                strategy::decode(context, kind, &mut wanted)?;
                 let managers = wanted["metadata"]["managedFields"].clone();
                 let mut new = self.admit(context, place, &current, &old, wanted)?;
                 new["metadata"]["managedFields"] = managers;
@@ -458,6 +486,7 @@ impl Registry {
     ) -> Result<Value, StatusError> {
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         applied["metadata"]["name"] = json!(key.name);
+        strategy::decode(context, kind, &mut applied)?;
         let managers = applied["metadata"]["managedFields"].clone();
         let mut value = self.prepare_create(context, kind, &key.namespace, applied)?;
         if kind == kind::POD {
@@ -507,6 +536,7 @@ impl Registry {
         let new = strategy::merge_part(kind, part, old, wanted)?;
         let new = strategy::before_update(kind, part, old, new);
         let new = service::allocate(&self.cache, kind, new, Some(old))?;
+        admission::one_default_priority(&self.cache, kind, &new)?;
         let write = rights::Write {
             user: &context.user,
             kind,

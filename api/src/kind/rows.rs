@@ -41,6 +41,7 @@ const BASE: Kind = Kind {
     subresources: &[],
     generation: false,
     stored_as: ("", ""),
+    deprecation: "",
 };
 
 /// Makes the table and, for every row, the constant that names it.
@@ -99,6 +100,11 @@ kinds! {
                 name: "binding",
                 verbs: &["create"],
                 kind: ("", "v1", "Binding"),
+            },
+            Subresource {
+                name: "eviction",
+                verbs: &["create"],
+                kind: ("policy", "v1", "Eviction"),
             },
             Subresource {
                 name: "log",
@@ -166,6 +172,7 @@ kinds! {
         plural: "endpoints",
         singular: "endpoints",
         short_names: &["ep"],
+        deprecation: "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice",
         ..BASE
     };
     PERSISTENT_VOLUME = Kind {
@@ -307,6 +314,17 @@ kinds! {
         short_names: &["hpa"],
         categories: &["all"],
         subresources: &[STATUS],
+        ..BASE
+    };
+    HORIZONTAL_POD_AUTOSCALER_V1 = Kind {
+        group: "autoscaling",
+        kind: "HorizontalPodAutoscaler",
+        plural: "horizontalpodautoscalers",
+        singular: "horizontalpodautoscaler",
+        short_names: &["hpa"],
+        categories: &["all"],
+        subresources: &[STATUS],
+        stored_as: ("autoscaling", "horizontalpodautoscalers"),
         ..BASE
     };
     POD_DISRUPTION_BUDGET = Kind {

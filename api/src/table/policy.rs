@@ -32,7 +32,7 @@ pub(super) fn columns(kind: KindRef) -> &'static [Column] {
         "ResourceQuota" => QUOTA,
         "PriorityClass" => PRIORITY_CLASS,
         "RuntimeClass" => RUNTIME_CLASS,
-        _ => const { &[NAME, AGE] },
+        _ => const { &[NAME, column("Created At", "date", 0)] },
     }
 }
 
@@ -58,7 +58,7 @@ pub(super) fn cells(kind: KindRef, object: &Value, age: Value) -> Vec<Value> {
             json!(text(object, "/preemptionPolicy")),
         ],
         "RuntimeClass" => vec![name, json!(text(object, "/handler")), age],
-        _ => vec![name, age],
+        _ => vec![name, json!(text(object, "/metadata/creationTimestamp"))],
     }
 }
 

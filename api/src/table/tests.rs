@@ -275,5 +275,5 @@ fn budgets_quotas_and_classes() {
         "a|1000|false|60m|Never",
     );
     check(kind::RUNTIME_CLASS, json!({"handler": "h"}), "a|h|60m");
-    check(kind::LIMIT_RANGE, json!({}), "a|60m");
+    check(kind::LIMIT_RANGE, json!({}), "a|2026-01-01T00:00:00Z");
 }

@@ -1,6 +1,8 @@
 //! The controllers together, on a real store, with a node made of a task: it takes every pod, makes it
 //! ready and lets go of it when it is deleted. Pods whose image says `broken` never get ready.
 
+mod disruption;
+
 use super::*;
 use crate::{
     cache::{Cache, ChangeKind},

@@ -2,9 +2,9 @@
 //!
 //! Only copies bytes for plain JSON: an object is never decoded to be sent.
 
-use super::{event_view, negotiate::Format};
+use super::negotiate::Format;
 use crate::object::Object;
-use coracle_api::{KindRef, table};
+use coracle_api::{KindRef, table, view};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Render {
     pub(crate) fn object(&self, object: &Object) -> Vec<u8> {
         match self.format {
             Format::Json if self.is_own(object) => object.raw.to_vec(),
-            Format::Json => bytes(&event_view::shown(self.kind, object.value())),
+            Format::Json => bytes(&view::shown(self.kind, object.value())),
             Format::Metadata => bytes(&partial(object)),
             Format::Table => {
                 let meta = json!({"resourceVersion": object.revision.0.to_string()});
@@ -183,12 +183,16 @@ impl Render {
     }
 
     fn row(&self, object: &Object) -> Value {
-        let value = event_view::shown(self.kind, object.value());
-        let cells = table::cells(self.kind, &value, self.now);
+        let stored = object.value();
+        // A view has the columns of what is stored.
+        let cells = table::cells(self.kind.storage(), &stored, self.now);
         match self.include {
             Include::None => json!({"cells": cells}),
             Include::Metadata => json!({"cells": cells, "object": partial(object)}),
-            Include::Object => json!({"cells": cells, "object": value}),
+            Include::Object => {
+                let shown = view::shown(self.kind, stored);
+                json!({"cells": cells, "object": shown})
+            }
         }
     }
 }

@@ -148,7 +148,7 @@ fn supported(kind: KindRef) -> &'static [&'static str] {
         ("", "namespaces") => &["status.phase"],
         ("", "nodes") => &["spec.unschedulable"],
         ("", "services") => &["spec.clusterIP", "spec.type"],
-        ("apps", "replicasets") => &["status.replicas"],
+        ("apps", "replicasets") | ("", "replicationcontrollers") => &["status.replicas"],
         ("certificates.k8s.io", "certificatesigningrequests") => &["spec.signerName"],
         ("batch", "jobs") => &["status.successful"],
         _ => &[],

@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod encrypted;
+mod kinds;
 mod page;
 mod protobuf;
 mod reads;

@@ -2,6 +2,7 @@
 //!
 //! Generic over the table of kinds; subresources that deviate have their own step here.
 
+mod evict;
 mod options;
 mod remove;
 mod scale;
@@ -78,11 +79,14 @@ pub(crate) async fn handle(
         kind,
         format,
     };
-    if info.subresource.is_empty() {
-        target.main(call).await
-    } else {
-        target.subresource(call).await
+    if !info.subresource.is_empty() {
+        return target.subresource(call).await;
     }
+    let mut response = target.main(call).await?;
+    if !kind.deprecation.is_empty() {
+        respond::warn(&mut response, &[kind.deprecation.to_owned()]);
+    }
+    Ok(response)
 }
 
 /// A namespaced kind needs a namespace for one object; a cluster's kind must not have one.
@@ -154,6 +158,7 @@ impl Target<'_> {
             ("status" | "approval", "patch") => write::patch(self, call).await,
             ("scale", _) => scale::scale(self, call).await,
             ("binding", "create") => write::bind(self, call).await,
+            ("eviction", "create") => evict::evict(self, call).await,
             _ => Err(error::method_not_allowed()),
         }
     }

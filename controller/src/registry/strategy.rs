@@ -4,10 +4,12 @@
 
 use super::{
     Context, DeleteOptions, FieldValidation, Propagation, Subresource, certificate,
-    commit::Decision,
+    commit::Decision, workload,
 };
 use crate::{cache::ChangeKind, object::Object};
-use coracle_api::{Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause};
+use coracle_api::{
+    Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause, view,
+};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -47,6 +49,24 @@ pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Resul
             Ok(())
         }
         FieldValidation::Strict | FieldValidation::Ignore => Ok(()),
+    }
+}
+
+/// As [`decode`], of a kind that may be a view: what comes out is in the form that is stored.
+pub(super) fn decode_as(
+    context: &Context,
+    of: KindRef,
+    mut value: Value,
+) -> Result<Value, StatusError> {
+    decode(context, of, &mut value)?;
+    if of.storage() == of {
+        return Ok(value);
+    }
+    let mut stored = view::stored(of, value);
+    // What a view keeps as text was not looked into yet.
+    match schema::check(of.storage(), &mut stored).mistyped {
+        Some(mistyped) => Err(StatusError::bad_request(mistyped)),
+        None => Ok(stored),
     }
 }
 
@@ -165,6 +185,7 @@ pub(super) fn before_create(of: KindRef, value: &mut Value) {
     if of == kind::POD {
         admit_pod(value);
     }
+    workload::complete_new(of, value);
     defaults::apply(of, value);
     if of == kind::POD {
         value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
@@ -177,7 +198,7 @@ pub(super) fn clear(value: &mut Value, field: &str) {
     }
 }
 
-/// What upstream's admission adds to a pod: account, priority, the two standard tolerations.
+/// What upstream's admission adds to a pod: account, the two standard tolerations.
 fn admit_pod(pod: &mut Value) {
     let Some(spec) = pod["spec"].as_object_mut() else {
         return;
@@ -196,8 +217,6 @@ fn admit_pod(pod: &mut Value) {
             spec.insert(name.to_owned(), value);
         }
     };
-    fill("priority", json!(0));
-    fill("preemptionPolicy", json!("PreemptLowerPriority"));
     fill("enableServiceLinks", json!(true));
     fill("tolerations", json!([]));
     let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else {
@@ -411,6 +430,7 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
             }
         }
     }
+    workload::complete_changed(of, old, &mut new);
     defaults::apply(of, &mut new);
     let annotations_count =
         of == kind::DEPLOYMENT && new["metadata"]["annotations"] != old["metadata"]["annotations"];

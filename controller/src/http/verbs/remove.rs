@@ -1,10 +1,15 @@
 //! DELETE of one object and of a collection.
 
 use super::{
-    super::{Body, Call, decode, error, list, query::ListOptions, render::ListMeta, respond},
+    super::{
+        Body, Call, decode, error, list,
+        query::{ListOptions, Query},
+        render::ListMeta,
+        respond,
+    },
     Target, options,
 };
-use crate::registry::{DeleteOptions, Deleted, Propagation};
+use crate::registry::{Context, DeleteOptions, Deleted, Propagation};
 use coracle_api::{Kind, status::StatusError};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -49,7 +54,16 @@ pub(super) async fn delete(
 
 /// The kinds whose last state upstream answers with instead of a Status.
 fn returns_object(kind: &Kind) -> bool {
-    kind.group.is_empty() && matches!(kind.plural, "pods" | "services" | "serviceaccounts")
+    let returned = [
+        "persistentvolumeclaims",
+        "persistentvolumes",
+        "pods",
+        "podtemplates",
+        "resourcequotas",
+        "serviceaccounts",
+        "services",
+    ];
+    kind.group.is_empty() && returned.contains(&kind.plural)
 }
 
 fn details(kind: &Kind, name: &str, uid: &str) -> Value {
@@ -108,9 +122,19 @@ pub(super) async fn delete_collection(
 }
 
 /// Options from the body, else from the query.
-async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Context), StatusError> {
+async fn read(call: &mut Call) -> Result<(DeleteOptions, Context), StatusError> {
     let body = decode::optional_object(call).await?.unwrap_or_default();
     let mut context = options::context(call)?;
+    let options = parse(&body, &call.query, &mut context)?;
+    Ok((options, context))
+}
+
+/// How to delete; the context learns whether it is only tried.
+pub(super) fn parse(
+    body: &Value,
+    query: &Query,
+    context: &mut Context,
+) -> Result<DeleteOptions, StatusError> {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
     let grace = match body.get("gracePeriodSeconds") {
         Some(seconds) if !seconds.is_null() => Some(
@@ -118,7 +142,7 @@ async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Contex
                 .as_i64()
                 .ok_or_else(|| error::bad_request("gracePeriodSeconds: must be a whole number"))?,
         ),
-        _ => call.query.number("gracePeriodSeconds")?,
+        _ => query.number("gracePeriodSeconds")?,
     };
     if grace.is_some_and(|seconds| seconds < 0) {
         return Err(invalid(
@@ -126,7 +150,7 @@ async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Contex
         ));
     }
     let orphan = body.get("orphanDependents").and_then(Value::as_bool);
-    let propagation = text("propagationPolicy").or(call.query.get("propagationPolicy"));
+    let propagation = text("propagationPolicy").or(query.get("propagationPolicy"));
     let propagation = match (propagation, orphan) {
         (None | Some(""), None) => None,
         (None | Some(""), Some(true)) | (Some("Orphan"), None) => Some(Propagation::Orphan),
@@ -158,14 +182,13 @@ async fn read(call: &mut Call) -> Result<(DeleteOptions, crate::registry::Contex
     }
     context.dry_run |= body_dry;
     let condition = |name: &str| body["preconditions"][name].as_str().map(str::to_owned);
-    let options = DeleteOptions {
+    Ok(DeleteOptions {
         grace_period_seconds: grace,
         propagation,
         uid: condition("uid"),
         resource_version: condition("resourceVersion"),
         dry_run: context.dry_run,
-    };
-    Ok((options, context))
+    })
 }
 
 fn invalid(why: &str) -> StatusError {

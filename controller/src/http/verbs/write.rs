@@ -1,7 +1,7 @@
 //! Create, update, patch and bind.
 
 use super::{
-    super::{Body, Call, decode, decode::PatchType, error, event_view, respond},
+    super::{Body, Call, decode, decode::PatchType, error, respond},
     Target, options,
 };
 use crate::{
@@ -25,8 +25,7 @@ pub(super) async fn create(
     } else {
         ""
     };
-    let body = event_view::stored(target.kind, body);
-    let kind = target.kind.storage();
+    let kind = target.kind;
     let object = target
         .state
         .registry
@@ -56,8 +55,7 @@ pub(super) async fn update(
     let context = options::context(&call)?;
     let part = part(&target.info.subresource)?;
     let key = target.key();
-    let body = event_view::stored(target.kind, body);
-    let kind = target.kind.storage();
+    let kind = target.kind;
     let object = target
         .state
         .registry
@@ -107,16 +105,11 @@ pub(super) async fn patch(
     let context = options::context(&call)?;
     let part = part(&target.info.subresource)?;
     let key = target.key();
-    let patch = Patch {
-        kind,
-        body: event_view::stored(target.kind, body),
-        force,
-    };
-    let stored = target.kind.storage();
+    let patch = Patch { kind, body, force };
     let (object, created) = target
         .state
         .registry
-        .patch(&context, stored, &key, part, patch)
+        .patch(&context, target.kind, &key, part, patch)
         .await?;
     let status = if created {
         StatusCode::CREATED

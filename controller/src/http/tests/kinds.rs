@@ -1,0 +1,115 @@
+//! What single kinds do differently, over a connection: evictions, second views, warnings.
+
+use super::client::Server;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+#[tokio::test]
+async fn an_eviction_asks_the_budget() {
+    let server = Server::start().await;
+    let pod = json!({"metadata": {"name": "p", "labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i:v1"}]}});
+    server.ask("POST", PODS, &pod.to_string()).await;
+    let running = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}});
+    let merge = [("content-type", "application/merge-patch+json")];
+    let path = format!("{PODS}/p/status");
+    let patched = server
+        .ask_with("PATCH", &path, &running.to_string(), &merge)
+        .await;
+    assert_eq!(patched.status, StatusCode::OK, "{}", patched.text());
+    let budgets = "/apis/policy/v1/namespaces/default/poddisruptionbudgets";
+    let budget = json!({"metadata": {"name": "b"}, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"a": "b"}}}});
+    let made = server.ask("POST", budgets, &budget.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+
+    let evict = format!("{PODS}/p/eviction");
+    let eviction = |name: &str| {
+        json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": name}})
+            .to_string()
+    };
+    // Nobody has looked at the budget yet: this server runs without controllers.
+    let refused = server.ask("POST", &evict, &eviction("p")).await;
+    assert_eq!(refused.status, StatusCode::TOO_MANY_REQUESTS);
+    let why = "Cannot evict pod as it would violate the pod's disruption budget.";
+    assert_eq!(refused.json()["message"], why);
+    let cause = json!([{"reason": "DisruptionBudget", "message": "The disruption budget b is still being processed by the server."}]);
+    assert_eq!(refused.json()["details"]["causes"], cause);
+    assert_eq!(refused.headers["retry-after"], "10");
+    let wrong = server.ask("POST", &evict, &eviction("q")).await;
+    assert_eq!(wrong.status, StatusCode::BAD_REQUEST);
+    let read = server.ask("GET", &evict, "").await;
+    assert_eq!(read.status, StatusCode::METHOD_NOT_ALLOWED);
+
+    let counted = json!({"status": {"observedGeneration": 1, "disruptionsAllowed": 1}});
+    let path = format!("{budgets}/b/status");
+    server
+        .ask_with("PATCH", &path, &counted.to_string(), &merge)
+        .await;
+    let tried = server
+        .ask("POST", &format!("{evict}?dryRun=All"), &eviction("p"))
+        .await;
+    assert_eq!(tried.status, StatusCode::CREATED, "{}", tried.text());
+    let evicted = server.ask("POST", &evict, &eviction("p")).await;
+    assert_eq!(
+        (evicted.status, evicted.json()["status"].clone()),
+        (StatusCode::CREATED, json!("Success"))
+    );
+    let left = server.ask("GET", &format!("{budgets}/b"), "").await.json();
+    assert_eq!(left["status"]["disruptionsAllowed"], 0);
+    assert!(left["status"]["disruptedPods"]["p"].is_string());
+    let gone = server.ask("GET", &format!("{PODS}/p"), "").await;
+    assert_eq!(gone.status, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn an_autoscaler_has_two_views() {
+    let server = Server::start().await;
+    let path = |version: &str| {
+        format!("/apis/autoscaling/{version}/namespaces/default/horizontalpodautoscalers")
+    };
+    let scaler = json!({"metadata": {"name": "s"}, "spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"},
+        "maxReplicas": 3, "targetCPUUtilizationPercentage": 60, "nonsense": 1}});
+    let made = server.ask("POST", &path("v1"), &scaler.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let warning = made.headers["warning"].to_str().unwrap_or_default();
+    assert!(warning.contains("spec.nonsense"), "{warning}");
+    assert_eq!(made.json()["apiVersion"], "autoscaling/v1");
+    let one = |version: &str| format!("{}/s", path(version));
+    let new = server.ask("GET", &one("v2"), "").await.json();
+    let metric = &new["spec"]["metrics"][0]["resource"];
+    assert_eq!(metric["target"]["averageUtilization"], 60);
+    let patch =
+        json!([{"op": "replace", "path": "/spec/targetCPUUtilizationPercentage", "value": 70}]);
+    let kind = [("content-type", "application/json-patch+json")];
+    let patched = server
+        .ask_with("PATCH", &one("v1"), &patch.to_string(), &kind)
+        .await;
+    let share = |value: &Value| value["spec"]["targetCPUUtilizationPercentage"].clone();
+    assert_eq!(share(&patched.json()), 70, "{}", patched.text());
+    let list = server.ask("GET", &path("v1"), "").await.json();
+    assert_eq!(share(&list["items"][0]), 70);
+    let hidden = json!({"autoscaling.alpha.kubernetes.io/metrics": "[{\"type\":\"Pods\",\"pods\":{\"targetAverageValue\":{}}}]"});
+    let merge = [("content-type", "application/merge-patch+json")];
+    let bad = json!({"metadata": {"annotations": hidden}}).to_string();
+    let refused = server.ask_with("PATCH", &one("v1"), &bad, &merge).await;
+    assert_eq!(
+        refused.status,
+        StatusCode::BAD_REQUEST,
+        "{}",
+        refused.text()
+    );
+}
+
+#[tokio::test]
+async fn a_kind_on_its_way_out_says_so() {
+    let server = Server::start().await;
+    let list = server
+        .ask("GET", "/api/v1/namespaces/default/endpoints", "")
+        .await;
+    let warning =
+        "299 - \"v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice\"";
+    assert_eq!(list.headers["warning"], warning);
+    let pods = server.ask("GET", PODS, "").await;
+    assert!(pods.headers.get("warning").is_none());
+}
