@@ -1,4 +1,5 @@
-//! The Service `default/kubernetes`, by which clients in the cluster find the API, and its EndpointSlice.
+//! The Service `default/kubernetes`, by which clients in the cluster find the API, its EndpointSlice and its
+//! Endpoints.
 //!
 //! Source: k8s.io/kubernetes `pkg/controlplane/controller/kubernetesservice`. There is no slice while the API
 //! listens on loopback only (nobody else could reach it) or on all addresses (which of them others reach is not known).
@@ -13,7 +14,7 @@ const NAME: &str = "kubernetes";
 /// The first address of the range of Services, as upstream; the registry gives it to no other.
 pub(crate) const ADDRESS: &str = "10.96.0.1";
 
-/// Writes both, where they differ from what they should be.
+/// Writes them, where they differ from what they should be.
 ///
 /// # Errors
 /// When the registry refuses.
@@ -38,12 +39,14 @@ pub(crate) async fn announce(registry: &Registry, api: SocketAddr) -> Result<(),
     if api.ip().is_loopback() || api.ip().is_unspecified() {
         let key = Key::new(NAMESPACE, NAME);
         let context = context();
-        let slice = kind::ENDPOINT_SLICE;
-        let options = DeleteOptions::default();
-        return match registry.delete(&context, slice, &key, options).await {
-            Err(error) if error.code != 404 => Err(error),
-            _ => Ok(()),
-        };
+        for of in [kind::ENDPOINT_SLICE, kind::ENDPOINTS] {
+            let options = DeleteOptions::default();
+            match registry.delete(&context, of, &key, options).await {
+                Err(error) if error.code != 404 => return Err(error),
+                _ => {}
+            }
+        }
+        return Ok(());
     }
     let ports = json!([{"name": "https", "port": api.port(), "protocol": "TCP"}]);
     let endpoints = json!([{"addresses": [api.ip().to_string()], "conditions": {"ready": true}}]);
@@ -61,6 +64,18 @@ pub(crate) async fn announce(registry: &Registry, api: SocketAddr) -> Result<(),
     put(registry, kind::ENDPOINT_SLICE, slice, |slice| {
         slice["ports"] = ports.clone();
         slice["endpoints"] = endpoints.clone();
+    })
+    .await?;
+    let subsets = json!([{"addresses": [{"ip": api.ip().to_string()}], "ports": ports}]);
+    let whole = json!({
+        "metadata": {
+            "name": NAME,
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": subsets,
+    });
+    put(registry, kind::ENDPOINTS, whole, |whole| {
+        whole["subsets"] = subsets.clone();
     })
     .await
 }
@@ -118,6 +133,8 @@ mod tests {
             .unwrap();
         let slice = get(kind::ENDPOINT_SLICE).unwrap();
         assert_eq!(slice["endpoints"][0]["addresses"][0], "192.0.2.7");
+        let whole = get(kind::ENDPOINTS).unwrap();
+        assert_eq!(whole["subsets"][0]["addresses"][0]["ip"], "192.0.2.7");
         assert_eq!(
             get(kind::SERVICE).unwrap()["spec"]["ports"][0]["targetPort"],
             7443
@@ -134,7 +151,7 @@ mod tests {
         );
 
         announce(&registry, local).await.unwrap();
-        assert!(get(kind::ENDPOINT_SLICE).is_none());
+        assert!(get(kind::ENDPOINT_SLICE).is_none() && get(kind::ENDPOINTS).is_none());
 
         // Its address is nobody else's, also while it is gone.
         let (context, options) = (context(), DeleteOptions::default());

@@ -1,8 +1,10 @@
-//! EndpointSlices: for each Service that selects pods, where they are and whether they serve.
+//! EndpointSlices: for each Service that selects pods, where they are and whether they serve; and the same
+//! as one Endpoints object, for clients from before slices.
 //!
 //! Source: k8s.io/kubernetes `pkg/controller/endpointslice`, `k8s.io/endpointslice`. A pod without an
 //! address is left out; one that ends stays in, marked, until it is gone.
 
+mod endpoints;
 mod slices;
 
 use super::claim::labels;
@@ -27,6 +29,7 @@ use slices::{Action, Slice};
 use std::{collections::BTreeMap, sync::Arc};
 
 const COMPONENT: &str = "endpoint-slice-controller";
+const ENDPOINTS_COMPONENT: &str = "endpoint-controller";
 const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -37,7 +40,7 @@ const HEADLESS: &str = "service.kubernetes.io/headless";
 type Wanted = BTreeMap<String, (Value, Vec<Value>)>;
 
 /// The pods a Service has, as endpoints.
-fn endpoints(service: &Object, spec: &ServiceSpec, pods: &[Arc<Object>]) -> Wanted {
+fn wanted(service: &Object, spec: &ServiceSpec, pods: &[Arc<Object>]) -> Wanted {
     let mut wanted = Wanted::new();
     for object in pods {
         let Ok(pod) = object.typed::<Pod>() else {
@@ -155,7 +158,12 @@ impl Reconciler for EndpointSlices {
     type Key = Key;
 
     fn watches(&self) -> Vec<KindRef> {
-        vec![kind::SERVICE, kind::POD, kind::ENDPOINT_SLICE]
+        vec![
+            kind::SERVICE,
+            kind::POD,
+            kind::ENDPOINT_SLICE,
+            kind::ENDPOINTS,
+        ]
     }
 
     fn keys(&self, change: &Change) -> Vec<Key> {
@@ -165,6 +173,11 @@ impl Reconciler for EndpointSlices {
         }
         if object.kind == kind::ENDPOINT_SLICE {
             return owner_of(object).into_iter().collect();
+        }
+        if object.kind == kind::ENDPOINTS {
+            // One that is deleted comes back; what others write is theirs until the Service changes.
+            let gone = change.kind_of == ChangeKind::Deleted;
+            return gone.then(|| object.key.clone()).into_iter().collect();
         }
         if !concerns_endpoints(change) {
             return Vec::new();
@@ -184,6 +197,7 @@ impl Reconciler for EndpointSlices {
 
     async fn reconcile(&self, key: &Key) -> Result<Next, StatusError> {
         let Some(service) = self.registry.cache().get(kind::SERVICE, key) else {
+            self.drop_endpoints(key).await?;
             return Ok(Next::AwaitChange);
         };
         let result = self.sync(&service).await;
@@ -225,6 +239,12 @@ fn selects(service: &Object, labels: &BTreeMap<String, String>) -> bool {
             .iter()
             .all(|(key, value)| labels.get(key) == Some(value))
     })
+}
+
+fn clear(value: &mut Value, field: &str) {
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove(field);
+    }
 }
 
 /// Restarts and usage change a pod often; none of that shows in an endpoint.
@@ -273,7 +293,9 @@ impl EndpointSlices {
         let selector = LabelSelector::from_map(selector);
         let mut pods = cache.list(kind::POD, Some(&service.key.namespace));
         pods.retain(|pod| selector.matches(labels(pod)));
-        let wanted = endpoints(service, spec, &pods);
+        let wanted = wanted(service, spec, &pods);
+        let with_unready = spec.publish_not_ready_addresses == Some(true);
+        let whole = endpoints::of_service(service, &wanted, with_unready);
         let existing: Vec<Slice> = cache
             .dependents(service.uid())
             .iter()
@@ -287,7 +309,59 @@ impl EndpointSlices {
                 failures.push(error);
             }
         }
+        if let Err(error) = self.put_endpoints(whole, service).await {
+            failures.push(error);
+        }
         failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// In memory only: all of it follows from the slices and pods, and a start makes it anew.
+    async fn put_endpoints(&self, object: Value, service: &Object) -> Result<(), StatusError> {
+        let context = Context {
+            in_memory: true,
+            ..Context::system(ENDPOINTS_COMPONENT)
+        };
+        let of = kind::ENDPOINTS;
+        let change = |value: &mut Value| {
+            value["metadata"]["labels"] = object["metadata"]["labels"].clone();
+            match object.get("subsets") {
+                Some(subsets) => value["subsets"] = subsets.clone(),
+                None => clear(value, "subsets"),
+            }
+            Ok(())
+        };
+        let (key, part) = (&service.key, Subresource::None);
+        let changed = self.registry.modify(&context, of, key, part, change).await;
+        match changed {
+            Err(error) if error.code == 404 => {
+                let created = self
+                    .registry
+                    .create(&context, of, &key.namespace, object.clone());
+                match created.await {
+                    // A namespace that ends takes nothing new.
+                    Err(error) if error.code != 403 => Err(error),
+                    _ => Ok(()),
+                }
+            }
+            other => other.map(|_object| ()),
+        }
+    }
+
+    /// Of a Service that is gone; whoever made them.
+    async fn drop_endpoints(&self, key: &Key) -> Result<(), StatusError> {
+        if self.registry.cache().get(kind::ENDPOINTS, key).is_none() {
+            return Ok(());
+        }
+        let context = Context::system(ENDPOINTS_COMPONENT);
+        let options = DeleteOptions::default();
+        let deleted = self
+            .registry
+            .delete(&context, kind::ENDPOINTS, key, options)
+            .await;
+        match deleted {
+            Err(error) if error.code != 404 => Err(error),
+            _ => Ok(()),
+        }
     }
 
     async fn apply(
@@ -370,7 +444,7 @@ mod tests {
             .map(|value| object(kind::POD, value))
             .collect();
         let typed = service.typed::<Service>().unwrap();
-        let wanted = endpoints(service, typed.spec.as_ref().unwrap(), &pods);
+        let wanted = wanted(service, typed.spec.as_ref().unwrap(), &pods);
         wanted.into_values().collect()
     }
 

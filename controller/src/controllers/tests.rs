@@ -626,10 +626,24 @@ async fn a_service_follows_its_pods() {
     cluster
         .until("one endpoint", |cache| ready(cache) == 1)
         .await;
+    let one = |cache: &Cache| {
+        let endpoints = cache.get(kind::ENDPOINTS, &key("web"));
+        let endpoints = endpoints
+            .map(|endpoints| endpoints.value())
+            .unwrap_or_default();
+        let addresses = endpoints["subsets"][0]["addresses"]
+            .as_array()
+            .map(Vec::len);
+        addresses == Some(1) && endpoints["subsets"][0]["ports"][0]["port"] == 8080
+    };
+    cluster.until("one address", one).await;
     cluster
         .delete(kind::SERVICE, "web", Propagation::Background)
         .await;
-    let none = |cache: &Cache| cache.list(kind::ENDPOINT_SLICE, Some("default")).is_empty();
+    let none = |cache: &Cache| {
+        cache.list(kind::ENDPOINT_SLICE, Some("default")).is_empty()
+            && cache.get(kind::ENDPOINTS, &key("web")).is_none()
+    };
     cluster.until("the slices go with the service", none).await;
 }
 
