@@ -4,6 +4,7 @@ mod devices;
 mod durability;
 mod fleet;
 mod images;
+mod kinds;
 mod kubectl;
 mod kubectl_apply;
 mod kubectl_change;
