@@ -7,6 +7,7 @@
 #![warn(missing_docs)]
 
 pub mod apply;
+pub mod crd;
 pub mod defaults;
 pub mod kind;
 mod meta;

@@ -1,0 +1,223 @@
+//! The rules of a schema: compiled with it, run on objects.
+//!
+//! Source: k8s.io/apiextensions-apiserver `pkg/apiserver/schema/cel`.
+
+mod run;
+
+pub(crate) use run::validate;
+
+use super::{Patterns, SyntaxError, ast::Expr, check::Checker, parser::parse, types::Type};
+use crate::crd::{
+    fieldpath,
+    structural::{Additional, Node, Ruled, array, flag, text},
+};
+use serde_json::{Map, Value, json};
+use std::mem;
+
+/// Rules of one schema.
+pub(crate) const RULES_MAX: usize = 1_000;
+
+/// One rule.
+#[derive(Debug, Default)]
+pub(crate) struct Rule {
+    rule: String,
+    message: String,
+    message_expression: String,
+    reason: String,
+    field_path: String,
+    optional_old_self: bool,
+    /// As errors show it.
+    shown: Value,
+    compiled: Option<Compiled>,
+    /// Why it cannot be compiled.
+    error: Option<String>,
+    message_error: Option<String>,
+}
+
+#[derive(Debug)]
+struct Compiled {
+    expr: Expr,
+    message: Option<Expr>,
+    uses_old_self: bool,
+    patterns: Patterns,
+}
+
+/// What is wrong with a rule before it runs.
+pub(crate) struct Problems<'a> {
+    /// The rule as upstream shows it.
+    pub(crate) shown: &'a Value,
+    pub(crate) rule: &'a str,
+    pub(crate) error: Option<&'a str>,
+    pub(crate) message_error: Option<&'a str>,
+    /// Nothing where it could not be compiled.
+    pub(crate) uses_old_self: Option<bool>,
+}
+
+impl Rule {
+    pub(crate) fn problems(&self) -> Problems<'_> {
+        Problems {
+            shown: &self.shown,
+            rule: &self.rule,
+            error: self.error.as_deref(),
+            message_error: self.message_error.as_deref(),
+            uses_old_self: self
+                .compiled
+                .as_ref()
+                .map(|compiled| compiled.uses_old_self),
+        }
+    }
+}
+
+/// Reads the rules of a schema; they are compiled once the schema is.
+pub(crate) fn read(schema: &Map<String, Value>) -> Vec<Rule> {
+    let rules = array(schema, "x-kubernetes-validations")
+        .iter()
+        .take(RULES_MAX);
+    rules.filter_map(Value::as_object).map(read_one).collect()
+}
+
+fn read_one(rule: &Map<String, Value>) -> Rule {
+    let of = |name: &str| text(rule, name).unwrap_or_default().to_owned();
+    let or_null = |name: &str| rule.get(name).cloned().unwrap_or_default();
+    Rule {
+        rule: of("rule"),
+        message: of("message"),
+        message_expression: of("messageExpression"),
+        reason: of("reason"),
+        field_path: of("fieldPath"),
+        optional_old_self: flag(rule, "optionalOldSelf"),
+        shown: json!({
+            "Rule": of("rule"),
+            "Message": of("message"),
+            "MessageExpression": of("messageExpression"),
+            "Reason": or_null("reason"),
+            "FieldPath": of("fieldPath"),
+            "OptionalOldSelf": or_null("optionalOldSelf"),
+        }),
+        ..Rule::default()
+    }
+}
+
+/// Compiles the rules of a schema and of all below it.
+pub(crate) fn compile(node: &mut Node, is_resource: bool) {
+    let mut rules = mem::take(&mut node.rules);
+    for rule in &mut rules {
+        compile_rule(rule, node, is_resource);
+    }
+    let mut ruled = !rules.is_empty();
+    node.rules = rules;
+    let below = |node: &mut Node| {
+        compile(node, false);
+        node.ruled == Ruled::Yes
+    };
+    for property in node.properties.values_mut() {
+        ruled |= below(property);
+    }
+    if let Some(items) = &mut node.items {
+        ruled |= below(items);
+    }
+    if let Additional::Schema(schema) = &mut node.additional {
+        ruled |= below(schema);
+    }
+    node.ruled = if ruled { Ruled::Yes } else { Ruled::No };
+}
+
+fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
+    if rule.rule.trim().is_empty() {
+        return;
+    }
+    if !rule.field_path.is_empty() {
+        let found = fieldpath::follow(&rule.field_path, node, true);
+        rule.field_path = found.map(|found| found.text).unwrap_or_default();
+    }
+    let Some(self_type) = Type::of(node, is_resource) else {
+        rule.error = Some("failed to convert to declType for CEL validation rules".to_owned());
+        return;
+    };
+    let mut patterns = Patterns::new();
+    let rule_text = rule.rule.clone();
+    let source = Source {
+        self_type: &self_type,
+        optional_old_self: rule.optional_old_self,
+    };
+    let checked = source.check(&rule_text, &Type::Bool, &mut patterns);
+    let (expr, uses_old_self) = match checked {
+        Ok(checked) => checked,
+        Err(Wrong::Text(errors)) => {
+            rule.error = Some(format!("compilation failed: {errors}"));
+            return;
+        }
+        Err(Wrong::Type) => {
+            rule.error = Some("cel expression must evaluate to a bool".to_owned());
+            return;
+        }
+    };
+    let mut message = None;
+    if !rule.message_expression.is_empty() {
+        match source.check(&rule.message_expression, &Type::Text, &mut patterns) {
+            Ok((expr, _)) => message = Some(expr),
+            Err(Wrong::Text(errors)) => {
+                rule.message_error =
+                    Some(format!("messageExpression compilation failed: {errors}"));
+            }
+            Err(Wrong::Type) => {
+                rule.message_error = Some("messageExpression must evaluate to a string".to_owned());
+            }
+        }
+    }
+    rule.compiled = Some(Compiled {
+        expr,
+        message,
+        uses_old_self,
+        patterns,
+    });
+}
+
+enum Wrong {
+    Text(String),
+    /// It gives something else than is wanted.
+    Type,
+}
+
+/// What a rule's expressions may name.
+struct Source<'a, 't> {
+    self_type: &'t Type<'a>,
+    optional_old_self: bool,
+}
+
+impl<'a> Source<'a, '_> {
+    fn check(
+        &self,
+        text: &str,
+        wanted: &Type<'a>,
+        patterns: &mut Patterns,
+    ) -> Result<(Expr, bool), Wrong> {
+        let print = |errors: &[SyntaxError]| {
+            let texts: Vec<String> = errors.iter().map(|error| error.print(text)).collect();
+            Wrong::Text(texts.join("\n"))
+        };
+        let expr = parse(text).map_err(|error| print(&[error]))?;
+        let old_self = if self.optional_old_self {
+            Type::optional(self.self_type.clone())
+        } else {
+            self.self_type.clone()
+        };
+        let mut checker = Checker {
+            scope: vec![
+                ("self".to_owned(), self.self_type.clone()),
+                ("oldSelf".to_owned(), old_self),
+            ],
+            errors: Vec::new(),
+            uses_old_self: false,
+            patterns,
+        };
+        let found = checker.expr(&expr);
+        if !checker.errors.is_empty() {
+            return Err(print(&checker.errors));
+        }
+        if !found.fits(wanted) {
+            return Err(Wrong::Type);
+        }
+        Ok((expr, checker.uses_old_self))
+    }
+}
