@@ -51,6 +51,10 @@ pub struct Kind {
     pub stored_as: (&'static str, &'static str),
     /// What its clients are warned of; empty for all that is not on its way out.
     pub deprecation: &'static str,
+    /// What a list of it is called; of custom kinds alone, others have the kind's name and `List`.
+    pub list_kind: &'static str,
+    /// A version of a custom kind: the row of the version that its objects are stored as.
+    pub stored_row: Option<KindRef>,
 }
 
 /// A row of the table. Two are equal when they are the same row.
@@ -90,6 +94,31 @@ impl Kind {
         }
     }
 
+    /// Whether a definition added it, and not this table.
+    #[must_use]
+    pub fn is_custom(&self) -> bool {
+        !self.list_kind.is_empty()
+    }
+
+    /// The row that a write of it is decided by: a view is written as what it shows, a version of a custom kind by
+    /// its own schema.
+    #[must_use]
+    pub fn written_as(&'static self) -> KindRef {
+        if self.is_custom() {
+            return self;
+        }
+        self.storage()
+    }
+
+    /// What a list of it is called.
+    #[must_use]
+    pub fn list_name(&self) -> String {
+        match self.list_kind {
+            "" => format!("{}List", self.kind),
+            name => name.to_owned(),
+        }
+    }
+
     /// A subresource by name.
     #[must_use]
     pub fn subresource(&self, name: &str) -> Option<&'static Subresource> {
@@ -107,6 +136,9 @@ impl Kind {
     /// The row whose objects this one shows; itself for most.
     #[must_use]
     pub fn storage(&'static self) -> KindRef {
+        if let Some(row) = self.stored_row {
+            return row;
+        }
         if self.stored_as.1.is_empty() {
             return self;
         }

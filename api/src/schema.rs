@@ -7,7 +7,7 @@ mod merging;
 mod openapi;
 mod types;
 
-pub use openapi::openapi_v3;
+pub use openapi::{metadata_names, openapi_v3, openapi_v3_custom};
 pub use types::{ListMerge, ListType, Type};
 
 use crate::{Kind, KindRef, kind};
@@ -30,6 +30,8 @@ use k8s_openapi::{
         scheduling::v1 as scheduling,
         storage::v1 as storage,
     },
+    apiextensions_apiserver::pkg::apis::apiextensions::v1 as apiextensions,
+    apimachinery::pkg::apis::meta::v1::ObjectMeta,
     schemars::{SchemaGenerator, generate::SchemaSettings},
 };
 use serde_json::{Map, Value};
@@ -91,6 +93,7 @@ pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
         (kind::RBAC, "RoleBinding") => add::<rbac::RoleBinding>(g),
         (kind::RBAC, "ClusterRoleBinding") => add::<rbac::ClusterRoleBinding>(g),
         ("certificates.k8s.io", _) => add::<certificates::CertificateSigningRequest>(g),
+        ("apiextensions.k8s.io", _) => add::<apiextensions::CustomResourceDefinition>(g),
         _ => String::new(),
     }
 }
@@ -117,9 +120,31 @@ fn shapes() -> &'static Shapes {
             .collect();
         let mut definitions = generator.take_definitions(false);
         definitions.values_mut().for_each(strip);
+        open_up(&mut definitions);
         merging::annotate(&mut definitions);
         Shapes { definitions, roots }
     })
+}
+
+/// Types of definitions that are written in more than one form, which `k8s-openapi` calls objects.
+fn open_up(definitions: &mut Map<String, Value>) {
+    const ROOT: &str = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON";
+    let props = format!("{ROOT}SchemaProps");
+    let fields = definitions
+        .get(&props)
+        .map(|schema| schema["properties"].clone());
+    let Some(fields) = fields else {
+        return;
+    };
+    let element = serde_json::json!({"$ref": format!("#/components/schemas/{props}")});
+    let either = serde_json::json!({"properties": fields, "items": element});
+    for name in ["SchemaPropsOrArray", "SchemaPropsOrBool"] {
+        definitions.insert(format!("{ROOT}{name}"), either.clone());
+    }
+    // Any value at all; and the old form of dependencies, which no definition may use.
+    for name in ["", "SchemaPropsOrStringArray"] {
+        definitions.insert(format!("{ROOT}{name}"), serde_json::json!({}));
+    }
 }
 
 /// Leaves what strict decoding needs.
@@ -145,6 +170,36 @@ pub fn type_of(of: KindRef) -> Type<'static> {
         Some(schema) => Type::new(Some(&shapes.definitions), schema),
         None => Type::UNKNOWN,
     }
+}
+
+/// The type of a custom kind's objects, of a schema that may refer to built-in ones by [`reference`].
+#[must_use]
+pub fn type_of_custom(schema: &Value) -> Type<'_> {
+    Type::new(Some(&shapes().definitions), schema)
+}
+
+/// A reference to the schema of all objects' metadata.
+#[must_use]
+pub fn metadata_reference() -> Value {
+    let name = <ObjectMeta as k8s_openapi::schemars::JsonSchema>::schema_name();
+    serde_json::json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// Checks the metadata of a custom kind's object, and removes unknown fields from it.
+#[must_use]
+pub fn check_metadata(of: KindRef, object: &mut Value) -> Findings {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    let schema = SCHEMA.get_or_init(metadata_reference);
+    let mut findings = Findings::default();
+    if let Some(meta) = object.get_mut("metadata") {
+        Walk {
+            shapes: shapes(),
+            of,
+            findings: &mut findings,
+        }
+        .value(meta, schema, "metadata");
+    }
+    findings
 }
 
 fn resolve<'a>(definitions: &'a Map<String, Value>, mut schema: &'a Value) -> &'a Value {

@@ -15,6 +15,8 @@ pub fn shown(kind: KindRef, value: Value) -> Value {
         return value;
     }
     let mut value = match kind.group {
+        // Versions of a custom kind differ in their schemas alone.
+        _ if kind.is_custom() => value,
         "autoscaling" => autoscaling::shown(value),
         _ => event::shown(value),
     };
@@ -26,7 +28,7 @@ pub fn shown(kind: KindRef, value: Value) -> Value {
 #[must_use]
 pub fn stored(kind: KindRef, value: Value) -> Value {
     let stored = kind.storage();
-    if stored == kind {
+    if stored == kind || kind.is_custom() {
         return value;
     }
     let mut value = match kind.group {

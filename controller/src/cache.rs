@@ -4,7 +4,7 @@
 //! Changes enter in revision order, from the registry alone. A watch is a position in the log; there
 //! is no queue for each watcher.
 
-use crate::object::Object;
+use crate::{kinds::Kinds, object::Object};
 use coracle_api::{Key, KindRef, Revision, kind};
 use parking_lot::RwLock;
 use std::{
@@ -120,6 +120,7 @@ pub struct Cache(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    kinds: Kinds,
     state: RwLock<State>,
     newest: watch::Sender<Revision>,
 }
@@ -133,6 +134,12 @@ impl Cache {
     /// A cache of what the store holds at `revision`. Watches from before it get [`TooOld`].
     #[must_use]
     pub fn new(objects: Vec<Object>, revision: Revision) -> Self {
+        Self::with_kinds(Kinds::default(), objects, revision)
+    }
+
+    /// As [`Cache::new`], with custom kinds from the start.
+    #[must_use]
+    pub fn with_kinds(kinds: Kinds, objects: Vec<Object>, revision: Revision) -> Self {
         let mut state = State {
             since: revision,
             revision,
@@ -147,9 +154,16 @@ impl Cache {
                 .insert(object.key.clone(), Arc::new(object));
         }
         Self(Arc::new(Inner {
+            kinds,
             state: RwLock::new(state),
             newest: watch::Sender::new(revision),
         }))
+    }
+
+    /// Which kinds there are.
+    #[must_use]
+    pub fn kinds(&self) -> &Kinds {
+        &self.0.kinds
     }
 
     /// One object.

@@ -6,6 +6,7 @@
 mod bound;
 mod certificate_signer;
 mod claim;
+mod definitions;
 mod deployment;
 mod disruption;
 mod endpoint_slice;
@@ -86,6 +87,9 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
     starter.start(disruption::Disruptions {
         registry: registry.clone(),
         events: events.clone(),
+    });
+    starter.start(definitions::Definitions {
+        registry: registry.clone(),
     });
     starter.start(garbage::Garbage {
         registry: registry.clone(),

@@ -71,7 +71,7 @@ pub struct Shared {
     /// Where tasks run.
     pub tasks: Tasks,
     openapi: openapi::Documents,
-    discovery: discovery::Documents,
+    discovery: discovery::Discovery,
     usage: Usage,
     slots: Semaphore,
 }
@@ -103,7 +103,7 @@ impl State {
             metrics,
             tasks,
             openapi: openapi::Documents::default(),
-            discovery: discovery::Documents::new(),
+            discovery: discovery::Discovery::default(),
             usage: Usage::default(),
             slots: Semaphore::new(IN_FLIGHT_MAX),
         }))
@@ -182,7 +182,8 @@ impl Handle for State {
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let info = route::parse(&parts.method, path, parts.uri.query().unwrap_or_default());
-        let counted = observe::Counted::new(info.as_ref(), &parts.method);
+        let kinds = self.registry.cache().kinds();
+        let counted = observe::Counted::new(kinds, info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
         let call = Call {
             user: UserInfo::anonymous(),

@@ -10,6 +10,7 @@ pub mod events;
 pub mod http;
 pub mod images;
 pub mod join;
+pub mod kinds;
 pub mod link_server;
 pub mod liveness;
 pub mod metrics;

@@ -43,8 +43,13 @@ pub trait Reconciler: Send + Sync + 'static {
     /// What it is called for; `coracle_api::Key` for most.
     type Key: WorkKey;
 
-    /// The kinds whose changes concern it.
-    fn watches(&self) -> Vec<KindRef>;
+    /// Every kind concerns it, also those that come and go.
+    const WATCHES_ALL: bool = false;
+
+    /// The kinds whose changes concern it, where not all do.
+    fn watches(&self) -> Vec<KindRef> {
+        Vec::new()
+    }
 
     /// Which keys a change concerns. At a start and when changes were missed, every object comes
     /// here as [`ChangeKind::Added`].
@@ -228,7 +233,7 @@ impl<R: Reconciler> Runner<R> {
     }
 
     fn queue_change(&mut self, change: &Change, now: Instant) {
-        if !self.kinds.contains(&change.object.kind) {
+        if !R::WATCHES_ALL && !self.kinds.contains(&change.object.kind) {
             return;
         }
         for key in self.reconciler.keys(change) {
@@ -244,7 +249,12 @@ impl<R: Reconciler> Runner<R> {
         }
         // Changes after this revision come again one by one, which is harmless.
         self.position = Some(self.cache.revision());
-        for kind in self.kinds.clone() {
+        let kinds = if R::WATCHES_ALL {
+            self.cache.kinds().stored()
+        } else {
+            self.kinds.clone()
+        };
+        for kind in kinds {
             for object in self.cache.list(kind, None) {
                 let change = Change {
                     revision: object.revision,

@@ -7,154 +7,35 @@ mod account;
 mod admission;
 mod certificate;
 mod commit;
+mod custom;
 mod eviction;
+mod load;
 mod managers;
+mod request;
 mod rights;
 mod service;
+mod shape;
 mod strategy;
 mod workload;
 
 pub(crate) use eviction::selects as protects;
+pub use request::{
+    Context, DeleteOptions, Deleted, FieldValidation, Patch, PatchKind, Propagation, Subresource,
+};
 
 use crate::{
-    auth::{Authorizer, UserInfo},
+    auth::Authorizer,
     cache::{Cache, ChangeKind},
+    kinds::Custom,
     object::Object,
     store::{self, Store},
 };
-use commit::{Committer, Decision, Target};
-use coracle_api::{
-    Key, KindRef, Revision, StatusError, kind, patch, priority::SYSTEM_CLASSES, schema,
-    status::Cause, view,
-};
+use commit::{Committer, Decision};
+use coracle_api::{Key, KindRef, Revision, StatusError, kind, priority::SYSTEM_CLASSES, view};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
+use shape::Shape;
 use std::sync::Arc;
-
-/// What a client wants to hear of unknown fields.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FieldValidation {
-    /// Drop them and warn.
-    Warn,
-    /// Refuse.
-    Strict,
-    /// Drop them.
-    Ignore,
-}
-
-/// Who writes, and how.
-#[derive(Debug)]
-pub struct Context {
-    /// The user.
-    pub user: UserInfo,
-    /// Name of the program, for `managedFields`; none for a part of the system, which is not counted there.
-    pub field_manager: Option<String>,
-    /// Decide, but do not write.
-    pub dry_run: bool,
-    /// What is new by it stays in memory: it is worth less than the flash it would wear out.
-    pub in_memory: bool,
-    /// What to do with unknown fields.
-    pub field_validation: FieldValidation,
-    /// What the client is told beside the answer.
-    pub warnings: parking_lot::Mutex<Vec<String>>,
-}
-
-impl Context {
-    /// A part of the controller itself.
-    #[must_use]
-    pub fn system(name: &str) -> Self {
-        Self {
-            user: UserInfo::new(format!("system:{name}"), ["system:masters".to_owned()]),
-            field_manager: None,
-            dry_run: false,
-            in_memory: false,
-            field_validation: FieldValidation::Ignore,
-            warnings: parking_lot::Mutex::default(),
-        }
-    }
-
-    fn target(&self, dry_run: bool) -> Target {
-        match (self.dry_run || dry_run, self.in_memory) {
-            (true, _) => Target::Nowhere,
-            (false, true) => Target::Memory,
-            (false, false) => Target::Disk,
-        }
-    }
-}
-
-/// Which part of an object a write is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Subresource {
-    /// All but the status.
-    None,
-    /// The status alone.
-    Status,
-    /// The number of replicas, as an `autoscaling/v1` Scale.
-    Scale,
-    /// A namespace's finalizers.
-    Finalize,
-    /// The conditions of a certificate request, by who may approve it.
-    Approval,
-}
-
-/// The patch algorithms.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchKind {
-    /// RFC 6902.
-    Json,
-    /// RFC 7386.
-    Merge,
-    /// Merge that knows list keys.
-    Strategic,
-    /// Server-side apply.
-    Apply,
-}
-
-/// A patch.
-#[derive(Debug)]
-pub struct Patch {
-    /// How to read it.
-    pub kind: PatchKind,
-    /// The patch.
-    pub body: Value,
-    /// Apply: take fields from other managers.
-    pub force: bool,
-}
-
-/// What becomes of an object's dependents.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Propagation {
-    /// They stay.
-    Orphan,
-    /// They go after it.
-    Background,
-    /// They go before it.
-    Foreground,
-}
-
-/// How to delete.
-#[derive(Debug, Clone, Default)]
-pub struct DeleteOptions {
-    /// Seconds; 0 deletes at once.
-    pub grace_period_seconds: Option<i64>,
-    /// What becomes of dependents.
-    pub propagation: Option<Propagation>,
-    /// Only the object with this uid.
-    pub uid: Option<String>,
-    /// Only at this version.
-    pub resource_version: Option<String>,
-    /// Decide, but do not write.
-    pub dry_run: bool,
-}
-
-/// What a deletion did.
-#[derive(Debug)]
-pub enum Deleted {
-    /// The object is gone; this was its last state.
-    Gone(Arc<Object>),
-    /// The object waits for its grace period or its finalizers.
-    Pending(Arc<Object>),
-}
 
 /// Why the registry cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -199,20 +80,13 @@ impl Registry {
     /// When the store or an object in it cannot be read.
     pub fn open(store: Arc<dyn Store>, clock: Clock, tasks: &Tasks) -> Result<Self, Error> {
         let (entries, counter) = store.load()?;
-        let mut objects = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let unreadable = |source| Error::Object {
-                key: entry.key.clone(),
-                source,
-            };
-            let kind = kind_of(&entry.key)
-                .ok_or_else(|| unreadable(StatusError::bad_request("unknown kind")))?;
-            let value = serde_json::from_slice(&entry.value)
-                .map_err(|error| unreadable(StatusError::bad_request(error.to_string())))?;
-            objects.push(Object::new(kind, entry.revision, value).map_err(unreadable)?);
-        }
+        let kinds = load::known_kinds(&entries)?;
+        let objects = entries
+            .into_iter()
+            .map(|entry| load::read(&kinds, entry))
+            .collect::<Result<_, Error>>()?;
         let start = Revision((counter.0 / RESTART_GAP + 1) * RESTART_GAP);
-        let cache = Cache::new(objects, start);
+        let cache = Cache::with_kinds(kinds, objects, start);
         let committer = Committer::start(store, cache.clone(), tasks);
         Ok(Self {
             authorizer: Authorizer::new(cache.clone()),
@@ -288,15 +162,23 @@ impl Registry {
         namespace: &str,
         value: Value,
     ) -> Result<Arc<Object>, StatusError> {
-        let value = strategy::decode_as(context, kind, value)?;
-        let kind = kind.storage();
+        let value = self.decode(context, kind, value)?;
+        let kind = kind.written_as();
         let mut value = self.prepare_create(context, kind, namespace, value)?;
         if kind == kind::POD {
             account::wait(&self.cache, namespace, &value).await;
             account::admit(&self.cache, &mut value)?;
         }
         let place = (kind, Subresource::None);
-        managers::track(context, place, None, &mut value, self.clock.now());
+        let shape = self.shape(kind);
+        managers::track(
+            context,
+            place,
+            shape.ty(),
+            None,
+            &mut value,
+            self.clock.now(),
+        );
         let key = strategy::key_of(kind, &value);
         self.committer
             .write(kind, &key, context.target(false), |current| {
@@ -316,12 +198,18 @@ impl Registry {
         namespace: &str,
         mut value: Value,
     ) -> Result<Value, StatusError> {
+        if kind.is_custom() {
+            custom::may_create(&self.cache, &*self.custom(kind)?)?;
+        }
         strategy::stamp_new(kind, namespace, &mut value, self.clock.now())?;
         if kind.namespaced {
             self.check_namespace(kind, namespace, &value)?;
         }
         admission::admit(&self.cache, kind, &mut value)?;
         strategy::before_create(kind, &mut value);
+        if kind == kind::CUSTOM_RESOURCE_DEFINITION {
+            custom::define(&mut value);
+        }
         let is_request = kind == kind::CERTIFICATE_SIGNING_REQUEST;
         if is_request {
             certificate::stamp(&context.user, &mut value);
@@ -337,6 +225,12 @@ impl Registry {
         };
         rights::check(&self.authorizer, &write)?;
         let mut causes = coracle_api::validate::create(kind, &value);
+        if let Some(custom) = self.cache.kinds().custom_of(kind) {
+            causes.extend(custom::problems(&custom, Subresource::None, &value, None));
+        }
+        if kind == kind::CUSTOM_RESOURCE_DEFINITION {
+            causes.extend(custom::definition_problems(Subresource::None, &value, None));
+        }
         if is_request {
             causes.extend(certificate::problems(&value));
         }
@@ -345,6 +239,33 @@ impl Registry {
         }
         let name = value["metadata"]["name"].as_str().unwrap_or_default();
         Err(StatusError::invalid(kind, name, causes))
+    }
+
+    fn shape(&self, kind: KindRef) -> Shape {
+        Shape {
+            kind,
+            custom: self.cache.kinds().custom_of(kind),
+        }
+    }
+
+    /// Strict decoding by the kind's shape; what comes out is in the form that is stored.
+    fn decode(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        mut value: Value,
+    ) -> Result<Value, StatusError> {
+        if !kind.is_custom() {
+            return strategy::decode_as(context, kind, value);
+        }
+        custom::decode(context, &*self.custom(kind)?, &mut value)?;
+        Ok(value)
+    }
+
+    /// What makes a kind custom; it may have gone since the request came.
+    fn custom(&self, kind: KindRef) -> Result<Arc<Custom>, StatusError> {
+        let found = self.cache.kinds().custom(kind);
+        found.ok_or_else(StatusError::no_resource)
     }
 
     fn check_namespace(
@@ -380,9 +301,9 @@ impl Registry {
         mut value: Value,
     ) -> Result<Arc<Object>, StatusError> {
         if part != Subresource::Scale {
-            value = strategy::decode_as(context, kind, value)?;
+            value = self.decode(context, kind, value)?;
         }
-        let kind = kind.storage();
+        let kind = kind.written_as();
         self.change(context, kind, key, part, |_current| Ok(value.clone()))
             .await
     }
@@ -422,17 +343,19 @@ impl Registry {
         if patch.kind == PatchKind::Apply {
             let body = view::stored(kind, patch.body);
             let patch = Patch { body, ..patch };
-            return self.apply(context, kind.storage(), key, part, &patch).await;
+            return self
+                .apply(context, kind.written_as(), key, part, &patch)
+                .await;
         }
         let patched = self
-            .change(context, kind.storage(), key, part, |current| {
+            .change(context, kind.written_as(), key, part, |current| {
                 if part == Subresource::Scale {
-                    return apply_patch(kind, current, &patch);
+                    return shape::apply_patch(&self.shape(kind), current, &patch);
                 }
                 // A patch is about the object as its client sees it.
                 let shown = view::shown(kind, current.clone());
-                let value = apply_patch(kind, &shown, &patch)?;
-                strategy::decode_as(context, kind, value)
+                let value = shape::apply_patch(&self.shape(kind), &shown, &patch)?;
+                self.decode(context, kind, value)
             })
             .await?;
         Ok((patched, false))
@@ -451,7 +374,11 @@ impl Registry {
             account::wait(&self.cache, &key.namespace, &patch.body).await;
         }
         let now = self.clock.now();
-        let place = (kind, part);
+        let (place, shape) = ((kind, part), self.shape(kind));
+        let patch = match part {
+            Subresource::Scale => shape.scale_patch(patch)?,
+            _ => patch.clone(),
+        };
         let mut created = false;
         let written = self
             .committer
@@ -461,13 +388,14 @@ impl Registry {
                         return Err(StatusError::not_found(kind, &key.name));
                     }
                     created = true;
-                    let applied = managers::apply(context, place, &json!({}), patch, now)?;
+                    let applied =
+                        managers::apply(context, place, shape.ty(), &json!({}), &patch, now)?;
                     let value = self.create_applied(context, kind, key, applied)?;
                     return Ok(Decision::Put(ChangeKind::Added, value));
                 };
                 let old = current.value();
-                let mut wanted = managers::apply(context, place, &old, patch, now)?;
-                strategy::decode(context, kind, &mut wanted)?;
+                let wanted = managers::apply(context, place, shape.ty(), &old, &patch, now)?;
+                let wanted = self.decode(context, kind, wanted)?;
                 let managers = wanted["metadata"]["managedFields"].clone();
                 let mut new = self.admit(context, place, &current, &old, wanted)?;
                 new["metadata"]["managedFields"] = managers;
@@ -486,7 +414,7 @@ impl Registry {
     ) -> Result<Value, StatusError> {
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         applied["metadata"]["name"] = json!(key.name);
-        strategy::decode(context, kind, &mut applied)?;
+        let applied = self.decode(context, kind, applied)?;
         let managers = applied["metadata"]["managedFields"].clone();
         let mut value = self.prepare_create(context, kind, &key.namespace, applied)?;
         if kind == kind::POD {
@@ -517,7 +445,8 @@ impl Registry {
                 let wanted = change(&shown)?;
                 let mut new = self.admit(context, (kind, part), &current, &old, wanted)?;
                 let now = self.clock.now();
-                managers::track(context, (kind, part), Some(&old), &mut new, now);
+                let shape = self.shape(kind);
+                managers::track(context, (kind, part), shape.ty(), Some(&old), &mut new, now);
                 Ok(settle(kind, current, &old, new))
             })
             .await
@@ -533,8 +462,20 @@ impl Registry {
         wanted: Value,
     ) -> Result<Value, StatusError> {
         strategy::check_version(kind, current, &wanted)?;
-        let new = strategy::merge_part(kind, part, old, wanted)?;
-        let new = strategy::before_update(kind, part, old, new);
+        let custom = match kind.is_custom() {
+            true => Some(self.custom(kind)?),
+            false => None,
+        };
+        let new = match &custom {
+            Some(custom) if part == Subresource::Scale => {
+                custom::set_replicas(custom, old, strategy::replicas(kind, old, &wanted)?)?
+            }
+            _ => strategy::merge_part(kind, part, old, wanted)?,
+        };
+        let mut new = strategy::before_update(kind, part, old, new);
+        if kind == kind::CUSTOM_RESOURCE_DEFINITION && part == Subresource::None {
+            custom::redefine(&mut new, old);
+        }
         let new = service::allocate(&self.cache, kind, new, Some(old))?;
         admission::one_default_priority(&self.cache, kind, &new)?;
         let write = rights::Write {
@@ -552,6 +493,12 @@ impl Registry {
             }
             Subresource::Status | Subresource::Finalize | Subresource::Approval => Vec::new(),
         };
+        if let Some(custom) = &custom {
+            causes.extend(custom::problems(custom, part, &new, Some(old)));
+        }
+        if kind == kind::CUSTOM_RESOURCE_DEFINITION {
+            causes.extend(custom::definition_problems(part, &new, Some(old)));
+        }
         if kind == kind::CERTIFICATE_SIGNING_REQUEST {
             causes.extend(certificate::changed(part, &new, old));
         }
@@ -678,34 +625,6 @@ fn settle(kind: KindRef, current: Arc<Object>, old: &Value, new: Value) -> Decis
     Decision::Put(ChangeKind::Modified, new)
 }
 
-fn apply_patch(kind: KindRef, current: &Value, patch: &Patch) -> Result<Value, StatusError> {
-    let body = patch.body.clone();
-    match patch.kind {
-        PatchKind::Json => {
-            patch::json::apply(current.clone(), &body).map_err(|error| match error {
-                patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
-                patch::json::Error::Rejected { .. } => {
-                    let cause = Cause {
-                        reason: "FieldValueInvalid",
-                        message: error.to_string(),
-                        field: "patch".to_owned(),
-                    };
-                    StatusError::invalid(
-                        kind,
-                        current["metadata"]["name"].as_str().unwrap_or_default(),
-                        vec![cause],
-                    )
-                }
-            })
-        }
-        PatchKind::Merge => Ok(patch::merge::apply(current.clone(), body)),
-        PatchKind::Strategic | PatchKind::Apply => {
-            patch::strategic::apply(schema::type_of(kind), current.clone(), body)
-                .map_err(|error| StatusError::bad_request(error.to_string()))
-        }
-    }
-}
-
 /// `/registry/<resource>/<namespace>/<name>`; the namespace is empty for cluster-scoped kinds.
 fn store_key(kind: KindRef, key: &Key) -> String {
     format!(
@@ -714,14 +633,6 @@ fn store_key(kind: KindRef, key: &Key) -> String {
         key.namespace,
         key.name
     )
-}
-
-fn kind_of(store_key: &str) -> Option<KindRef> {
-    let resource = store_key.strip_prefix("/registry/")?.split('/').next()?;
-    kind::KINDS
-        .iter()
-        .find(|kind| kind.group_resource() == resource)
-        .map(|kind| kind.storage())
 }
 
 #[cfg(test)]

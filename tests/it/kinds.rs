@@ -90,7 +90,14 @@ fn one_of_each_kind() -> anyhow::Result<()> {
     }
     // What was just created is what is there: a second apply changes nothing.
     let applied = controller.ok(
-        &["apply", "--server-side", "--dry-run=server", "-f", "-"],
+        &[
+            "apply",
+            "--server-side",
+            "--force-conflicts",
+            "--dry-run=server",
+            "-f",
+            "-",
+        ],
         MANIFESTS,
     )?;
     ensure!(!applied.contains("created"), "{applied}");

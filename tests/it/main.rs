@@ -8,6 +8,7 @@ mod kinds;
 mod kubectl;
 mod kubectl_apply;
 mod kubectl_change;
+mod kubectl_crd;
 mod kubectl_create;
 mod kubectl_live;
 mod kubectl_read;

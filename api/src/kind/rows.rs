@@ -2,7 +2,8 @@
 
 use super::{Kind, KindRef, RBAC, Subresource};
 
-const ALL_VERBS: &[&str] = &[
+/// All that a stored kind answers.
+pub const ALL_VERBS: &[&str] = &[
     "create",
     "delete",
     "deletecollection",
@@ -17,12 +18,14 @@ const NO_COLLECTION: &[&str] = &[
 ];
 const GET_PATCH_UPDATE: &[&str] = &["get", "patch", "update"];
 const ANY: &[&str] = &["create", "delete", "get", "patch", "update"];
-const STATUS: Subresource = Subresource {
+/// The observed state, written apart.
+pub const STATUS: Subresource = Subresource {
     name: "status",
     verbs: GET_PATCH_UPDATE,
     kind: ("", "", ""),
 };
-const SCALE: Subresource = Subresource {
+/// The number of replicas.
+pub const SCALE: Subresource = Subresource {
     name: "scale",
     verbs: GET_PATCH_UPDATE,
     kind: ("autoscaling", "v1", "Scale"),
@@ -42,6 +45,8 @@ const BASE: Kind = Kind {
     generation: false,
     stored_as: ("", ""),
     deprecation: "",
+    list_kind: "",
+    stored_row: None,
 };
 
 /// Makes the table and, for every row, the constant that names it.
@@ -511,6 +516,18 @@ kinds! {
                 kind: ("", "", ""),
             },
         ],
+        ..BASE
+    };
+    CUSTOM_RESOURCE_DEFINITION = Kind {
+        group: "apiextensions.k8s.io",
+        kind: "CustomResourceDefinition",
+        plural: "customresourcedefinitions",
+        singular: "customresourcedefinition",
+        short_names: &["crd", "crds"],
+        categories: &["api-extensions"],
+        namespaced: false,
+        generation: true,
+        subresources: &[STATUS],
         ..BASE
     };
 }

@@ -150,7 +150,9 @@ macro_rules! through_its_type {
 
 #[test]
 fn every_kind_goes_through_another_implementation() {
-    for kind in kind::KINDS {
+    // Definitions are JSON alone: their schemas have no fixed form.
+    let kinds = kind::KINDS.iter();
+    for kind in kinds.filter(|kind| kind.group != "apiextensions.k8s.io") {
         let known = through_its_type! { kind;
             "" core::v1: Namespace Node Pod Service ConfigMap Secret ServiceAccount Event Endpoints
                 PersistentVolume PersistentVolumeClaim PodTemplate ReplicationController LimitRange

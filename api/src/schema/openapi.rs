@@ -4,7 +4,11 @@
 //! (`x-kubernetes-patch-merge-key`), and whether writes take `fieldValidation` and `dryRun`.
 
 use super::merging;
-use crate::{KindRef, kind};
+use crate::{KindRef, crd::publish::Schemas, kind};
+use k8s_openapi::{
+    apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta},
+    schemars::JsonSchema as _,
+};
 use serde_json::{Map, Value, json};
 
 /// The document of one group and version; null if there is no kind in it.
@@ -25,27 +29,58 @@ pub fn openapi_v3(group: &str, version: &str) -> Value {
     let mut schemas = generator.take_definitions(false);
     merging::annotate(&mut schemas);
     schemas.values_mut().for_each(dress);
+    let mut paths = Map::new();
     for (kind, name) in &names {
-        let gvk = |suffix: &str| json!([{"group": group, "version": version, "kind": format!("{}{suffix}", kind.kind)}]);
         if let Some(Value::Object(schema)) = schemas.get_mut(name) {
             // A Rust type that always has metadata does not make them required of a client.
             if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
                 required.retain(|name| name != "metadata");
             }
-            schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk(""));
+            let gvk = group_version_kind(kind, kind.kind);
+            schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
         }
-        schemas.insert(format!("{name}List"), list_schema(kind, name, gvk("List")));
-    }
-    let mut paths = Map::new();
-    for (kind, name) in &names {
+        schemas.insert(format!("{name}List"), list_schema(kind, name));
         add_paths(kind, name, &mut paths);
     }
+    document(paths, schemas)
+}
+
+/// The document of a group and version of custom kinds, each with the schema it publishes.
+#[must_use]
+pub fn openapi_v3_custom(kinds: Vec<(KindRef, Schemas)>) -> Value {
+    let mut generator = super::generator();
+    let _reference = generator.subschema_for::<ObjectMeta>();
+    let _reference = generator.subschema_for::<ListMeta>();
+    let mut schemas = generator.take_definitions(false);
+    merging::annotate(&mut schemas);
+    schemas.values_mut().for_each(dress);
+    let mut paths = Map::new();
+    for (kind, told) in kinds {
+        add_paths(kind, &told.name, &mut paths);
+        schemas.insert(told.name, told.schema);
+        schemas.insert(told.list_name, told.list_schema);
+    }
+    document(paths, schemas)
+}
+
+/// Where the schemas of the metadata of objects and of lists are.
+#[must_use]
+pub fn metadata_names() -> (String, String) {
+    let (object, list) = (ObjectMeta::schema_name(), ListMeta::schema_name());
+    (object.into_owned(), list.into_owned())
+}
+
+fn document(paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
     json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.35.0"},
         "paths": paths,
         "components": {"schemas": schemas},
     })
+}
+
+fn group_version_kind(kind: KindRef, name: &str) -> Value {
+    json!([{"group": kind.group, "version": kind.version, "kind": name}])
 }
 
 /// Writes references with siblings as `allOf`, and names atomic lists, as upstream does.
@@ -68,10 +103,10 @@ fn dress(schema: &mut Value) {
     }
 }
 
-fn list_schema(kind: KindRef, schema: &str, gvk: Value) -> Value {
+fn list_schema(kind: KindRef, schema: &str) -> Value {
     let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
     json!({
-        "description": format!("{}List is a list of {}.", kind.kind, kind.plural),
+        "description": format!("{} is a list of {}.", kind.list_name(), kind.plural),
         "type": "object",
         "properties": {
             "apiVersion": {"type": "string"},
@@ -80,7 +115,7 @@ fn list_schema(kind: KindRef, schema: &str, gvk: Value) -> Value {
             "items": {"type": "array", "items": {"allOf": [reference(schema)]}},
         },
         "required": ["items"],
-        "x-kubernetes-group-version-kind": gvk,
+        "x-kubernetes-group-version-kind": group_version_kind(kind, &kind.list_name()),
     })
 }
 
@@ -119,12 +154,17 @@ fn add_paths(kind: KindRef, schema: &str, paths: &mut Map<String, Value>) {
     };
     let write = ["dryRun", "fieldManager", "fieldValidation"];
     let json_body = ["application/json", "application/yaml"];
-    let patches = [
+    let all_patches = [
         "application/apply-patch+yaml",
         "application/json-patch+json",
         "application/merge-patch+json",
         "application/strategic-merge-patch+json",
     ];
+    // Only built-in types say how their lists merge under a strategic patch.
+    let patches = match kind.is_custom() {
+        true => &all_patches[..3],
+        false => &all_patches[..],
+    };
     let list = [
         "labelSelector",
         "fieldSelector",
@@ -144,7 +184,7 @@ fn add_paths(kind: KindRef, schema: &str, paths: &mut Map<String, Value>) {
         json!({
             "get": operation("get", &[], &[]),
             "put": operation("put", &write, &json_body),
-            "patch": operation("patch", &[&write[..], &["force"]].concat(), &patches),
+            "patch": operation("patch", &[&write[..], &["force"]].concat(), patches),
             "delete": operation("delete", &["dryRun", "gracePeriodSeconds", "propagationPolicy"], &[]),
         }),
     );

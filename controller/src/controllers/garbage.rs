@@ -12,7 +12,7 @@ use crate::{
     registry::{Context, DeleteOptions, Propagation, Registry, Subresource},
 };
 use coracle_api::{
-    Key, KindRef, StatusError, k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference, kind,
+    Key, KindRef, StatusError, k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference,
 };
 use serde_json::Value;
 use std::{fmt, sync::Arc};
@@ -106,9 +106,7 @@ impl Reconciler for Garbage {
     const NAME: &'static str = "garbage";
     type Key = Target;
 
-    fn watches(&self) -> Vec<KindRef> {
-        stored_kinds().collect()
-    }
+    const WATCHES_ALL: bool = true;
 
     fn keys(&self, change: &Change) -> Vec<Target> {
         let object = &change.object;
@@ -156,11 +154,6 @@ impl Reconciler for Garbage {
     }
 }
 
-/// Each kind that has a table of its own.
-pub(super) fn stored_kinds() -> impl Iterator<Item = KindRef> {
-    kind::KINDS.iter().filter(|kind| kind.storage() == *kind)
-}
-
 fn target_of(object: &Arc<Object>) -> Target {
     Target {
         kind: object.kind,
@@ -182,19 +175,20 @@ fn is_collecting(object: &Object) -> bool {
 fn awaiting_owners<'a>(cache: &'a Cache, object: &'a Object) -> impl Iterator<Item = Target> + 'a {
     let owners = object.meta.owner_references.iter().flatten();
     let owners = owners.filter_map(|owner| {
-        let kind = kind_of(owner)?;
+        let kind = kind_of(cache, owner)?;
         let found = cache.get(kind, &owner_key(kind, owner, object))?;
         (found.uid() == owner.uid && is_collecting(&found)).then(|| target_of(&found))
     });
     owners.collect::<Vec<_>>().into_iter()
 }
 
-fn kind_of(owner: &OwnerReference) -> Option<KindRef> {
+fn kind_of(cache: &Cache, owner: &OwnerReference) -> Option<KindRef> {
     let (group, version) = owner
         .api_version
         .split_once('/')
         .unwrap_or(("", &owner.api_version));
-    kind::by_kind(group, version, &owner.kind).map(|kind| kind.storage())
+    let kind = cache.kinds().by_kind(group, version, &owner.kind)?;
+    Some(kind.storage())
 }
 
 fn owner_key(kind: KindRef, owner: &OwnerReference, object: &Object) -> Key {
@@ -206,7 +200,7 @@ fn owner_key(kind: KindRef, owner: &OwnerReference, object: &Object) -> Key {
 }
 
 fn state_of(cache: &Cache, owner: &OwnerReference, object: &Object) -> OwnerState {
-    let Some(kind) = kind_of(owner) else {
+    let Some(kind) = kind_of(cache, owner) else {
         return OwnerState::Solid;
     };
     if kind.namespaced && !object.kind.namespaced {

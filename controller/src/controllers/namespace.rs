@@ -4,7 +4,6 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/controller/namespace/deletion`.
 
-use super::garbage::stored_kinds;
 use crate::{
     cache::Change,
     object::Object,
@@ -129,9 +128,7 @@ impl Reconciler for Namespaces {
     const NAME: &'static str = "namespace";
     type Key = Key;
 
-    fn watches(&self) -> Vec<KindRef> {
-        stored_kinds().collect()
-    }
+    const WATCHES_ALL: bool = true;
 
     fn keys(&self, change: &Change) -> Vec<Key> {
         let object = &change.object;
@@ -173,6 +170,12 @@ impl Reconciler for Namespaces {
 }
 
 impl Namespaces {
+    /// Every kind that may be in a namespace, custom ones too.
+    fn namespaced(&self) -> impl Iterator<Item = KindRef> {
+        let kinds = self.registry.cache().kinds().stored();
+        kinds.into_iter().filter(|kind| kind.namespaced)
+    }
+
     /// Deletes what is in a namespace: pods alone, until the last is gone, then the rest.
     async fn empty(&self, namespace: &str) -> Vec<String> {
         let errors = self.delete_all(kind::POD, namespace).await;
@@ -181,7 +184,7 @@ impl Namespaces {
             return errors;
         }
         let mut errors = Vec::new();
-        for kind in stored_kinds().filter(|kind| kind.namespaced) {
+        for kind in self.namespaced() {
             errors.extend(self.delete_all(kind, namespace).await);
         }
         errors
@@ -223,7 +226,7 @@ impl Namespaces {
             errors,
             ..Remaining::default()
         };
-        for kind in stored_kinds().filter(|kind| kind.namespaced) {
+        for kind in self.namespaced() {
             let objects = self.registry.cache().list(kind, Some(namespace));
             if objects.is_empty() {
                 continue;

@@ -521,6 +521,7 @@ async fn deletion_reaches_the_dependents_as_asked() {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one life of a namespace")]
 async fn a_namespace_has_what_it_needs_and_ends_with_all_it_holds() {
     let cluster = start_cluster().await;
     let namespace = json!({"metadata": {"name": "shop"}});
@@ -582,7 +583,13 @@ async fn a_namespace_has_what_it_needs_and_ends_with_all_it_holds() {
         .unwrap();
     let is_gone = |cache: &Cache| cache.get(kind::NAMESPACE, &name).is_none();
     cluster.until("the namespace is gone", is_gone).await;
-    for of in garbage::stored_kinds().filter(|kind| kind.namespaced) {
+    for of in registry
+        .cache()
+        .kinds()
+        .stored()
+        .into_iter()
+        .filter(|kind| kind.namespaced)
+    {
         assert_eq!(
             cluster.cache().list(of, Some("shop")).len(),
             0,

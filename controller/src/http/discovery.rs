@@ -1,15 +1,17 @@
 //! Discovery: which groups, versions and resources there are, in the old form and the aggregated.
 //!
-//! Made once from the table of kinds, the reviews and the metrics API; every listed verb is true.
+//! Made from the kinds there are, the reviews and the metrics API, anew when a custom kind comes or goes; every
+//! listed verb is true.
 
 use super::{Body, Call, State, error, negotiate, respond, reviews, usage};
-use crate::auth::tokens::hex;
+use crate::{auth::tokens::hex, kinds::Kinds};
 use bytes::Bytes;
-use coracle_api::{Kind, kind, status::StatusError};
+use coracle_api::{KindRef, crd::publish::compare_versions, kind, status::StatusError};
 use http::{HeaderValue, Response, StatusCode, header};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// One resource, whichever table it comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,7 +40,26 @@ struct GroupKind {
     kind: &'static str,
 }
 
-/// The documents, made once.
+/// The documents of the kinds there are.
+#[derive(Debug, Default)]
+pub(crate) struct Discovery(Mutex<Option<(u64, Arc<Documents>)>>);
+
+impl Discovery {
+    fn current(&self, kinds: &Kinds) -> Arc<Documents> {
+        let generation = kinds.generation();
+        let mut made = self.0.lock();
+        if let Some((of, documents)) = &*made
+            && *of == generation
+        {
+            return Arc::clone(documents);
+        }
+        let documents = Arc::new(Documents::new(kinds));
+        *made = Some((generation, Arc::clone(&documents)));
+        documents
+    }
+}
+
+/// The documents at one time.
 #[derive(Debug)]
 pub(crate) struct Documents {
     /// By path: `/api`, `/apis`, `/apis/apps`, `/apis/apps/v1`, ...
@@ -56,8 +77,8 @@ struct Aggregated {
 type Groups = Vec<(&'static str, Vec<(&'static str, Vec<Resource>)>)>;
 
 impl Documents {
-    pub(crate) fn new() -> Self {
-        let groups = groups();
+    fn new(kinds: &Kinds) -> Self {
+        let groups = groups(kinds);
         let mut aggregated = BTreeMap::new();
         for version in ["v2", "v2beta1"] {
             for path in ["/api", "/apis"] {
@@ -88,17 +109,17 @@ pub(crate) fn answer(
     path: &str,
     call: &Call,
 ) -> Result<Response<Body>, StatusError> {
+    let documents = state.discovery.current(state.registry.cache().kinds());
     if let Some(version) = wants_aggregated(call.accept())
         && let Some(document) = ["/api", "/apis"]
             .iter()
             .find(|known| **known == path)
-            .and_then(|known| state.discovery.aggregated.get(&(*known, version)))
+            .and_then(|known| documents.aggregated.get(&(*known, version)))
     {
         return Ok(document.response(version, call.header(header::IF_NONE_MATCH)));
     }
     if path.is_empty() {
-        let paths: Vec<&str> = state
-            .discovery
+        let paths: Vec<&str> = documents
             .legacy
             .keys()
             .map(String::as_str)
@@ -114,8 +135,7 @@ pub(crate) fn answer(
             .collect();
         return Ok(respond::ok(&json!({"paths": paths})));
     }
-    let document = state
-        .discovery
+    let document = documents
         .legacy
         .get(path)
         .ok_or_else(error::no_such_resource)?;
@@ -171,7 +191,7 @@ fn wants_aggregated(accept: &str) -> Option<&'static str> {
 }
 
 /// Everything that is served, groups in the order clients should prefer.
-fn groups() -> Groups {
+fn groups(kinds: &Kinds) -> Groups {
     let mut groups: Groups = Vec::new();
     let mut add = |group, version, resource: Resource| {
         let at = groups
@@ -188,6 +208,10 @@ fn groups() -> Groups {
         }
     };
     for kind in kind::KINDS {
+        add(kind.group, kind.version, of_kind(kind));
+    }
+    for custom in kinds.custom_kinds().iter().filter(|custom| custom.served) {
+        let kind = custom.kind;
         add(kind.group, kind.version, of_kind(kind));
     }
     for review in &reviews::REVIEWS {
@@ -215,6 +239,8 @@ fn groups() -> Groups {
         );
     }
     for (_, versions) in &mut groups {
+        // The preferred one first.
+        versions.sort_by(|(one, _), (other, _)| compare_versions(other, one));
         for (_, resources) in versions {
             resources.sort_by_key(|resource| resource.name);
         }
@@ -239,7 +265,7 @@ fn of_review(review: &reviews::Review) -> Resource {
     }
 }
 
-fn of_kind(kind: &'static Kind) -> Resource {
+fn of_kind(kind: KindRef) -> Resource {
     let id = GroupKind {
         group: kind.group,
         version: kind.version,
@@ -439,7 +465,7 @@ mod tests {
 
     #[test]
     fn documents_hold_every_kind() {
-        let documents = Documents::new();
+        let documents = Documents::new(&Kinds::default());
         let list: Value = serde_json::from_slice(&documents.legacy["/api/v1"]).unwrap();
         let names: Vec<&str> = list["resources"]
             .as_array()

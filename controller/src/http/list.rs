@@ -77,8 +77,8 @@ pub(crate) async fn list(
     format: Format,
 ) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::parse(query, false)?;
-    let selection = Selection::new(kind, namespace, &options)?;
     let cache = state.registry.cache();
+    let selection = Selection::new(cache.kinds(), kind, namespace, &options)?;
     if let Some(wanted) = options.resource_version {
         wait_for(cache, Revision(wanted)).await?;
     }
@@ -91,6 +91,7 @@ pub(crate) async fn list(
     };
     let render = Render {
         kind,
+        custom: cache.kinds().custom_of(kind),
         format,
         include: Include::parse(query.get("includeObject")),
         now: state.registry.clock().now(),

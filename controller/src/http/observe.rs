@@ -1,7 +1,10 @@
 //! Counting requests, and `/metrics`: what is counted plus what the cache and the links know.
 
 use super::{Body, State, respond, route::RequestInfo, usage};
-use crate::metrics::{Metrics, Request, Text};
+use crate::{
+    kinds::Kinds,
+    metrics::{Metrics, Request, Text},
+};
 use coracle_api::kind;
 use http::{HeaderValue, Method, Response, StatusCode, header};
 use std::collections::BTreeMap;
@@ -16,7 +19,7 @@ pub(crate) struct Counted {
 
 impl Counted {
     /// Labels come from our own tables, never from the URL.
-    pub(crate) fn new(info: Option<&RequestInfo>, method: &Method) -> Self {
+    pub(crate) fn new(kinds: &Kinds, info: Option<&RequestInfo>, method: &Method) -> Self {
         let Some(info) = info else {
             let verb = match *method {
                 Method::GET => "get",
@@ -30,7 +33,7 @@ impl Counted {
                 stream: false,
             };
         };
-        let known = kind::find(&info.group, &info.version, &info.resource);
+        let known = kinds.find(&info.group, &info.version, &info.resource);
         let resource = match known {
             None => "other".to_owned(),
             Some(kind) => {

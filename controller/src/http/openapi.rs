@@ -4,10 +4,11 @@
 //! fields. Documents are made when first asked for, then kept, also compressed.
 
 use super::{Body, Call, State, error, negotiate, respond, version};
-use crate::auth::tokens::hex;
+use crate::{auth::tokens::hex, kinds::Kinds};
 use bytes::Bytes;
-use coracle_api::{kind, schema, status::StatusError};
+use coracle_api::{KindRef, crd::publish::Schemas, kind, schema, status::StatusError};
 use http::{HeaderValue, Response, StatusCode, header};
+use parking_lot::Mutex;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -17,7 +18,13 @@ use std::{
 
 /// All documents, by path as in the index (`api/v1`, `apis/apps/v1`).
 #[derive(Debug, Default)]
-pub(crate) struct Documents(OnceLock<BTreeMap<String, Arc<Document>>>);
+pub(crate) struct Documents {
+    built_in: OnceLock<ByPath>,
+    /// With those of custom kinds, and the generation of these.
+    all: Mutex<Option<(u64, Arc<ByPath>)>>,
+}
+
+type ByPath = BTreeMap<String, Arc<Document>>;
 
 #[derive(Debug)]
 struct Document {
@@ -27,34 +34,60 @@ struct Document {
 }
 
 impl Documents {
-    fn all(&self) -> &BTreeMap<String, Arc<Document>> {
-        self.0.get_or_init(|| {
-            let mut documents = BTreeMap::new();
-            for kind in kind::KINDS {
-                let path = if kind.group.is_empty() {
-                    format!("api/{}", kind.version)
-                } else {
-                    format!("apis/{}/{}", kind.group, kind.version)
-                };
-                documents.entry(path).or_insert_with(|| {
-                    Document::new(&schema::openapi_v3(kind.group, kind.version))
-                });
-            }
-            documents
-        })
+    fn all(&self, kinds: &Kinds) -> Arc<ByPath> {
+        let generation = kinds.generation();
+        let mut made = self.all.lock();
+        if let Some((of, documents)) = &*made
+            && *of == generation
+        {
+            return Arc::clone(documents);
+        }
+        let mut documents = self.built_in.get_or_init(built_in).clone();
+        documents.extend(custom(kinds));
+        let documents = Arc::new(documents);
+        *made = Some((generation, Arc::clone(&documents)));
+        documents
     }
+}
 
-    fn index(&self) -> Document {
-        let paths: serde_json::Map<String, Value> = self
-            .all()
-            .iter()
-            .map(|(path, document)| {
-                let url = format!("/openapi/v3/{path}?hash={}", document.hash);
-                (path.clone(), json!({"serverRelativeURL": url}))
-            })
-            .collect();
-        Document::make(&json!({"paths": paths}))
+fn path_of(kind: KindRef) -> String {
+    if kind.group.is_empty() {
+        format!("api/{}", kind.version)
+    } else {
+        format!("apis/{}/{}", kind.group, kind.version)
     }
+}
+
+fn built_in() -> ByPath {
+    let mut documents = ByPath::new();
+    for kind in kind::KINDS {
+        documents
+            .entry(path_of(kind))
+            .or_insert_with(|| Document::new(&schema::openapi_v3(kind.group, kind.version)));
+    }
+    documents
+}
+
+fn custom(kinds: &Kinds) -> ByPath {
+    let mut groups: BTreeMap<String, Vec<(KindRef, Schemas)>> = BTreeMap::new();
+    for custom in kinds.custom_kinds().iter().filter(|custom| custom.served) {
+        let group = groups.entry(path_of(custom.kind)).or_default();
+        group.push((custom.kind, custom.published()));
+    }
+    let make =
+        |(path, kinds): (String, Vec<_>)| (path, Document::new(&schema::openapi_v3_custom(kinds)));
+    groups.into_iter().map(make).collect()
+}
+
+fn index(documents: &ByPath) -> Document {
+    let paths: serde_json::Map<String, Value> = documents
+        .iter()
+        .map(|(path, document)| {
+            let url = format!("/openapi/v3/{path}?hash={}", document.hash);
+            (path.clone(), json!({"serverRelativeURL": url}))
+        })
+        .collect();
+    Document::make(&json!({"paths": paths}))
 }
 
 impl Document {
@@ -120,16 +153,13 @@ pub(crate) fn answer(
     if !negotiate::takes_json(call.accept()) {
         return Err(error::not_acceptable());
     }
+    let documents = state.openapi.all(state.registry.cache().kinds());
     match path {
         "v2" => Ok(respond::ok(&v2())),
-        "v3" => Ok(state.openapi.index().response(call)),
+        "v3" => Ok(index(&documents).response(call)),
         _ => {
             let name = path.trim_start_matches("v3/");
-            let document = state
-                .openapi
-                .all()
-                .get(name)
-                .ok_or_else(error::no_such_resource)?;
+            let document = documents.get(name).ok_or_else(error::no_such_resource)?;
             match call.query.get("hash") {
                 Some(hash) if hash != document.hash => {
                     let mut response = Response::new(Body::empty());

@@ -3,16 +3,18 @@
 //! Only copies bytes for plain JSON: an object is never decoded to be sent.
 
 use super::negotiate::Format;
-use crate::object::Object;
+use crate::{kinds::Custom, object::Object};
 use coracle_api::{KindRef, table, view};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
 /// How to show objects of a kind.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Render {
     pub(crate) kind: KindRef,
+    /// What makes the kind custom.
+    pub(crate) custom: Option<Arc<Custom>>,
     pub(crate) format: Format,
     pub(crate) include: Include,
     /// For ages.
@@ -94,8 +96,8 @@ impl Render {
         let size: usize = objects.iter().map(|object| object.raw.len() + 1).sum();
         let mut list = Vec::with_capacity(size + 256);
         let head = format!(
-            "{{\"kind\":\"{}List\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-            self.kind.kind,
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+            self.kind.list_name(),
             self.kind.api_version(),
             meta.value()
         );
@@ -136,10 +138,7 @@ impl Render {
             Format::Json => bytes(&object(self.kind.kind, &self.kind.api_version(), &meta)),
             Format::Metadata => bytes(&object("PartialObjectMetadata", "meta.k8s.io/v1", &meta)),
             Format::Table => {
-                let cells = table::columns(self.kind)
-                    .iter()
-                    .map(|_| json!(""))
-                    .collect::<Vec<_>>();
+                let cells: Vec<Value> = self.columns().iter().map(|_| json!("")).collect();
                 let held = object("PartialObjectMetadata", "meta.k8s.io/v1", &meta);
                 let row = json!({"cells": cells, "object": held});
                 bytes(&self.table(
@@ -152,22 +151,7 @@ impl Render {
     }
 
     fn table(&self, meta: Value, rows: &[Value], headers: bool) -> Value {
-        let columns: Vec<Value> = if headers {
-            table::columns(self.kind)
-                .iter()
-                .map(|column| {
-                    json!({
-                        "name": column.name,
-                        "type": column.kind,
-                        "format": column.format,
-                        "description": column.description,
-                        "priority": column.priority,
-                    })
-                })
-                .collect()
-        } else {
-            Vec::new()
-        };
+        let columns = if headers { self.columns() } else { Vec::new() };
         json!({
             "kind": "Table",
             "apiVersion": "meta.k8s.io/v1",
@@ -177,6 +161,33 @@ impl Render {
         })
     }
 
+    fn columns(&self) -> Vec<Value> {
+        if let Some(custom) = &self.custom {
+            return custom.version.columns.definitions().to_vec();
+        }
+        let column = |column: &table::Column| {
+            json!({
+                "name": column.name,
+                "type": column.kind,
+                "format": column.format,
+                "description": column.description,
+                "priority": column.priority,
+            })
+        };
+        table::columns(self.kind.storage())
+            .iter()
+            .map(column)
+            .collect()
+    }
+
+    fn cells(&self, value: &Value) -> Vec<Value> {
+        match &self.custom {
+            Some(custom) => custom.version.columns.cells(value, self.now),
+            // A view has the columns of what is stored.
+            None => table::cells(self.kind.storage(), value, self.now),
+        }
+    }
+
     /// False for an object that is stored as another kind than it is shown as.
     fn is_own(&self, object: &Object) -> bool {
         object.kind == self.kind
@@ -184,8 +195,7 @@ impl Render {
 
     fn row(&self, object: &Object) -> Value {
         let stored = object.value();
-        // A view has the columns of what is stored.
-        let cells = table::cells(self.kind.storage(), &stored, self.now);
+        let cells = self.cells(&stored);
         match self.include {
             Include::None => json!({"cells": cells}),
             Include::Metadata => json!({"cells": cells, "object": partial(object)}),

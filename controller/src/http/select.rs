@@ -3,14 +3,17 @@
 //! A field label that the kind does not support is a 400, as upstream; never "matches nothing".
 
 use super::{error, query::ListOptions};
-use crate::object::Object;
+use crate::{
+    kinds::{Custom, Kinds},
+    object::Object,
+};
 use coracle_api::{
     KindRef,
     selector::{FieldSelector, LabelSelector},
     status::StatusError,
 };
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The part of a collection that a request is about.
 #[derive(Debug, Clone)]
@@ -25,12 +28,14 @@ pub(crate) struct Selection {
 struct Fields {
     selector: FieldSelector,
     /// Those that are not in the metadata: reading them needs the whole object.
-    paths: Vec<&'static str>,
+    paths: Vec<String>,
+    custom: Option<Arc<Custom>>,
 }
 
 impl Selection {
     /// The selection of these options.
     pub(crate) fn new(
+        kinds: &Kinds,
         kind: KindRef,
         namespace: &str,
         options: &ListOptions,
@@ -46,7 +51,7 @@ impl Selection {
         let fields = if options.field_selector.is_empty() {
             None
         } else {
-            Some(Fields::parse(kind, &options.field_selector)?)
+            Some(Fields::parse(kinds, kind, &options.field_selector)?)
         };
         let namespace = (!namespace.is_empty() && kind.namespaced).then(|| namespace.to_owned());
         Ok(Self {
@@ -81,21 +86,29 @@ impl Selection {
 }
 
 impl Fields {
-    fn parse(kind: KindRef, text: &str) -> Result<Self, StatusError> {
+    fn parse(kinds: &Kinds, kind: KindRef, text: &str) -> Result<Self, StatusError> {
         let selector = FieldSelector::parse(text).map_err(|refused| {
             error::bad_request(format!("invalid field selector {text:?}: {refused}"))
         })?;
-        let supported = supported(kind);
+        let custom = kinds.custom_of(kind);
+        let supported: Vec<&str> = match &custom {
+            Some(custom) => custom.version.selectable_fields().collect(),
+            None => supported(kind).to_vec(),
+        };
         selector
-            .check(supported)
+            .check(&supported)
             .map_err(|refused| error::bad_request(refused.to_string()))?;
         // Only what the text mentions has to be read from an object.
         let paths = supported
             .iter()
-            .copied()
-            .filter(|path| text.contains(path))
+            .filter(|path| text.contains(*path))
+            .map(|path| (*path).to_owned())
             .collect();
-        Ok(Self { selector, paths })
+        Ok(Self {
+            selector,
+            paths,
+            custom,
+        })
     }
 
     fn match_object(&self, object: &Object) -> bool {
@@ -103,7 +116,11 @@ impl Fields {
         if !self.paths.is_empty() {
             let value = object.value();
             for path in &self.paths {
-                read.insert(*path, field(&value, path));
+                let found = match &self.custom {
+                    Some(custom) => custom.version.selectable_value(&value, path),
+                    None => Some(field(&value, path)),
+                };
+                read.insert(path.as_str(), found.unwrap_or_default());
             }
         }
         self.selector.matches(|path| match path {

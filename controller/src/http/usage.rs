@@ -235,7 +235,12 @@ fn list(
     call: &Call,
 ) -> Result<Response<Body>, StatusError> {
     let options = ListOptions::parse(&call.query, false)?;
-    let selection = Selection::new(kind, &info.namespace, &options)?;
+    let selection = Selection::new(
+        state.registry.cache().kinds(),
+        kind,
+        &info.namespace,
+        &options,
+    )?;
     let cache = state.registry.cache();
     let items: Vec<Value> = cache
         .list(kind, selection.namespace.as_deref())

@@ -42,7 +42,8 @@ pub(crate) async fn handle(
     if let Some(review) = reviews::find(&info.group, &info.version, &info.resource) {
         return reviews::answer(state, review, info, call).await;
     }
-    let kind = match kind::find(&info.group, &info.version, &info.resource) {
+    let kinds = state.registry.cache().kinds();
+    let kind = match kinds.find(&info.group, &info.version, &info.resource) {
         Some(kind) => kind,
         None if info.group.is_empty() && info.resource == "bindings" && info.verb == "create" => {
             let format = Format::Json;
@@ -207,6 +208,7 @@ impl Target<'_> {
     pub(crate) fn render(&self, include: Option<&str>) -> Render {
         Render {
             kind: self.kind,
+            custom: self.state.registry.cache().kinds().custom_of(self.kind),
             format: self.format,
             include: Include::parse(include),
             now: self.state.registry.clock().now(),

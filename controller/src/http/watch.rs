@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     cache::{Cache, Change, ChangeKind},
+    kinds::Custom,
     metrics::{Held, Metrics},
     object::Object,
 };
@@ -51,7 +52,8 @@ pub(crate) fn watch(
     let options = ListOptions::parse(query, true)?;
     let cache = state.registry.cache().clone();
     let mut watch = Watch {
-        selection: Selection::new(kind, namespace, &options)?,
+        selection: Selection::new(cache.kinds(), kind, namespace, &options)?,
+        custom: cache.kinds().custom_of(kind),
         kind,
         format,
         protobuf: is_protobuf,
@@ -103,6 +105,7 @@ fn lifetime(timeout_secs: Option<u64>) -> Duration {
 struct Watch {
     cache: Cache,
     kind: KindRef,
+    custom: Option<Arc<Custom>>,
     selection: Selection,
     format: Format,
     /// Frames of protobuf instead of lines of JSON.
@@ -312,6 +315,7 @@ impl Watch {
     fn render(&self) -> Render {
         Render {
             kind: self.kind,
+            custom: self.custom.clone(),
             format: self.format,
             include: self.include,
             now: self.clock.now(),

@@ -7,10 +7,10 @@ use super::{Context, Patch, Subresource, strategy};
 use coracle_api::{
     KindRef, StatusError,
     apply::{self, Error, Writer},
-    schema,
+    schema::Type,
 };
 use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 fn subresource(part: Subresource) -> &'static str {
     match part {
@@ -26,6 +26,7 @@ fn subresource(part: Subresource) -> &'static str {
 pub(super) fn track(
     context: &Context,
     (kind, part): (KindRef, Subresource),
+    ty: Type<'_>,
     live: Option<&Value>,
     new: &mut Value,
     now: Timestamp,
@@ -43,7 +44,7 @@ pub(super) fn track(
         None if kind.status_split() => new.as_object_mut().and_then(|map| map.remove("status")),
         _ => None,
     };
-    apply::track(schema::type_of(kind), live, new, writer);
+    apply::track(ty, live, new, writer);
     if let Some(status) = status {
         new["status"] = status;
     }
@@ -53,6 +54,7 @@ pub(super) fn track(
 pub(super) fn apply(
     context: &Context,
     (kind, part): (KindRef, Subresource),
+    ty: Type<'_>,
     live: &Value,
     patch: &Patch,
     now: Timestamp,
@@ -65,12 +67,7 @@ pub(super) fn apply(
         subresource: subresource(part),
         time: &time,
     };
-    let config = match part {
-        // A Scale says one thing of its object.
-        Subresource::Scale => json!({"spec": {"replicas": patch.body["spec"]["replicas"]}}),
-        _ => patch.body.clone(),
-    };
-    let applied = apply::apply(schema::type_of(kind), live, &config, writer, patch.force);
+    let applied = apply::apply(ty, live, &patch.body, writer, patch.force);
     applied.map_err(|error| match error {
         Error::Malformed(_) => StatusError::bad_request(error.to_string()),
         Error::Mistyped(_) => {

@@ -4,7 +4,7 @@
 
 use super::{
     Context, DeleteOptions, FieldValidation, Propagation, Subresource, certificate,
-    commit::Decision, workload,
+    commit::Decision, custom, workload,
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
@@ -28,11 +28,22 @@ pub(super) fn time(now: Timestamp) -> String {
 /// Strict decoding: types are checked, unknown fields go, with a word or an error as asked.
 pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Result<(), StatusError> {
     if !value.is_object() {
-        return Err(StatusError::bad_request(
-            "the object provided is unrecognized: it is no JSON object",
-        ));
+        return Err(no_object());
     }
     let findings = schema::check(of, value);
+    judge(context, of, findings)
+}
+
+pub(super) fn no_object() -> StatusError {
+    StatusError::bad_request("the object provided is unrecognized: it is no JSON object")
+}
+
+/// A wrong type is an error; of unknown fields the client hears as it asked.
+pub(super) fn judge(
+    context: &Context,
+    of: KindRef,
+    findings: schema::Findings,
+) -> Result<(), StatusError> {
     if let Some(mistyped) = findings.mistyped {
         return Err(StatusError::bad_request(mistyped));
     }
@@ -326,7 +337,6 @@ pub(super) fn merge_part(
     old: &Value,
     mut wanted: Value,
 ) -> Result<Value, StatusError> {
-    let name = old["metadata"]["name"].as_str().unwrap_or_default();
     if of == kind::CERTIFICATE_SIGNING_REQUEST {
         let mut new = certificate::merge(part, old, wanted);
         keep_server_fields(&mut new, old);
@@ -356,18 +366,25 @@ pub(super) fn merge_part(
             Ok(new)
         }
         Subresource::Scale => {
-            let replicas = wanted["spec"]["replicas"].as_i64().unwrap_or(0);
-            if replicas < 0 {
-                let detail = "must be greater than or equal to 0";
-                return Err(StatusError::invalid(
-                    of,
-                    name,
-                    vec![Cause::invalid("spec.replicas", &json!(replicas), detail)],
-                ));
-            }
+            let replicas = replicas(of, old, &wanted)?;
             let mut new = old.clone();
             new["spec"]["replicas"] = json!(replicas);
             Ok(new)
+        }
+    }
+}
+
+/// The number of replicas that a Scale asks for.
+pub(super) fn replicas(of: KindRef, old: &Value, scale: &Value) -> Result<i32, StatusError> {
+    let wanted = &scale["spec"]["replicas"];
+    let number = wanted.as_i64().unwrap_or(0);
+    match i32::try_from(number) {
+        Ok(replicas) if replicas >= 0 => Ok(replicas),
+        _ => {
+            let detail = "must be greater than or equal to 0";
+            let cause = Cause::invalid("spec.replicas", wanted, detail);
+            let name = old["metadata"]["name"].as_str().unwrap_or_default();
+            Err(StatusError::invalid(of, name, vec![cause]))
         }
     }
 }
@@ -521,6 +538,9 @@ pub(super) fn before_delete(
     now: Timestamp,
 ) -> Decision {
     let mut value = current.value();
+    if !current.is_deleting() {
+        custom::hold(of, &mut value);
+    }
     let finalizers_changed = set_deletion_finalizer(&mut value, options.propagation);
     let grace = grace_secs(of, &value, options);
     let earlier = value["metadata"]["deletionGracePeriodSeconds"].as_i64();

@@ -25,7 +25,7 @@ pub(super) async fn delete(
     let deleted = target
         .state
         .registry
-        .delete(&context, target.kind.storage(), &key, options)
+        .delete(&context, target.kind.written_as(), &key, options)
         .await?;
     let include = call.query.get("includeObject");
     let mut response = match deleted {
@@ -80,8 +80,12 @@ pub(super) async fn delete_collection(
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let list_options = ListOptions::parse(&call.query, false)?;
-    let selection =
-        super::super::select::Selection::new(target.kind, &target.info.namespace, &list_options)?;
+    let selection = super::super::select::Selection::new(
+        target.state.registry.cache().kinds(),
+        target.kind,
+        &target.info.namespace,
+        &list_options,
+    )?;
     let (options, context) = read(&mut call).await?;
     let state = target.state;
     let cache = state.registry.cache();
@@ -97,7 +101,7 @@ pub(super) async fn delete_collection(
             .registry
             .delete(
                 &context,
-                target.kind.storage(),
+                target.kind.written_as(),
                 &object.key,
                 options.clone(),
             )

@@ -19,7 +19,7 @@ pub(super) async fn scale(
 ) -> Result<Response<Body>, StatusError> {
     if target.info.verb == "get" {
         let object = target.object()?;
-        return Ok(respond::ok(&of(&object)));
+        return Ok(respond::ok(&of(target, &object)?));
     }
     let wanted = match target.info.verb {
         "update" => decode::object(&mut call).await?,
@@ -28,7 +28,7 @@ pub(super) async fn scale(
             if kind == PatchType::Apply {
                 return apply(target, &call, body).await;
             }
-            let current = of(&*target.object()?);
+            let current = of(target, &*target.object()?)?;
             match kind {
                 PatchType::Json => patch::json::apply(current, &body)
                     .map_err(|refused| error::status(422, "Invalid", refused.to_string()))?,
@@ -73,7 +73,7 @@ pub(super) async fn scale(
         .registry
         .modify(&context, kind, &target.key(), Subresource::Scale, modify)
         .await?;
-    let mut response = respond::json(StatusCode::OK, &of(&object));
+    let mut response = respond::json(StatusCode::OK, &of(target, &object)?);
     respond::warn(&mut response, &context.warnings.lock());
     Ok(response)
 }
@@ -103,7 +103,7 @@ async fn apply(
             patch,
         )
         .await?;
-    Ok(respond::json(StatusCode::OK, &of(&object)))
+    Ok(respond::json(StatusCode::OK, &of(target, &object)?))
 }
 
 fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
@@ -136,24 +136,35 @@ fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
 }
 
 /// The Scale of a workload.
-fn of(object: &Object) -> Value {
+fn of(target: &Target<'_>, object: &Object) -> Result<Value, StatusError> {
     let value = object.value();
     let meta = &value["metadata"];
+    let meta = json!({
+        "name": meta["name"],
+        "namespace": meta["namespace"],
+        "uid": meta["uid"],
+        "resourceVersion": meta["resourceVersion"],
+        "creationTimestamp": meta["creationTimestamp"],
+    });
+    let custom = target.state.registry.cache().kinds().custom_of(target.kind);
+    if let Some(scale) = custom
+        .as_ref()
+        .and_then(|custom| custom.version.scale.as_ref())
+    {
+        let read = scale.read(&value);
+        let mut scale = read.map_err(|wrong| StatusError::internal(wrong.to_string()))?;
+        scale["metadata"] = meta;
+        return Ok(scale);
+    }
     let selector = selector::to_text(&value["spec"]["selector"]);
-    json!({
+    Ok(json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
-        "metadata": {
-            "name": meta["name"],
-            "namespace": meta["namespace"],
-            "uid": meta["uid"],
-            "resourceVersion": meta["resourceVersion"],
-            "creationTimestamp": meta["creationTimestamp"],
-        },
+        "metadata": meta,
         "spec": {"replicas": value["spec"]["replicas"].as_i64().unwrap_or(1)},
         "status": {
             "replicas": value["status"]["replicas"].as_i64().unwrap_or(0),
             "selector": selector,
         },
-    })
+    }))
 }

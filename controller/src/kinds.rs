@@ -1,0 +1,364 @@
+//! The kinds that are served: the table of built-in ones, and the custom ones that definitions add.
+//!
+//! A row of a custom kind is made once for what it says and never goes away: whoever holds one may keep it. So
+//! rows are bounded over a controller's life ([`ROWS_MAX`]), not over its clients' wishes.
+
+use coracle_api::{
+    Key, Kind, KindRef,
+    crd::{
+        CustomVersion, definition,
+        publish::{self, Schemas},
+        resource,
+    },
+    kind::{self, ALL_VERBS, SCALE, STATUS, Subresource},
+    schema::{self, Type},
+};
+use parking_lot::{Mutex, RwLock};
+use serde_json::{Value, json};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// Different rows since the start; one takes some 300 bytes.
+const ROWS_MAX: usize = 16 * 1024;
+
+/// What a version of a custom kind is called, and what it answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// API group.
+    pub group: String,
+    /// Version.
+    pub version: String,
+    /// `CronTab`.
+    pub kind: String,
+    /// `CronTabList`.
+    pub list_kind: String,
+    /// `crontabs`.
+    pub plural: String,
+    /// `crontab`.
+    pub singular: String,
+    /// `ct`.
+    pub short_names: Vec<String>,
+    /// `all`.
+    pub categories: Vec<String>,
+    /// Lives in a namespace.
+    pub namespaced: bool,
+    /// Has `/status`.
+    pub status: bool,
+    /// Has `/scale`.
+    pub scale: bool,
+}
+
+/// There were too many different custom kinds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "more than {ROWS_MAX} different versions of custom kinds since the start; restart the controller to take more"
+)]
+pub struct TooMany;
+
+static ROWS: Mutex<Vec<KindRef>> = Mutex::new(Vec::new());
+
+/// The row of a version; always the same one for the same names. `stored` is the row that its objects are
+/// stored as, where that is another version's.
+///
+/// # Errors
+/// When there were too many.
+pub fn row(names: &Names, stored: Option<KindRef>) -> Result<KindRef, TooMany> {
+    let mut rows = ROWS.lock();
+    if let Some(known) = rows.iter().find(|row| is(row, names, stored)) {
+        return Ok(known);
+    }
+    if rows.len() >= ROWS_MAX {
+        return Err(TooMany);
+    }
+    let row: KindRef = Box::leak(Box::new(make(names, stored)));
+    rows.push(row);
+    Ok(row)
+}
+
+fn is(row: &Kind, names: &Names, stored: Option<KindRef>) -> bool {
+    row.group == names.group
+        && row.version == names.version
+        && row.kind == names.kind
+        && row.list_kind == names.list_kind
+        && row.plural == names.plural
+        && row.singular == names.singular
+        && row.short_names == names.short_names
+        && row.categories == names.categories
+        && row.namespaced == names.namespaced
+        && row.subresources == subresources(names)
+        && row.stored_row == stored
+}
+
+fn subresources(names: &Names) -> &'static [Subresource] {
+    match (names.status, names.scale) {
+        (false, false) => &[],
+        (true, false) => &[STATUS],
+        (false, true) => &[SCALE],
+        (true, true) => &[STATUS, SCALE],
+    }
+}
+
+fn make(names: &Names, stored_row: Option<KindRef>) -> Kind {
+    let text = |text: &String| -> &'static str { Box::leak(text.clone().into_boxed_str()) };
+    let list = |list: &Vec<String>| -> &'static [&'static str] {
+        Box::leak(list.iter().map(text).collect())
+    };
+    Kind {
+        group: text(&names.group),
+        version: text(&names.version),
+        kind: text(&names.kind),
+        plural: text(&names.plural),
+        singular: text(&names.singular),
+        short_names: list(&names.short_names),
+        categories: list(&names.categories),
+        namespaced: names.namespaced,
+        verbs: ALL_VERBS,
+        subresources: subresources(names),
+        generation: true,
+        stored_as: ("", ""),
+        deprecation: "",
+        list_kind: text(&names.list_kind),
+        stored_row,
+    }
+}
+
+/// A version of a custom kind that is served or stored.
+#[derive(Debug)]
+pub struct Custom {
+    /// Its row.
+    pub kind: KindRef,
+    /// Whether clients may ask for it.
+    pub served: bool,
+    /// What its definition says of its objects.
+    pub version: CustomVersion,
+    /// The name of its definition.
+    definition: String,
+    /// How its fields merge.
+    merging: Value,
+    published: Schemas,
+}
+
+/// Why a definition is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// It cannot be compiled.
+    #[error("cannot serve {definition}")]
+    Version {
+        /// Its name.
+        definition: String,
+        /// Why.
+        #[source]
+        source: resource::Error,
+    },
+    /// There were too many.
+    #[error(transparent)]
+    TooMany(#[from] TooMany),
+}
+
+impl Custom {
+    /// How its objects' fields merge.
+    #[must_use]
+    pub fn merging(&self) -> Type<'_> {
+        schema::type_of_custom(&self.merging)
+    }
+
+    /// What OpenAPI tells of it.
+    #[must_use]
+    pub fn published(&self) -> Schemas {
+        self.published.clone()
+    }
+
+    /// Its definition.
+    #[must_use]
+    pub fn definition(&self) -> Key {
+        Key::cluster(self.definition.clone())
+    }
+}
+
+/// All versions that an established definition adds; none of one that is not established.
+///
+/// # Errors
+/// When a version cannot be served.
+pub fn versions(crd: &Value) -> Result<Vec<Custom>, Error> {
+    if !definition::is_condition_true(crd, "Established") {
+        return Ok(Vec::new());
+    }
+    let name = text(&crd["metadata"]["name"]);
+    let stored = definition::storage_version(crd).unwrap_or_default();
+    let stored_row = row(&names(crd, stored), None)?;
+    let listed = crd["spec"]["versions"].as_array();
+    let make = |version: &Value| {
+        let of = text(&version["name"]);
+        let kind = match of == stored {
+            true => stored_row,
+            false => row(&names(crd, &of), Some(stored_row))?,
+        };
+        let compiled = CustomVersion::compile(crd, &of).map_err(|source| Error::Version {
+            definition: name.clone(),
+            source,
+        })?;
+        let (object, list) = schema::metadata_names();
+        let published = publish::schemas(crd, &of, (&object, &list)).unwrap_or_else(|| Schemas {
+            name: String::new(),
+            schema: Value::Null,
+            list_name: String::new(),
+            list_schema: Value::Null,
+        });
+        Ok(Custom {
+            kind,
+            served: version["served"] == true,
+            version: compiled,
+            definition: name.clone(),
+            merging: merging(&version["schema"]["openAPIV3Schema"]),
+            published,
+        })
+    };
+    listed.into_iter().flatten().map(make).collect()
+}
+
+/// The schema with what every object has.
+fn merging(schema: &Value) -> Value {
+    let mut schema = match schema {
+        Value::Object(_) => schema.clone(),
+        _ => json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true}),
+    };
+    if !schema["properties"].is_object() {
+        // Nothing is declared: everything is let pass, and deduced.
+        schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
+    }
+    for name in ["apiVersion", "kind"] {
+        schema["properties"][name] = json!({"type": "string"});
+    }
+    schema["properties"]["metadata"] = schema::metadata_reference();
+    schema
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
+
+fn names(crd: &Value, version: &str) -> Names {
+    let (spec, accepted) = (&crd["spec"], &crd["status"]["acceptedNames"]);
+    let list = |name: &str| {
+        let list = accepted[name].as_array();
+        list.into_iter().flatten().map(text).collect()
+    };
+    let listed = spec["versions"].as_array().into_iter().flatten();
+    let mut found = listed.filter(|listed| listed["name"] == version);
+    let subresources = found
+        .next()
+        .map_or(&Value::Null, |found| &found["subresources"]);
+    Names {
+        group: text(&spec["group"]),
+        version: version.to_owned(),
+        kind: text(&accepted["kind"]),
+        list_kind: text(&accepted["listKind"]),
+        plural: text(&accepted["plural"]),
+        singular: text(&accepted["singular"]),
+        short_names: list("shortNames"),
+        categories: list("categories"),
+        namespaced: spec["scope"] == "Namespaced",
+        status: !subresources["status"].is_null(),
+        scale: !subresources["scale"].is_null(),
+    }
+}
+
+/// Which kinds there are now. A clone is another handle to the same.
+#[derive(Debug, Clone, Default)]
+pub struct Kinds(Arc<RwLock<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    /// By the name of their definition.
+    custom: BTreeMap<String, Vec<Arc<Custom>>>,
+    /// Counts changes.
+    generation: u64,
+}
+
+impl Kinds {
+    /// By the parts of a URL, if it is served.
+    #[must_use]
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<KindRef> {
+        kind::find(group, version, plural).or_else(|| {
+            self.search(|kind| {
+                kind.group == group && kind.version == version && kind.plural == plural
+            })
+        })
+    }
+
+    /// By `apiVersion` and `kind`, if it is served.
+    #[must_use]
+    pub fn by_kind(&self, group: &str, version: &str, name: &str) -> Option<KindRef> {
+        kind::by_kind(group, version, name).or_else(|| {
+            self.search(|kind| kind.group == group && kind.version == version && kind.kind == name)
+        })
+    }
+
+    fn search(&self, is: impl Fn(&Kind) -> bool) -> Option<KindRef> {
+        let state = self.0.read();
+        let mut all = state.custom.values().flatten();
+        let found = all.find(|custom| custom.served && is(custom.kind))?;
+        Some(found.kind)
+    }
+
+    /// Each kind that has a table of its own.
+    #[must_use]
+    pub fn stored(&self) -> Vec<KindRef> {
+        let custom = self.custom_kinds();
+        let custom = custom.iter().map(|custom| custom.kind);
+        kind::KINDS
+            .iter()
+            .chain(custom)
+            .filter(|kind| kind.storage() == *kind)
+            .collect()
+    }
+
+    /// Every version of every custom kind.
+    #[must_use]
+    pub fn custom_kinds(&self) -> Vec<Arc<Custom>> {
+        self.0.read().custom.values().flatten().cloned().collect()
+    }
+
+    /// What makes a kind custom; none for a built-in one, and for one that is no longer there.
+    #[must_use]
+    pub fn custom(&self, kind: KindRef) -> Option<Arc<Custom>> {
+        let state = self.0.read();
+        let mut all = state.custom.values().flatten();
+        all.find(|custom| custom.kind == kind).cloned()
+    }
+
+    /// As [`Kinds::custom`], without a look at a built-in kind.
+    #[must_use]
+    pub fn custom_of(&self, kind: KindRef) -> Option<Arc<Custom>> {
+        match kind.is_custom() {
+            true => self.custom(kind),
+            false => None,
+        }
+    }
+
+    /// The row by which objects of `plural.group` are stored.
+    #[must_use]
+    pub fn by_group_resource(&self, group_resource: &str) -> Option<KindRef> {
+        let stored = self.stored();
+        stored
+            .into_iter()
+            .find(|kind| kind.group_resource() == group_resource)
+    }
+
+    /// Counts changes: what was made of the kinds is as old as the number it was made at.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.0.read().generation
+    }
+
+    /// Replaces the versions that a definition adds; none takes them all away.
+    pub(crate) fn set(&self, definition: &str, versions: Vec<Custom>) {
+        let mut state = self.0.write();
+        if versions.is_empty() {
+            state.custom.remove(definition);
+        } else {
+            let versions = versions.into_iter().map(Arc::new).collect();
+            state.custom.insert(definition.to_owned(), versions);
+        }
+        state.generation += 1;
+    }
+}
