@@ -3,6 +3,7 @@
 mod devices;
 mod durability;
 mod fleet;
+mod helm;
 mod images;
 mod kinds;
 mod kubectl;

@@ -62,6 +62,7 @@ pub(crate) fn prepare() -> anyhow::Result<Environment> {
         cargo().args(["build", "--locked", "--workspace", "--all-targets"]),
     )?;
     Ok(vec![
+        ("CORACLE_HELM", tools().join("kubectl-1.35/helm/helm")),
         ("CORACLE_KUBECTL", kubectl),
         ("CORACLE_BIN", binary("coracle")),
         ("CORACLE_AGENT_BIN", binary("coracle-agent")),
