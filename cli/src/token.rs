@@ -4,7 +4,7 @@
 //! controller's data directory, so that it can be made when nothing else works.
 
 use crate::{client::Client, kubeconfig::Kubeconfig};
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use coracle_controller::{
     auth::{MASTERS, tokens},
     join,
@@ -109,7 +109,7 @@ async fn for_box(create: &Create) -> anyhow::Result<String> {
     let config = Kubeconfig::read(&path)?;
     let client = Client::new(&config)?;
     let address = match &create.address {
-        Some(address) => address.clone(),
+        Some(address) => with_port(address)?,
         None => link_address(&client, &config.server).await?,
     };
     let ca = CertificateDer::from_pem_slice(&config.ca).context("the kubeconfig has no CA")?;
@@ -126,6 +126,19 @@ async fn for_box(create: &Create) -> anyhow::Result<String> {
         "coracle agent --join {}@{address}",
         token.reveal().as_str()
     ))
+}
+
+/// An address that a box can dial.
+fn with_port(address: &str) -> anyhow::Result<String> {
+    let port = address
+        .rsplit_once(':')
+        .map(|(_, port)| port.parse::<u16>());
+    if !matches!(port, Some(Ok(1..))) {
+        bail!(
+            "cannot make a join command for {address}: --address wants a host and a port, as in box.example:6443"
+        );
+    }
+    Ok(address.to_owned())
 }
 
 /// Where a box finds the link: what the controller announces, or an address of this machine.
