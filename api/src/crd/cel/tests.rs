@@ -110,6 +110,7 @@ fn what_holds() {
         "cidr('10.0.0.0/8').containsIP('10.1.2.3') && cidr('10.0.0.0/8').containsCIDR('10.1.0.0/16')",
         "cidr('10.1.2.3/8').masked() == cidr('10.0.0.0/8') && isCIDR('::/0')",
         "!format.dns1123Label().validate('ok').hasValue()",
+        "format.dns1123Label().validate('ok') != null",
         "format.named('dns1123Label').value().validate('Not ok').hasValue()",
     ];
     for rule in rules {

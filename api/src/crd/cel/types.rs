@@ -95,13 +95,16 @@ impl<'a> Type<'a> {
             (Self::Dyn, _) | (_, Self::Dyn) => true,
             (Self::List(a), Self::List(b)) | (Self::Optional(a), Self::Optional(b)) => a.fits(b),
             (Self::Map(a, v), Self::Map(b, w)) => a.fits(b) && v.fits(w),
-            // An optional value of a list or map may be left out: what is in it decides.
-            (Self::Null, Self::Object(_) | Self::Named(_) | Self::Duration | Self::Timestamp) => {
-                true
-            }
-            (Self::Object(_) | Self::Named(_) | Self::Duration | Self::Timestamp, Self::Null) => {
-                true
-            }
+            // What is no plain value may be null.
+            (Self::Null, other) | (other, Self::Null) => matches!(
+                other,
+                Self::Null
+                    | Self::Object(_)
+                    | Self::Named(_)
+                    | Self::Duration
+                    | Self::Timestamp
+                    | Self::Optional(_)
+            ),
             (a, b) => a == b,
         }
     }
