@@ -137,7 +137,12 @@ proptest! {
         compiled.fill_defaults(&mut once).unwrap();
         let mut twice = once.clone();
         compiled.fill_defaults(&mut twice).unwrap();
-        prop_assert_eq!(once, twice);
+        // A default that is wrong itself, which no definition may have, may take a second round.
+        let is_valid = validate_create(&super::definitions::crd(&schema)).is_empty();
+        let mut thrice = twice.clone();
+        compiled.fill_defaults(&mut thrice).unwrap();
+        prop_assert!(once == twice || !is_valid);
+        prop_assert_eq!(twice, thrice);
     }
 
     #[test]
