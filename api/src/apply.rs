@@ -156,7 +156,6 @@ pub fn apply(
     }
     let id = Id::new(writer, Operation::Apply);
     let last = managed.take(&id);
-    let known = last.is_some();
     let set = walk::set_of(ty, &config);
     let merged = merge::merge(ty, &live, &config);
     let mut new = match &last {
@@ -172,7 +171,7 @@ pub fn apply(
     managed.give_up(&changes);
     let changed = new != live;
     let time = match last {
-        Some(last) if known && !changed => last.time,
+        Some(last) if !changed => last.time,
         _ => Some(writer.time.to_owned()),
     };
     let set = set.difference(&fields::unmanaged());

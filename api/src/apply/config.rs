@@ -1,7 +1,7 @@
 //! Whether an applied configuration fits its type. Stricter than an object: what is not declared, or cannot
 //! be told apart, cannot be managed.
 
-use super::walk::{element, element_words};
+use super::{fields::words, walk::element};
 use crate::schema::{ListType, Type};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ fn walk(ty: Type<'_>, value: &Value, path: &str, problems: &mut Vec<String>) {
                 } else {
                     match element(ty, item) {
                         Ok(id) => {
-                            let words = element_words(&id);
+                            let words = words(&id);
                             if seen.contains(&id) {
                                 problems.push(format!("{path}: duplicate entries for key {words}"));
                             }

@@ -1,6 +1,6 @@
 //! Walks over objects by their type: which fields there are, and which differ.
 
-use super::fields::{FieldSet, field, words};
+use super::fields::{FieldSet, field};
 use crate::schema::{ListType, Type};
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,11 +94,6 @@ pub(super) fn element(ty: Type<'_>, item: &Value) -> Result<String, String> {
             Ok(format!("k:{text}"))
         }
     }
-}
-
-/// As [`element`], in words.
-pub(super) fn element_words(element: &str) -> String {
-    words(element)
 }
 
 /// All fields of an object.
