@@ -256,6 +256,22 @@ impl StatusError {
         Self::new(400, "BadRequest", message)
     }
 
+    /// 400 for an object that does not say which it is.
+    #[must_use]
+    pub fn nameless(name: &str) -> Self {
+        Self::bad_request(format!(
+            "the name of the object ({name} based on URL) was undeterminable: name must be provided"
+        ))
+    }
+
+    /// 400 for an object that says it is another one.
+    #[must_use]
+    pub fn other_name(sent: &str, name: &str) -> Self {
+        Self::bad_request(format!(
+            "the name of the object ({sent}) does not match the name on the URL ({name})"
+        ))
+    }
+
     /// 401.
     #[must_use]
     pub fn unauthorized() -> Self {
@@ -361,8 +377,11 @@ impl StatusError {
     pub fn to_json(&self) -> Value {
         let mut status = json!({
             "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
-            "message": self.message, "reason": self.reason, "code": self.code,
+            "message": self.message, "code": self.code,
         });
+        if !self.reason.is_empty() {
+            status["reason"] = json!(self.reason);
+        }
         if let Some(details) = &self.details {
             status["details"] = details_json(details);
         }

@@ -11,6 +11,7 @@ mod custom;
 mod eviction;
 mod load;
 mod managers;
+mod put;
 mod request;
 mod rights;
 mod service;
@@ -288,26 +289,6 @@ impl Registry {
         Ok(())
     }
 
-    /// Replaces an object, or its status.
-    ///
-    /// # Errors
-    /// As upstream: 400, 404, 409 (stale), 422.
-    pub async fn update(
-        &self,
-        context: &Context,
-        kind: KindRef,
-        key: &Key,
-        part: Subresource,
-        mut value: Value,
-    ) -> Result<Arc<Object>, StatusError> {
-        if part != Subresource::Scale {
-            value = self.decode(context, kind, value)?;
-        }
-        let kind = kind.written_as();
-        self.change(context, kind, key, part, |_current| Ok(value.clone()))
-            .await
-    }
-
     /// Reads, changes and writes an object in one step; the closure may run again.
     ///
     /// # Errors
@@ -355,6 +336,7 @@ impl Registry {
                 // A patch is about the object as its client sees it.
                 let shown = view::shown(kind, current.clone());
                 let value = shape::apply_patch(&self.shape(kind), &shown, &patch)?;
+                put::check_same(key, &value)?;
                 self.decode(context, kind, value)
             })
             .await?;
@@ -413,6 +395,7 @@ impl Registry {
         mut applied: Value,
     ) -> Result<Value, StatusError> {
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
+        put::check_same(key, &applied)?;
         applied["metadata"]["name"] = json!(key.name);
         let applied = self.decode(context, kind, applied)?;
         let managers = applied["metadata"]["managedFields"].clone();
@@ -435,21 +418,33 @@ impl Registry {
     ) -> Result<Arc<Object>, StatusError> {
         self.committer
             .write(kind, key, context.target(false), |current| {
-                let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
-                let old = current.value();
-                let shown = if part == Subresource::Scale {
-                    strategy::scale_of(kind, &old)
-                } else {
-                    old.clone()
-                };
-                let wanted = change(&shown)?;
-                let mut new = self.admit(context, (kind, part), &current, &old, wanted)?;
-                let now = self.clock.now();
-                let shape = self.shape(kind);
-                managers::track(context, (kind, part), shape.ty(), Some(&old), &mut new, now);
-                Ok(settle(kind, current, &old, new))
+                self.step(context, (kind, part), key, current, &mut change)
             })
             .await
+    }
+
+    /// What becomes of an object when `change` was made to it.
+    fn step(
+        &self,
+        context: &Context,
+        (kind, part): (KindRef, Subresource),
+        key: &Key,
+        current: Option<Arc<Object>>,
+        mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
+    ) -> Result<Decision, StatusError> {
+        let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
+        let old = current.value();
+        let shown = if part == Subresource::Scale {
+            strategy::scale_of(kind, &old)
+        } else {
+            old.clone()
+        };
+        let wanted = change(&shown)?;
+        let mut new = self.admit(context, (kind, part), &current, &old, wanted)?;
+        let now = self.clock.now();
+        let shape = self.shape(kind);
+        managers::track(context, (kind, part), shape.ty(), Some(&old), &mut new, now);
+        Ok(settle(kind, current, &old, new))
     }
 
     /// The next state of an object, checked.

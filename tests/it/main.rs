@@ -20,3 +20,4 @@ mod monitoring;
 mod nodes;
 mod rights;
 mod up;
+mod verbs;

@@ -3,6 +3,7 @@
 //! `cargo xtask test` builds and fetches what is needed and names it in the environment. Waits are for
 //! a level, with a limit.
 
+pub mod client;
 pub mod cluster;
 pub mod net;
 pub mod steady;

@@ -12,6 +12,7 @@ mod run;
 mod soak;
 mod test;
 mod tidy;
+mod upstream;
 
 use clap::{Parser, Subcommand};
 use std::{path::PathBuf, process::ExitCode};
@@ -40,6 +41,11 @@ enum Command {
         api: PathBuf,
         /// Directory of k8s.io/apimachinery
         apimachinery: PathBuf,
+    },
+    /// Write the table of all verbs, codes and shapes from a checkout of the Kubernetes repository
+    Upstream {
+        /// Directory of the checkout; only files below `api/` are read
+        kubernetes: PathBuf,
     },
     /// Set up what the tests need and run them all
     Test {
@@ -79,6 +85,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Dist { target } => dist::run(target)?,
         Command::Merging { api, apimachinery } => merging::run(&api, &apimachinery)?,
         Command::Protobuf { api, apimachinery } => protobuf::run(&api, &apimachinery)?,
+        Command::Upstream { kubernetes } => upstream::run(&kubernetes)?,
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Soak(arguments) => soak::run(&arguments)?,
     }

@@ -412,6 +412,7 @@ kinds! {
         plural: "csidrivers",
         singular: "csidriver",
         namespaced: false,
+        generation: true,
         ..BASE
     };
     CSI_NODE = Kind {

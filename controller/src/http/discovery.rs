@@ -217,6 +217,7 @@ fn groups(kinds: &Kinds) -> Groups {
     for review in &reviews::REVIEWS {
         add(review.group, review.version, of_review(review));
     }
+    add("", "v1", bindings());
     for (name, kind, namespaced) in usage::RESOURCES {
         let id = GroupKind {
             group: usage::GROUP,
@@ -246,6 +247,24 @@ fn groups(kinds: &Kinds) -> Groups {
         }
     }
     groups
+}
+
+/// Of pods; created, and never stored.
+fn bindings() -> Resource {
+    Resource {
+        name: "bindings",
+        singular: "binding",
+        namespaced: true,
+        kind: GroupKind {
+            group: "",
+            version: "v1",
+            kind: "Binding",
+        },
+        verbs: vec!["create"],
+        short_names: &[],
+        categories: &[],
+        subresources: Vec::new(),
+    }
 }
 
 fn of_review(review: &reviews::Review) -> Resource {

@@ -4,7 +4,7 @@
 
 use super::{Body, respond};
 use coracle_api::{
-    Revision,
+    KindRef, Revision,
     status::{Cause, Details, StatusError},
 };
 use http::{Response, StatusCode, header};
@@ -51,7 +51,8 @@ pub(crate) fn not_acceptable() -> StatusError {
     status(
         406,
         "NotAcceptable",
-        "only the following media types are accepted: application/json",
+        "only the following media types are accepted: application/json, application/yaml, \
+         application/vnd.kubernetes.protobuf",
     )
 }
 
@@ -135,6 +136,23 @@ pub(crate) fn too_large(asked: Revision, current: Revision) -> StatusError {
         ..Details::default()
     }));
     error
+}
+
+/// What was said of an object that is stored as another kind, in the words of the kind that was asked for.
+pub(crate) fn of_view(kind: KindRef, mut refused: StatusError) -> StatusError {
+    let stored = kind.storage();
+    let about = refused.details.as_deref_mut();
+    let Some(about) = about.filter(|about| {
+        (&*about.group, &*about.kind) == (stored.group, stored.plural) && stored.group != kind.group
+    }) else {
+        return refused;
+    };
+    kind.group.clone_into(&mut about.group);
+    let (was, is) = (stored.group_resource(), kind.group_resource());
+    refused.message = refused
+        .message
+        .replacen(&format!("{was} \""), &format!("{is} \""), 1);
+    refused
 }
 
 /// The answer.

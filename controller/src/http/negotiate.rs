@@ -5,6 +5,9 @@
 
 use coracle_api::protobuf;
 
+/// The media type of YAML.
+pub(crate) const YAML: &str = "application/yaml";
+
 /// The shape of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Format {
@@ -93,18 +96,30 @@ pub(crate) fn format(accept: &str) -> Option<Format> {
                 _ => None,
             }
         })
-        .or_else(|| only_protobuf(accept).then_some(Format::Json))
+        .or_else(|| translation(accept).map(|_other| Format::Json))
 }
 
-/// Whether protobuf is the one encoding of whole objects that both sides speak. What is answered as
-/// JSON is then translated on its way out.
-pub(crate) fn only_protobuf(accept: &str) -> bool {
+/// An encoding that an answer in JSON is translated to on its way out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Translation {
+    Protobuf,
+    Yaml,
+}
+
+/// The best encoding of whole objects that both sides speak, for a client that takes no JSON.
+pub(crate) fn translation(accept: &str) -> Option<Translation> {
     let ranges = ranges(accept);
-    let whole = |range: &Range<'_>| range.parameter("as").is_empty();
-    ranges
+    if ranges.iter().any(Range::takes_json) {
+        return None;
+    }
+    let mut whole = ranges
         .iter()
-        .any(|range| range.media.eq_ignore_ascii_case(protobuf::MEDIA_TYPE) && whole(range))
-        && !ranges.iter().any(Range::takes_json)
+        .filter(|range| range.parameter("as").is_empty());
+    whole.find_map(|range| match range.media.to_ascii_lowercase().as_str() {
+        protobuf::MEDIA_TYPE => Some(Translation::Protobuf),
+        YAML => Some(Translation::Yaml),
+        _ => None,
+    })
 }
 
 /// Whether plain JSON will do.
@@ -131,6 +146,8 @@ mod tests {
                 None,
             ),
             ("application/cbor", None),
+            ("application/yaml", Some(Format::Json)),
+            ("application/yaml;as=Table;g=meta.k8s.io;v=v1", None),
             (
                 "application/vnd.kubernetes.protobuf,application/json",
                 Some(Format::Json),
@@ -153,5 +170,7 @@ mod tests {
         for (accept, expected) in cases {
             assert_eq!(format(accept), expected, "{accept}");
         }
+        assert_eq!(translation("application/yaml"), Some(Translation::Yaml));
+        assert_eq!(translation("application/yaml,application/json"), None);
     }
 }

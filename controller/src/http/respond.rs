@@ -1,6 +1,10 @@
 //! Answers: JSON, plain text, and what every answer gets on its way out.
 
-use super::{Body, error, negotiate, query::Query};
+use super::{
+    Body, error,
+    negotiate::{self, Translation},
+    query::Query,
+};
 use bytes::Bytes;
 use coracle_api::protobuf;
 use flate2::{Compression, write::GzEncoder};
@@ -82,28 +86,35 @@ pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     }
 }
 
-/// Translates a JSON answer for a client that takes nothing but protobuf; one that has no such form
-/// is a 406.
+/// Translates a JSON answer for a client that takes no JSON; one that has no such form is a 406.
 pub(crate) fn translate(response: Response<Body>, accept: &str) -> Response<Body> {
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind == "application/json");
-    if !is_json || !negotiate::only_protobuf(accept) {
+    let Some(wanted) = negotiate::translation(accept).filter(|_other| is_json) else {
         return response;
-    }
+    };
     let Some(bytes) = response.body().bytes() else {
         return response;
     };
-    let encoded = serde_json::from_slice(bytes)
-        .ok()
-        .and_then(|value| protobuf::encode(&value).ok());
+    let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
+    let (encoded, media) = match wanted {
+        Translation::Protobuf => {
+            let encoded = value.and_then(|value| protobuf::encode(&value).ok());
+            (encoded, protobuf::MEDIA_TYPE)
+        }
+        Translation::Yaml => {
+            let encoded = value.and_then(|value| serde_yaml_ng::to_string(&value).ok());
+            (encoded.map(String::into_bytes), negotiate::YAML)
+        }
+    };
     let Some(encoded) = encoded else {
         return error::reply(&error::not_acceptable());
     };
     let mut response = response;
     *response.body_mut() = Body::whole(encoded);
-    set(&mut response, header::CONTENT_TYPE, protobuf::MEDIA_TYPE);
+    set(&mut response, header::CONTENT_TYPE, media);
     response
 }
 

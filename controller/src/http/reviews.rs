@@ -4,7 +4,9 @@
 
 mod access;
 
-use super::{Body, Call, State, decode, error, respond, route::RequestInfo};
+use super::{
+    Body, Call, State, decode, error, negotiate, respond, route::RequestInfo, verbs::write,
+};
 use crate::auth::{UserInfo, accounts};
 use coracle_api::status::StatusError;
 use http::{Response, StatusCode};
@@ -98,15 +100,10 @@ pub(crate) async fn answer(
     if !info.name.is_empty() {
         return Err(error::no_such_resource());
     }
+    negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?;
     let body = decode::object(&mut call).await?;
-    let sent = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    if !sent("kind").is_empty() && sent("kind") != review.kind {
-        return Err(error::bad_request(format!(
-            "the API version in the data ({}) does not match the expected kind ({})",
-            sent("kind"),
-            review.kind
-        )));
-    }
+    let version = format!("{}/{}", review.group, review.version);
+    write::check_type(&body, &version, review.kind)?;
     let spec = body.get("spec").cloned().unwrap_or_default();
     let authorizer = state.registry.authorizer();
     let status = match review.kind {
@@ -119,7 +116,7 @@ pub(crate) async fn answer(
     };
     let mut answer = json!({
         "kind": review.kind,
-        "apiVersion": format!("{}/{}", review.group, review.version),
+        "apiVersion": version,
         "metadata": {"creationTimestamp": state.registry.clock().now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()},
         "status": status,
     });

@@ -7,11 +7,11 @@ mod options;
 mod remove;
 mod scale;
 mod token_request;
-mod write;
+pub(super) mod write;
 
 use super::{
     Body, Call, State, connect, error, list,
-    negotiate::{self, Format},
+    negotiate::{self, Format, Translation},
     query,
     render::{Include, Render},
     respond, reviews,
@@ -19,7 +19,7 @@ use super::{
     usage, watch,
 };
 use crate::object::Object;
-use coracle_api::{Key, KindRef, Revision, kind, status::StatusError};
+use coracle_api::{Key, KindRef, Revision, status::StatusError};
 use http::{Response, StatusCode};
 
 /// A request for a stored kind.
@@ -45,18 +45,8 @@ pub(crate) async fn handle(
     let kinds = state.registry.cache().kinds();
     let kind = match kinds.find(&info.group, &info.version, &info.resource) {
         Some(kind) => kind,
-        None if info.group.is_empty() && info.resource == "bindings" && info.verb == "create" => {
-            let format = Format::Json;
-            return write::bind(
-                &Target {
-                    state,
-                    info,
-                    kind: kind::POD,
-                    format,
-                },
-                call,
-            )
-            .await;
+        None if (&*info.group, &*info.version, &*info.resource) == ("", "v1", "bindings") => {
+            return write::bindings(state, info, call).await;
         }
         None => return Err(error::no_such_resource()),
     };
@@ -83,7 +73,8 @@ pub(crate) async fn handle(
     if !info.subresource.is_empty() {
         return target.subresource(call).await;
     }
-    let mut response = target.main(call).await?;
+    let answered = target.main(call).await;
+    let mut response = answered.map_err(|refused| error::of_view(kind, refused))?;
     if !kind.deprecation.is_empty() {
         respond::warn(&mut response, &[kind.deprecation.to_owned()]);
     }
@@ -125,7 +116,11 @@ impl Target<'_> {
             // kubectl get NAME -w asks for a collection of one.
             "list" => list::list(state, kind, &info.namespace, &call.query, format).await,
             "watch" => {
-                let is_protobuf = negotiate::only_protobuf(call.accept());
+                let is_protobuf = match negotiate::translation(call.accept()) {
+                    // YAML has no frames.
+                    Some(Translation::Yaml) => return Err(error::not_acceptable()),
+                    wanted => wanted == Some(Translation::Protobuf),
+                };
                 watch::watch(
                     state,
                     kind,

@@ -4,7 +4,7 @@
 
 use super::{
     Context, DeleteOptions, FieldValidation, Propagation, Subresource, certificate,
-    commit::Decision, custom, workload,
+    commit::Decision, custom, put, workload,
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
@@ -116,7 +116,8 @@ pub(super) fn stamp_new(
         .and_then(Value::as_str)
         .is_some_and(|version| !version.is_empty())
     {
-        return Err(StatusError::bad_request(
+        // Of the storage, upstream: an error that it has no word for.
+        return Err(StatusError::plain(
             "resourceVersion should not be set on objects to be created",
         ));
     }
@@ -131,6 +132,8 @@ pub(super) fn stamp_new(
         .is_some_and(|name| !name.is_empty());
     if !named && !base.is_empty() {
         meta.insert("name".to_owned(), json!(generate_name(&base)));
+    } else if !named && of == kind::LIMIT_RANGE {
+        meta.insert("name".to_owned(), json!(uuid()));
     }
     for field in [
         "deletionTimestamp",
@@ -303,7 +306,9 @@ pub(super) fn check_version(
     let version = wanted["metadata"]["resourceVersion"]
         .as_str()
         .unwrap_or_default();
-    if !version.is_empty() && version != current.revision.to_string() {
+    if version.is_empty() {
+        put::check_versioned(of, &current.key.name)?;
+    } else if version != current.revision.to_string() {
         return Err(StatusError::stale(of, &current.key.name));
     }
     let uid = wanted["metadata"]["uid"].as_str().unwrap_or_default();
@@ -353,7 +358,7 @@ pub(super) fn merge_part(
         }
         Subresource::Status => {
             let mut new = old.clone();
-            new["status"] = wanted["status"].take();
+            restore(&mut new, &wanted, "status");
             if of == kind::DEPLOYMENT {
                 // As upstream: the controller tells the revision together with the status.
                 restore(&mut new["metadata"], &wanted["metadata"], "annotations");
@@ -362,7 +367,7 @@ pub(super) fn merge_part(
         }
         Subresource::Finalize => {
             let mut new = old.clone();
-            new["spec"]["finalizers"] = wanted["spec"]["finalizers"].take();
+            restore(&mut new["spec"], &wanted["spec"], "finalizers");
             Ok(new)
         }
         Subresource::Scale => {
@@ -541,7 +546,9 @@ pub(super) fn before_delete(
     if !current.is_deleting() {
         custom::hold(of, &mut value);
     }
-    let finalizers_changed = set_deletion_finalizer(&mut value, options.propagation);
+    // Nothing belongs to an event: it goes at once, whatever is asked, as upstream.
+    let propagation = options.propagation.filter(|_asked| of != kind::EVENT);
+    let finalizers_changed = set_deletion_finalizer(&mut value, propagation);
     let grace = grace_secs(of, &value, options);
     let earlier = value["metadata"]["deletionGracePeriodSeconds"].as_i64();
     let is_sooner = earlier.is_none_or(|earlier| grace < earlier);

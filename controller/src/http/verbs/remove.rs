@@ -5,7 +5,7 @@ use super::{
         Body, Call, decode, error, list,
         query::{ListOptions, Query},
         render::ListMeta,
-        respond,
+        respond, route,
     },
     Target, options,
 };
@@ -19,8 +19,7 @@ pub(super) async fn delete(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let (options, context) = read(&mut call).await?;
-    let foreground = options.propagation == Some(Propagation::Foreground);
+    let (body, options, context) = read(&mut call).await?;
     let key = target.key();
     let deleted = target
         .state
@@ -30,7 +29,8 @@ pub(super) async fn delete(
     let include = call.query.get("includeObject");
     let mut response = match deleted {
         Deleted::Pending(object) => {
-            let status = if foreground {
+            // As upstream: only for who asked in the old words.
+            let status = if orphans(&body, &call.query) == Some(false) {
                 StatusCode::ACCEPTED
             } else {
                 StatusCode::OK
@@ -54,16 +54,26 @@ pub(super) async fn delete(
 
 /// The kinds whose last state upstream answers with instead of a Status.
 fn returns_object(kind: &Kind) -> bool {
-    let returned = [
-        "persistentvolumeclaims",
-        "persistentvolumes",
-        "pods",
-        "podtemplates",
-        "resourcequotas",
-        "serviceaccounts",
-        "services",
-    ];
-    kind.group.is_empty() && returned.contains(&kind.plural)
+    let returned: &[&str] = match kind.group {
+        "" => &[
+            "persistentvolumeclaims",
+            "persistentvolumes",
+            "pods",
+            "podtemplates",
+            "resourcequotas",
+            "serviceaccounts",
+            "services",
+        ],
+        "storage.k8s.io" => &[
+            "csidrivers",
+            "csinodes",
+            "storageclasses",
+            "volumeattachments",
+            "volumeattributesclasses",
+        ],
+        _ => &[],
+    };
+    returned.contains(&kind.plural)
 }
 
 fn details(kind: &Kind, name: &str, uid: &str) -> Value {
@@ -86,7 +96,7 @@ pub(super) async fn delete_collection(
         &target.info.namespace,
         &list_options,
     )?;
-    let (options, context) = read(&mut call).await?;
+    let (_body, options, context) = read(&mut call).await?;
     let state = target.state;
     let cache = state.registry.cache();
     let (objects, revision) =
@@ -126,11 +136,17 @@ pub(super) async fn delete_collection(
 }
 
 /// Options from the body, else from the query.
-async fn read(call: &mut Call) -> Result<(DeleteOptions, Context), StatusError> {
+async fn read(call: &mut Call) -> Result<(Value, DeleteOptions, Context), StatusError> {
     let body = decode::optional_object(call).await?.unwrap_or_default();
     let mut context = options::context(call)?;
     let options = parse(&body, &call.query, &mut context)?;
-    Ok((options, context))
+    Ok((body, options, context))
+}
+
+/// The old form of the propagation policy.
+fn orphans(body: &Value, query: &Query) -> Option<bool> {
+    let sent = body.get("orphanDependents").and_then(Value::as_bool);
+    sent.or_else(|| query.get("orphanDependents").map(route::truthy))
 }
 
 /// How to delete; the context learns whether it is only tried.
@@ -153,7 +169,7 @@ pub(super) fn parse(
             "gracePeriodSeconds: Invalid value: must be greater than or equal to 0",
         ));
     }
-    let orphan = body.get("orphanDependents").and_then(Value::as_bool);
+    let orphan = orphans(body, query);
     let propagation = text("propagationPolicy").or(query.get("propagationPolicy"));
     let propagation = match (propagation, orphan) {
         (None | Some(""), None) => None,

@@ -1,14 +1,16 @@
 //! Create, update, patch and bind.
 
 use super::{
-    super::{Body, Call, decode, decode::PatchType, error, respond},
+    super::{
+        Body, Call, State, decode, decode::PatchType, error, negotiate, respond, route::RequestInfo,
+    },
     Target, options,
 };
 use crate::{
     object::Object,
     registry::{Context, Patch, PatchKind, Subresource},
 };
-use coracle_api::{Key, KindRef, status::StatusError};
+use coracle_api::{Key, KindRef, kind, status::StatusError};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -52,16 +54,20 @@ pub(super) async fn update(
         &target.info.namespace,
         &target.info.name,
     )?;
+    if body["metadata"]["name"].as_str().is_none_or(str::is_empty) {
+        return Err(StatusError::nameless(&target.info.name));
+    }
     let context = options::context(&call)?;
     let part = part(&target.info.subresource)?;
     let key = target.key();
     let kind = target.kind;
-    let object = target
+    let (object, created) = target
         .state
         .registry
         .update(&context, kind, &key, part, body)
         .await?;
-    Ok(written(target, &call, &context, StatusCode::OK, &object))
+    let status = status_of(created);
+    Ok(written(target, &call, &context, status, &object))
 }
 
 /// PATCH of any of the four types.
@@ -111,12 +117,37 @@ pub(super) async fn patch(
         .registry
         .patch(&context, target.kind, &key, part, patch)
         .await?;
-    let status = if created {
+    let status = status_of(created);
+    Ok(written(target, &call, &context, status, &object))
+}
+
+fn status_of(created: bool) -> StatusCode {
+    if created {
         StatusCode::CREATED
     } else {
         StatusCode::OK
+    }
+}
+
+/// The collection of bindings, which takes a POST and nothing else.
+pub(super) async fn bindings(
+    state: &State,
+    info: &RequestInfo,
+    call: Call,
+) -> Result<Response<Body>, StatusError> {
+    if !info.name.is_empty() {
+        return Err(error::no_such_resource());
+    }
+    if info.verb != "create" || info.namespace.is_empty() {
+        return Err(error::method_not_allowed());
+    }
+    let target = Target {
+        state,
+        info,
+        kind: kind::POD,
+        format: negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?,
     };
-    Ok(written(target, &call, &context, status, &object))
+    bind(&target, call).await
 }
 
 /// POST of a Binding, to a pod or to the collection of bindings.
@@ -125,6 +156,7 @@ pub(super) async fn bind(
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let body = decode::object(&mut call).await?;
+    check_type(&body, "v1", "Binding")?;
     let text = |value: &Value, name: &str| {
         value
             .get(name)
@@ -207,6 +239,25 @@ fn written(
     response
 }
 
+/// A body may leave out what it is, and may not say something else.
+pub(in crate::http) fn check_type(
+    body: &Value,
+    version: &str,
+    kind: &str,
+) -> Result<(), StatusError> {
+    let sent = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+    let (sent_version, sent_kind) = (sent("apiVersion"), sent("kind"));
+    if (!sent_version.is_empty() && sent_version != version)
+        || (!sent_kind.is_empty() && sent_kind != kind)
+    {
+        return Err(error::bad_request(format!(
+            "the API version in the data ({sent_version}, Kind={sent_kind}) does not match the \
+             expected API version ({version}, Kind={kind})"
+        )));
+    }
+    Ok(())
+}
+
 /// What the body says it is must be what the URL says it is.
 pub(super) fn check_identity(
     kind: KindRef,
@@ -221,17 +272,7 @@ pub(super) fn check_identity(
             .unwrap_or_default()
             .to_owned()
     };
-    let (version, kind_name) = (text(body, "apiVersion"), text(body, "kind"));
-    let expected = kind.api_version();
-    if (!version.is_empty() && version != expected)
-        || (!kind_name.is_empty() && kind_name != kind.kind)
-    {
-        return Err(error::bad_request(format!(
-            "the API version in the data ({version}, Kind={kind_name}) does not match the expected \
-             API version ({expected}, Kind={})",
-            kind.kind
-        )));
-    }
+    check_type(body, &kind.api_version(), kind.kind)?;
     let meta = body.get("metadata").cloned().unwrap_or_default();
     let sent = text(&meta, "namespace");
     if kind.namespaced && !sent.is_empty() && sent != namespace {
@@ -241,9 +282,7 @@ pub(super) fn check_identity(
     }
     let sent = text(&meta, "name");
     if !name.is_empty() && !sent.is_empty() && sent != name {
-        return Err(error::bad_request(format!(
-            "the name of the object ({sent}) does not match the name on the URL ({name})"
-        )));
+        return Err(StatusError::other_name(&sent, name));
     }
     Ok(())
 }
@@ -251,7 +290,6 @@ pub(super) fn check_identity(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use coracle_api::kind;
 
     #[test]
     fn a_body_for_something_else_is_refused() {

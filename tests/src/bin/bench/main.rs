@@ -4,7 +4,6 @@
 //! the other on a machine that is meant to do nothing else. Every figure that has a goal has a row, also when it
 //! could not be taken.
 
-mod client;
 mod density;
 mod disk;
 mod floor;
@@ -22,7 +21,7 @@ mod table;
 use anyhow::Context as _;
 use clap::Parser;
 use coracle_daemon::Tasks;
-use coracle_tests::{cluster::Cluster, wait};
+use coracle_tests::{client, cluster::Cluster, wait};
 use floor::Floor;
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 use table::Row;

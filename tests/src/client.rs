@@ -1,10 +1,10 @@
-//! A small HTTPS client with a kept connection, and a watch: what a Go client library does, without kubectl's start.
+//! A small HTTPS client with a kept connection, and a watch: what a client library does, without kubectl's start.
 
 use anyhow::{Context as _, ensure};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use coracle_daemon::{OnExit, Tasks};
-use http::{Method, Request, StatusCode};
+use http::{HeaderMap, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use hyper::{body::Incoming, client::conn::http1::SendRequest};
 use hyper_util::rt::TokioIo;
@@ -18,8 +18,8 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
 /// Where the API is and who we are there.
-#[derive(Clone)]
-pub(crate) struct Endpoint {
+#[derive(Debug, Clone)]
+pub struct Endpoint {
     address: String,
     tls: Arc<ClientConfig>,
     tasks: Tasks,
@@ -27,7 +27,10 @@ pub(crate) struct Endpoint {
 
 impl Endpoint {
     /// What the administrator's kubeconfig says.
-    pub(crate) fn read(kubeconfig: &Path, tasks: &Tasks) -> anyhow::Result<Self> {
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read(kubeconfig: &Path, tasks: &Tasks) -> anyhow::Result<Self> {
         let text = std::fs::read_to_string(kubeconfig)
             .with_context(|| format!("cannot read {}", kubeconfig.display()))?;
         let file: Value = serde_yaml_ng::from_str(&text)?;
@@ -59,8 +62,17 @@ impl Endpoint {
         })
     }
 
+    /// Address and port of the API.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
     /// A connection that is kept.
-    pub(crate) async fn connect(&self) -> anyhow::Result<Client> {
+    ///
+    /// # Errors
+    /// When there is none to be had.
+    pub async fn connect(&self) -> anyhow::Result<Client> {
         let stream = TcpStream::connect(&self.address).await?;
         stream.set_nodelay(true)?;
         let host = self.address.rsplit_once(':').context("no port")?.0;
@@ -82,45 +94,100 @@ impl Endpoint {
 }
 
 /// One connection.
-pub(crate) struct Client {
+#[derive(Debug)]
+pub struct Client {
     sender: SendRequest<Full<Bytes>>,
     host: String,
 }
 
+/// What came back.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status code.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// All of its body.
+    pub body: Bytes,
+}
+
+impl Answer {
+    /// The body as JSON; Null where it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+}
+
 impl Client {
+    /// Headers that are not given say JSON.
     async fn send(
         &mut self,
         method: Method,
         path: &str,
-        body: Option<&Value>,
+        headers: &[(&str, &str)],
+        body: Bytes,
     ) -> anyhow::Result<http::Response<Incoming>> {
-        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
-        let request = Request::builder()
+        let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header("host", &self.host)
-            .header("accept", "application/json")
-            .header("content-type", "application/json")
-            .body(Full::new(body))?;
+            .header(header::HOST, &self.host);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        for name in [header::ACCEPT, header::CONTENT_TYPE] {
+            if !headers.iter().any(|(given, _)| name == *given) {
+                request = request.header(name, "application/json");
+            }
+        }
         // The connection takes the next request when it has seen the end of the last answer.
         self.sender.ready().await?;
-        Ok(self.sender.send_request(request).await?)
+        Ok(self
+            .sender
+            .send_request(request.body(Full::new(body))?)
+            .await?)
+    }
+
+    /// One request as it is, and what came back.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn exchange(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> anyhow::Result<Answer> {
+        let response = self.send(method, path, headers, body.into()).await?;
+        let (parts, body) = response.into_parts();
+        Ok(Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body: body.collect().await?.to_bytes(),
+        })
     }
 
     /// Status and body, whatever the status is.
-    pub(crate) async fn call(
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn call(
         &mut self,
         method: Method,
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<(StatusCode, Bytes)> {
-        let response = self.send(method, path, body).await?;
-        let status = response.status();
-        Ok((status, response.into_body().collect().await?.to_bytes()))
+        let body = body.map_or_else(Bytes::new, |body| Bytes::from(body.to_string()));
+        let answer = self.exchange(method, path, &[], body).await?;
+        Ok((answer.status, answer.body))
     }
 
-    /// As `call`, which must succeed; an empty body is Null.
-    pub(crate) async fn ok(
+    /// As `call`, which must succeed.
+    ///
+    /// # Errors
+    /// When it does not; with what was answered.
+    pub async fn ok(
         &mut self,
         method: Method,
         path: &str,
@@ -135,44 +202,79 @@ impl Client {
         Ok(answer)
     }
 
-    pub(crate) async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
+    /// An object or a list.
+    ///
+    /// # Errors
+    /// As [`Client::ok`].
+    pub async fn get(&mut self, path: &str) -> anyhow::Result<Value> {
         Ok(serde_json::from_slice(
             &self.ok(Method::GET, path, None).await?,
         )?)
     }
 
-    pub(crate) async fn create(&mut self, path: &str, body: &Value) -> anyhow::Result<()> {
+    /// POST.
+    ///
+    /// # Errors
+    /// As [`Client::ok`].
+    pub async fn create(&mut self, path: &str, body: &Value) -> anyhow::Result<()> {
         self.ok(Method::POST, path, Some(body)).await?;
         Ok(())
     }
 
-    pub(crate) async fn delete(&mut self, path: &str) -> anyhow::Result<()> {
+    /// DELETE.
+    ///
+    /// # Errors
+    /// As [`Client::ok`].
+    pub async fn delete(&mut self, path: &str) -> anyhow::Result<()> {
         self.ok(Method::DELETE, path, None).await?;
         Ok(())
     }
 
     /// Turns the connection into a watch from now on.
-    pub(crate) async fn watch(mut self, path: &str) -> anyhow::Result<Watch> {
+    ///
+    /// # Errors
+    /// When the list or the watch is refused.
+    pub async fn watch(mut self, path: &str) -> anyhow::Result<Watch> {
         let list = self.get(path).await?;
         let revision = list["metadata"]["resourceVersion"].as_str();
         let revision = revision.context("the list has no resourceVersion")?;
         let path = format!("{path}?watch=true&resourceVersion={revision}");
-        let response = self.send(Method::GET, &path, None).await?;
-        ensure!(
-            response.status().is_success(),
-            "{path}: {}",
-            response.status()
-        );
-        Ok(Watch {
+        self.follow(&path, &[]).await
+    }
+
+    /// Turns the connection into the watch that this path asks for.
+    ///
+    /// # Errors
+    /// When it is refused.
+    pub async fn follow(self, path: &str, headers: &[(&str, &str)]) -> anyhow::Result<Watch> {
+        let (status, watch) = self.open_watch(path, headers).await?;
+        ensure!(status.is_success(), "{path}: {status}");
+        Ok(watch)
+    }
+
+    /// As [`Client::follow`], whatever the status is.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn open_watch(
+        mut self,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> anyhow::Result<(StatusCode, Watch)> {
+        let response = self.send(Method::GET, path, headers, Bytes::new()).await?;
+        let status = response.status();
+        let watch = Watch {
             body: response.into_body(),
             buffer: Vec::new(),
             _sender: self.sender,
-        })
+        };
+        Ok((status, watch))
     }
 }
 
 /// Changes as they come.
-pub(crate) struct Watch {
+#[derive(Debug)]
+pub struct Watch {
     body: Incoming,
     buffer: Vec<u8>,
     /// The connection ends with its last sender.
@@ -180,24 +282,32 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Type and object of the next change.
-    async fn next(&mut self) -> anyhow::Result<(String, Value)> {
+    /// Type and object of the next change; none when the server has ended the watch.
+    ///
+    /// # Errors
+    /// When the connection breaks, or what comes is no event.
+    pub async fn next(&mut self) -> anyhow::Result<Option<(String, Value)>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line: Vec<u8> = self.buffer.drain(..=end).collect();
                 let mut event: Value = serde_json::from_slice(&line)?;
                 let kind = event["type"].as_str().unwrap_or_default().to_owned();
-                return Ok((kind, event["object"].take()));
+                return Ok(Some((kind, event["object"].take())));
             }
-            let frame = self.body.frame().await.context("the watch has ended")??;
-            if let Ok(data) = frame.into_data() {
+            let Some(frame) = self.body.frame().await else {
+                return Ok(None);
+            };
+            if let Ok(data) = frame?.into_data() {
                 self.buffer.extend_from_slice(&data);
             }
         }
     }
 
     /// Reads until `find` finds something, at most `limit`.
-    pub(crate) async fn until<T>(
+    ///
+    /// # Errors
+    /// When the time is over, or the watch.
+    pub async fn until<T>(
         &mut self,
         what: &str,
         limit: std::time::Duration,
@@ -206,7 +316,7 @@ impl Watch {
         let mut last = Value::Null;
         let search = async {
             loop {
-                let (kind, object) = self.next().await?;
+                let (kind, object) = self.next().await?.context("the watch has ended")?;
                 if let Some(found) = find(&kind, &object) {
                     return anyhow::Ok(found);
                 }

@@ -1,0 +1,134 @@
+//! PUT: the whole of an object, or one of its parts; of some kinds also an object that was not there.
+//!
+//! Source: k8s.io/kubernetes `pkg/registry/*/*/strategy.go`, `AllowCreateOnUpdate` and `AllowUnconditionalUpdate`.
+
+use super::{Context, Decision, Registry, Subresource, managers, rights, service};
+use crate::{cache::ChangeKind, object::Object};
+use coracle_api::{Key, KindRef, StatusError, kind, status::Cause};
+use serde_json::{Value, json};
+use std::sync::Arc;
+
+/// Kinds that a PUT creates where there is none.
+fn creates() -> [KindRef; 10] {
+    [
+        kind::ENDPOINTS,
+        kind::EVENT,
+        kind::LIMIT_RANGE,
+        kind::SERVICE,
+        kind::LEASE,
+        kind::RUNTIME_CLASS,
+        kind::ROLE,
+        kind::CLUSTER_ROLE,
+        kind::ROLE_BINDING,
+        kind::CLUSTER_ROLE_BINDING,
+    ]
+}
+
+/// Built-in kinds whose PUT has to name the version that it replaces; all custom ones have to as well.
+fn conditional() -> [KindRef; 8] {
+    [
+        kind::LEASE,
+        kind::RUNTIME_CLASS,
+        kind::POD_DISRUPTION_BUDGET,
+        kind::CSI_DRIVER,
+        kind::CSI_NODE,
+        kind::CSI_STORAGE_CAPACITY,
+        kind::VOLUME_ATTACHMENT,
+        kind::CUSTOM_RESOURCE_DEFINITION,
+    ]
+}
+
+/// Refuses a write without a version where there has to be one.
+pub(super) fn check_versioned(of: KindRef, name: &str) -> Result<(), StatusError> {
+    if !of.is_custom() && !conditional().contains(&of.storage()) {
+        return Ok(());
+    }
+    let cause = Cause {
+        reason: "FieldValueInvalid",
+        message: "Invalid value: 0x0: must be specified for an update".to_owned(),
+        field: "metadata.resourceVersion".to_owned(),
+    };
+    let mut refused = StatusError::invalid(of, name, vec![cause]);
+    // As upstream, which names the resource here and not the kind.
+    refused.message = refused.message.replacen(of.kind, of.plural, 1);
+    if let Some(details) = &mut refused.details {
+        of.plural.clone_into(&mut details.kind);
+    }
+    Err(refused)
+}
+
+/// An object stays where it is, whatever a patch says.
+pub(super) fn check_same(key: &Key, value: &Value) -> Result<(), StatusError> {
+    let meta = &value["metadata"];
+    let text = |name: &str| meta[name].as_str().unwrap_or_default();
+    let namespace = text("namespace");
+    if !namespace.is_empty() && !key.namespace.is_empty() && namespace != key.namespace {
+        return Err(StatusError::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    match text("name") {
+        "" => Err(StatusError::nameless(&key.name)),
+        name if name != key.name => Err(StatusError::other_name(name, &key.name)),
+        _ => Ok(()),
+    }
+}
+
+impl Registry {
+    /// Replaces an object, or a part of it; true with the object when it was created.
+    ///
+    /// # Errors
+    /// As upstream: 400, 403, 404, 409 (stale), 422.
+    pub async fn update(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        part: Subresource,
+        mut value: Value,
+    ) -> Result<(Arc<Object>, bool), StatusError> {
+        if part != Subresource::Scale {
+            value = self.decode(context, kind, value)?;
+        }
+        let kind = kind.written_as();
+        let mut created = false;
+        let written = self
+            .committer
+            .write(kind, key, context.target(false), |current| match current {
+                None if part == Subresource::None && creates().contains(&kind) => {
+                    created = true;
+                    let value = self.create_put(context, kind, key, value.clone())?;
+                    Ok(Decision::Put(ChangeKind::Added, value))
+                }
+                current => self.step(
+                    context,
+                    (kind, part),
+                    key,
+                    current,
+                    |_old| Ok(value.clone()),
+                ),
+            })
+            .await?;
+        Ok((written, created))
+    }
+
+    fn create_put(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        key: &Key,
+        mut value: Value,
+    ) -> Result<Value, StatusError> {
+        rights::may_create(&self.authorizer, &context.user, kind, key)?;
+        // The version that was to be replaced is gone, whichever it was.
+        if let Some(meta) = value["metadata"].as_object_mut() {
+            meta.remove("resourceVersion");
+        }
+        value["metadata"]["name"] = json!(key.name);
+        let mut value = self.prepare_create(context, kind, &key.namespace, value)?;
+        let place = (kind, Subresource::None);
+        let (shape, now) = (self.shape(kind), self.clock.now());
+        managers::track(context, place, shape.ty(), None, &mut value, now);
+        service::allocate(&self.cache, kind, value, None)
+    }
+}
