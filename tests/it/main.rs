@@ -1,5 +1,6 @@
 //! End-to-end tests: the real binary and real clients.
 
+mod churn;
 mod devices;
 mod durability;
 mod fleet;

@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// Kills of the controller under a loop of writes.
 const KILLS: &str = "50";
+/// How long watchers are kept under churn, with each of two seeds.
+const CHURN_SECONDS: &str = "120";
 /// Cases of each property in one round; a round has seeds of its own.
 const CASES: &str = "20000";
 /// Where properties are: what reads a stranger's bytes.
@@ -37,6 +39,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             &format!("{KILLS} kills of the controller"),
             &[("CORACLE_KILLS", KILLS)],
             &["-E", "package(coracle-tests) & test(/durability/)"],
+        ),
+        part(
+            &format!("200 watchers under churn for {CHURN_SECONDS} s, twice"),
+            &[("CORACLE_CHURN_SECONDS", CHURN_SECONDS)],
+            &["-E", "package(coracle-tests) & test(/^churn::/)"],
         ),
         part(
             "tests for a quiet machine, and with devices",
