@@ -9,8 +9,11 @@
 mod decode;
 mod encode;
 mod special;
+mod swagger;
 mod table;
 mod wire;
+
+pub use swagger::Swagger;
 
 use serde_json::{Map, Value};
 

@@ -5,9 +5,13 @@
 
 mod merging;
 mod openapi;
+mod operations;
+mod reviews;
+mod swagger;
 mod types;
 
-pub use openapi::{metadata_names, openapi_v3, openapi_v3_custom};
+pub use openapi::{documented, metadata_names, openapi_v3, openapi_v3_custom};
+pub use swagger::{Section, openapi_v2};
 pub use types::{ListMerge, ListType, Type};
 
 use crate::{Kind, KindRef, kind};
@@ -16,6 +20,8 @@ use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1 as apps,
+        authentication::v1 as authentication,
+        authorization::v1 as authorization,
         autoscaling::{v1 as autoscaling_v1, v2 as autoscaling_v2},
         batch::v1 as batch,
         certificates::v1 as certificates,
@@ -94,6 +100,12 @@ pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
         (kind::RBAC, "ClusterRoleBinding") => add::<rbac::ClusterRoleBinding>(g),
         ("certificates.k8s.io", _) => add::<certificates::CertificateSigningRequest>(g),
         ("apiextensions.k8s.io", _) => add::<apiextensions::CustomResourceDefinition>(g),
+        (_, "SelfSubjectReview") => add::<authentication::SelfSubjectReview>(g),
+        (_, "TokenReview") => add::<authentication::TokenReview>(g),
+        (_, "LocalSubjectAccessReview") => add::<authorization::LocalSubjectAccessReview>(g),
+        (_, "SelfSubjectAccessReview") => add::<authorization::SelfSubjectAccessReview>(g),
+        (_, "SelfSubjectRulesReview") => add::<authorization::SelfSubjectRulesReview>(g),
+        (_, "SubjectAccessReview") => add::<authorization::SubjectAccessReview>(g),
         _ => String::new(),
     }
 }

@@ -284,7 +284,7 @@ impl State {
                     return answer;
                 }
                 if let Some(rest) = path.strip_prefix("/openapi") {
-                    return openapi::answer(self, rest, &call);
+                    return openapi::answer(self, rest, &call).await;
                 }
                 discovery::answer(self, path, &call)
             }

@@ -5,11 +5,7 @@
 
 use coracle_api::{
     Key, Kind, KindRef,
-    crd::{
-        CustomVersion, definition,
-        publish::{self, Schemas},
-        resource,
-    },
+    crd::{CustomVersion, definition, resource},
     kind::{self, ALL_VERBS, SCALE, STATUS, Subresource},
     schema::{self, Type},
 };
@@ -134,7 +130,6 @@ pub struct Custom {
     definition: String,
     /// How its fields merge.
     merging: Value,
-    published: Schemas,
 }
 
 /// Why a definition is not served.
@@ -159,12 +154,6 @@ impl Custom {
     #[must_use]
     pub fn merging(&self) -> Type<'_> {
         schema::type_of_custom(&self.merging)
-    }
-
-    /// What OpenAPI tells of it.
-    #[must_use]
-    pub fn published(&self) -> Schemas {
-        self.published.clone()
     }
 
     /// Its definition.
@@ -196,20 +185,12 @@ pub fn versions(crd: &Value) -> Result<Vec<Custom>, Error> {
             definition: name.clone(),
             source,
         })?;
-        let (object, list) = schema::metadata_names();
-        let published = publish::schemas(crd, &of, (&object, &list)).unwrap_or_else(|| Schemas {
-            name: String::new(),
-            schema: Value::Null,
-            list_name: String::new(),
-            list_schema: Value::Null,
-        });
         Ok(Custom {
             kind,
             served: version["served"] == true,
             version: compiled,
             definition: name.clone(),
             merging: merging(&version["schema"]["openAPIV3Schema"]),
-            published,
         })
     };
     listed.into_iter().flatten().map(make).collect()

@@ -114,6 +114,15 @@ fn objects_are_served_and_printed() -> anyhow::Result<()> {
             .ok(&["explain", "crontab"], "")?
             .contains("again and again")
     );
+    // The second version of OpenAPI, in the form that Go clients read.
+    let older = "--output=plaintext-openapiv2";
+    let explained = controller.ok(&["explain", "crontab.spec.replicas", older], "")?;
+    assert!(
+        explained.contains("FIELD:    replicas <integer>"),
+        "{explained}"
+    );
+    let explained = controller.ok(&["explain", "deployment.spec.template", older], "")?;
+    assert!(explained.contains("PodTemplateSpec"), "{explained}");
     assert_eq!(
         controller.ok(&["scale", "crontab/tab", "--replicas=3"], "")?,
         "crontab.stable.example.com/tab scaled\n"

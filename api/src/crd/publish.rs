@@ -1,9 +1,9 @@
-//! What is told of custom resources: their OpenAPI schemas, and their rows in discovery.
+//! What OpenAPI tells of custom resources, and the order of their versions.
 //!
-//! Source: k8s.io/apiextensions-apiserver `pkg/controller/openapi/builder` and
-//! `pkg/apiserver/customresource_discovery_controller.go`.
+//! Source: k8s.io/apiextensions-apiserver `pkg/controller/openapi/builder` and `pkg/controller/openapi/v2`.
 
-use super::definition::is_condition_true;
+mod v2;
+
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 
@@ -45,13 +45,31 @@ pub fn schema_name(group: &str, version: &str, kind: &str) -> String {
     format!("{}.{version}.{kind}", parts.join("."))
 }
 
+/// Which OpenAPI the schemas are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    V2,
+    V3,
+}
+
 /// The OpenAPI v3 schemas of a version; references are to `#/components/schemas/NAME`, where those of
 /// the metadata of objects and lists are given.
 #[must_use]
-pub fn schemas(
+pub fn schemas(crd: &Value, version_name: &str, metadata: (&str, &str)) -> Option<Schemas> {
+    print(crd, version_name, metadata, Form::V3)
+}
+
+/// As [`schemas`], without what v2 cannot say or its clients do not understand.
+#[must_use]
+pub fn schemas_v2(crd: &Value, version_name: &str, metadata: (&str, &str)) -> Option<Schemas> {
+    print(crd, version_name, metadata, Form::V2)
+}
+
+fn print(
     crd: &Value,
     version_name: &str,
     (object_meta, list_meta): (&str, &str),
+    form: Form,
 ) -> Option<Schemas> {
     let version = version(crd, version_name)?;
     let (spec, names) = (&crd["spec"], &crd["spec"]["names"]);
@@ -60,10 +78,16 @@ pub fn schemas(
     let name = schema_name(group, version_name, kind);
     let gvk = |kind: &str| json!([{"group": group, "version": version_name, "kind": kind}]);
     let raw = &version["schema"]["openAPIV3Schema"];
-    let mut schema = if raw.is_object() {
+    // Clients of v2 take what is said for all there may be.
+    let open = form == Form::V2
+        && (preserves(raw) || spec.get("preserveUnknownFields") == Some(&json!(true)));
+    let mut schema = if raw.is_object() && !open {
         let mut schema = raw.clone();
-        published(&mut schema, object_meta);
-        type_and_metadata(&mut schema, (API_VERSION, KIND), object_meta);
+        if form == Form::V2 {
+            v2::downgrade(&mut schema);
+        }
+        published(&mut schema, object_meta, form);
+        type_and_metadata(&mut schema, (API_VERSION, KIND), (object_meta, form));
         schema
     } else {
         json!({"type": "object"})
@@ -84,7 +108,7 @@ pub fn schemas(
             },
             "apiVersion": {"type": "string", "description": API_VERSION},
             "kind": {"type": "string", "description": KIND},
-            "metadata": reference(list_meta, LIST_METADATA),
+            "metadata": reference(list_meta, LIST_METADATA, form),
         },
     });
     list_schema[GVK] = gvk(list_kind);
@@ -110,46 +134,59 @@ fn selectable(version: &Value) -> Option<Value> {
     (!fields.is_empty()).then(|| json!(fields))
 }
 
-fn reference(name: &str, description: &str) -> Value {
-    json!({
-        "description": description,
-        "allOf": [{"$ref": format!("#/components/schemas/{name}")}],
-    })
+fn preserves(schema: &Value) -> bool {
+    schema.get("x-kubernetes-preserve-unknown-fields") == Some(&json!(true))
 }
 
-fn type_and_metadata(schema: &mut Value, (api_version, kind): (&str, &str), object_meta: &str) {
+fn reference(name: &str, description: &str, form: Form) -> Value {
+    let target = json!({"$ref": format!("#/components/schemas/{name}")});
+    match form {
+        Form::V2 => json!({"description": description, "$ref": target["$ref"]}),
+        Form::V3 => json!({"description": description, "allOf": [target]}),
+    }
+}
+
+fn type_and_metadata(
+    schema: &mut Value,
+    (api_version, kind): (&str, &str),
+    (object_meta, form): (&str, Form),
+) {
     if !schema["properties"].is_object() {
         schema["properties"] = json!({});
     }
     let properties = &mut schema["properties"];
     properties["apiVersion"] = json!({"type": "string", "description": api_version});
     properties["kind"] = json!({"type": "string", "description": kind});
-    properties["metadata"] = reference(object_meta, METADATA);
+    properties["metadata"] = reference(object_meta, METADATA, form);
 }
 
 /// Completes what a schema leaves unsaid. A schema's depth is bounded before it is stored.
-fn published(schema: &mut Value, object_meta: &str) {
+fn published(schema: &mut Value, object_meta: &str, form: Form) {
     let Some(fields) = schema.as_object_mut() else {
         return;
     };
     for name in ["items", "additionalProperties", "not"] {
         if let Some(inner) = fields.get_mut(name) {
-            published(inner, object_meta);
+            published(inner, object_meta, form);
         }
     }
     let properties = fields.get_mut("properties").and_then(Value::as_object_mut);
     for (_, property) in properties.into_iter().flatten() {
-        published(property, object_meta);
+        published(property, object_meta, form);
     }
-    if fields.get("x-kubernetes-int-or-string") == Some(&json!(true)) {
+    if form == Form::V3 && fields.get("x-kubernetes-int-or-string") == Some(&json!(true)) {
         // Clients that do not know the extension know the alternatives.
         let types = json!([{"type": "integer"}, {"type": "string"}]);
         if !fields.contains_key("anyOf") && !fields.contains_key("allOf") {
             fields.insert("anyOf".to_owned(), types);
         }
     }
-    if fields.get("x-kubernetes-embedded-resource") == Some(&json!(true)) {
-        type_and_metadata(schema, (EMBEDDED_API_VERSION, EMBEDDED_KIND), object_meta);
+    if form == Form::V2 && preserves(schema) {
+        return;
+    }
+    if schema.get("x-kubernetes-embedded-resource") == Some(&json!(true)) {
+        let told = (EMBEDDED_API_VERSION, EMBEDDED_KIND);
+        type_and_metadata(schema, told, (object_meta, form));
         let mut required = schema["required"].as_array().cloned().unwrap_or_default();
         for name in ["kind", "apiVersion"] {
             if !required.contains(&json!(name)) {
@@ -158,78 +195,6 @@ fn published(schema: &mut Value, object_meta: &str) {
         }
         schema["required"] = Value::Array(required);
     }
-}
-
-/// The versions of a definition that are told of, best first; none where it is not established.
-#[must_use]
-pub fn served_versions(crd: &Value) -> Vec<&str> {
-    if !is_condition_true(crd, "Established") {
-        return Vec::new();
-    }
-    let versions = crd["spec"]["versions"].as_array();
-    let served = versions
-        .into_iter()
-        .flatten()
-        .filter(|v| v["served"] == json!(true));
-    let mut names: Vec<&str> = served.map(|version| text(version, "name")).collect();
-    names.sort_by(|a, b| compare_versions(b, a));
-    names
-}
-
-/// A definition's row in aggregated discovery (`APIResourceDiscovery`) of a version.
-#[must_use]
-pub fn discovery(crd: &Value, version_name: &str) -> Option<Value> {
-    if !served_versions(crd).contains(&version_name) {
-        return None;
-    }
-    let version = version(crd, version_name)?;
-    let (names, group) = (&crd["status"]["acceptedNames"], text(&crd["spec"], "group"));
-    let own = json!({"group": group, "version": version_name, "kind": text(names, "kind")});
-    let verbs = if is_condition_true(crd, "Terminating") {
-        json!(["delete", "deletecollection", "get", "list", "watch"])
-    } else {
-        json!([
-            "delete",
-            "deletecollection",
-            "get",
-            "list",
-            "patch",
-            "create",
-            "update",
-            "watch"
-        ])
-    };
-    let mut row = json!({
-        "resource": text(names, "plural"),
-        "singularResource": text(names, "singular"),
-        "scope": text(&crd["spec"], "scope"),
-        "responseKind": own,
-        "verbs": verbs,
-    });
-    for name in ["shortNames", "categories"] {
-        if names[name].as_array().is_some_and(|list| !list.is_empty()) {
-            row[name] = names[name].clone();
-        }
-    }
-    let mut subresources = Vec::new();
-    let rows = [
-        ("status", own),
-        (
-            "scale",
-            json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}),
-        ),
-    ];
-    for (name, kind) in rows {
-        if !version["subresources"][name].is_null() {
-            subresources.push(json!({
-                "subresource": name, "responseKind": kind, "verbs": ["get", "patch", "update"],
-            }));
-        }
-    }
-    if !subresources.is_empty() {
-        row["subresources"] = json!(subresources);
-    }
-    Some(row)
 }
 
 /// Which version comes first: released before beta before alpha, then the higher number; names that

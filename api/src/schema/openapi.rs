@@ -3,64 +3,168 @@
 //! Clients read three things from them: which kinds there are, how lists merge
 //! (`x-kubernetes-patch-merge-key`), and whether writes take `fieldValidation` and `dryRun`.
 
-use super::merging;
+use super::{
+    merging,
+    operations::{
+        DELETE_OPTIONS, Operation, PARAMETERS, PATCH, STATUS, Sent, operations, schema_of,
+    },
+    reviews::REVIEWS,
+};
 use crate::{KindRef, crd::publish::Schemas, kind};
 use k8s_openapi::{
-    apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta},
-    schemars::JsonSchema as _,
+    api::{
+        authentication::v1 as authentication, autoscaling::v1 as autoscaling, core::v1 as core,
+        policy::v1 as policy,
+    },
+    apimachinery::pkg::apis::meta::v1::{DeleteOptions, ListMeta, ObjectMeta, Patch, Status},
+    schemars::{JsonSchema as _, SchemaGenerator},
 };
 use serde_json::{Map, Value, json};
+
+const GVK: &str = "x-kubernetes-group-version-kind";
+/// Types that are written in more than one form, which `k8s-openapi` calls objects: upstream says nothing of them.
+const OPEN: [&str; 4] = [
+    "",
+    "SchemaPropsOrArray",
+    "SchemaPropsOrBool",
+    "SchemaPropsOrStringArray",
+];
+
+/// Every kind that documents tell of, custom ones apart.
+pub fn documented() -> impl Iterator<Item = KindRef> {
+    kind::KINDS.iter().chain(REVIEWS)
+}
+
+/// Kinds, and every schema that they and what is done to them refer to.
+pub(super) struct Built {
+    /// Each with the names of its schema and of its list's.
+    pub(super) kinds: Vec<(KindRef, String, String)>,
+    pub(super) schemas: Map<String, Value>,
+}
+
+/// The schemas of built-in kinds; references look like `#/components/schemas/NAME`.
+pub(super) fn built_in(kinds: impl Iterator<Item = KindRef>) -> Built {
+    let mut generator = super::generator();
+    let mut named = Vec::new();
+    for kind in kinds {
+        let name = super::register(kind, &mut generator);
+        for subresource in kind.subresources {
+            register_subresource(subresource, &mut generator);
+        }
+        let list = format!("{name}List");
+        named.push((kind, name, list));
+    }
+    let mut schemas = shared(generator);
+    for (kind, name, list) in &named {
+        let Some(Value::Object(schema)) = schemas.get_mut(name) else {
+            continue;
+        };
+        // A Rust type that always has metadata does not make them required of a client.
+        if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
+            required.retain(|name| name != "metadata");
+            if required.is_empty() {
+                schema.remove("required");
+            }
+        }
+        schema.insert(GVK.to_owned(), group_version_kind(kind, kind.kind));
+        if kind.verbs.contains(&"list") {
+            let told = list_schema(kind, name, schema);
+            schemas.insert(list.clone(), told);
+        }
+    }
+    Built {
+        kinds: named,
+        schemas,
+    }
+}
+
+/// The schemas of custom kinds, each as it is published.
+pub(super) fn custom(kinds: Vec<(KindRef, Schemas)>) -> Built {
+    let mut schemas = Map::new();
+    let mut named = Vec::new();
+    for (kind, told) in kinds {
+        named.push((kind, told.name.clone(), told.list_name.clone()));
+        schemas.insert(told.name, told.schema);
+        schemas.insert(told.list_name, told.list_schema);
+    }
+    Built {
+        kinds: named,
+        schemas,
+    }
+}
+
+fn register_subresource(of: &kind::Subresource, generator: &mut SchemaGenerator) {
+    let _reference = match schema_of(of).map(|_| of.kind.2) {
+        Some("Scale") => generator.subschema_for::<autoscaling::Scale>(),
+        Some("Binding") => generator.subschema_for::<core::Binding>(),
+        Some("Eviction") => generator.subschema_for::<policy::Eviction>(),
+        Some(_) => generator.subschema_for::<authentication::TokenRequest>(),
+        None => return,
+    };
+}
+
+/// What was registered, and what every document needs beside it.
+fn shared(mut generator: SchemaGenerator) -> Map<String, Value> {
+    let _reference = generator.subschema_for::<ObjectMeta>();
+    let _reference = generator.subschema_for::<ListMeta>();
+    let _reference = generator.subschema_for::<DeleteOptions>();
+    let _reference = generator.subschema_for::<Status>();
+    let _reference = generator.subschema_for::<Patch>();
+    let mut schemas = generator.take_definitions(false);
+    merging::annotate(&mut schemas);
+    for name in OPEN {
+        let name = format!("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSON{name}");
+        if let Some(Value::Object(schema)) = schemas.get_mut(&name) {
+            schema.retain(|field, _| field == "description");
+        }
+    }
+    let others = [
+        (STATUS, "", "Status"),
+        (DELETE_OPTIONS, "", "DeleteOptions"),
+        ("io.k8s.api.autoscaling.v1.Scale", "autoscaling", "Scale"),
+        ("io.k8s.api.core.v1.Binding", "", "Binding"),
+        ("io.k8s.api.policy.v1.Eviction", "policy", "Eviction"),
+        (
+            "io.k8s.api.authentication.v1.TokenRequest",
+            "authentication.k8s.io",
+            "TokenRequest",
+        ),
+    ];
+    for (name, group, kind) in others {
+        if let Some(Value::Object(schema)) = schemas.get_mut(name) {
+            let gvk = json!([{"group": group, "version": "v1", "kind": kind}]);
+            schema.insert(GVK.to_owned(), gvk);
+        }
+    }
+    if let Some(Value::Object(schema)) = schemas.get_mut(PATCH) {
+        schema.entry("type").or_insert_with(|| json!("object"));
+    }
+    schemas.values_mut().for_each(name_atomic_lists);
+    schemas
+}
 
 /// The document of one group and version; null if there is no kind in it.
 #[must_use]
 pub fn openapi_v3(group: &str, version: &str) -> Value {
-    let kinds: Vec<KindRef> = kind::KINDS
-        .iter()
+    let mut kinds = documented()
         .filter(|kind| kind.group == group && kind.version == version)
-        .collect();
-    if kinds.is_empty() {
+        .peekable();
+    if kinds.peek().is_none() {
         return Value::Null;
     }
-    let mut generator = super::generator();
-    let names: Vec<(KindRef, String)> = kinds
-        .iter()
-        .map(|kind| (*kind, super::register(kind, &mut generator)))
-        .collect();
-    let mut schemas = generator.take_definitions(false);
-    merging::annotate(&mut schemas);
-    schemas.values_mut().for_each(dress);
-    let mut paths = Map::new();
-    for (kind, name) in &names {
-        if let Some(Value::Object(schema)) = schemas.get_mut(name) {
-            // A Rust type that always has metadata does not make them required of a client.
-            if let Some(required) = schema.get_mut("required").and_then(Value::as_array_mut) {
-                required.retain(|name| name != "metadata");
-            }
-            let gvk = group_version_kind(kind, kind.kind);
-            schema.insert("x-kubernetes-group-version-kind".to_owned(), gvk);
-        }
-        schemas.insert(format!("{name}List"), list_schema(kind, name));
-        add_paths(kind, name, &mut paths);
-    }
-    document(paths, schemas)
+    let mut built = built_in(kinds);
+    built.schemas.values_mut().for_each(dress);
+    document(built)
 }
 
 /// The document of a group and version of custom kinds, each with the schema it publishes.
 #[must_use]
 pub fn openapi_v3_custom(kinds: Vec<(KindRef, Schemas)>) -> Value {
-    let mut generator = super::generator();
-    let _reference = generator.subschema_for::<ObjectMeta>();
-    let _reference = generator.subschema_for::<ListMeta>();
-    let mut schemas = generator.take_definitions(false);
-    merging::annotate(&mut schemas);
+    let mut schemas = shared(super::generator());
     schemas.values_mut().for_each(dress);
-    let mut paths = Map::new();
-    for (kind, told) in kinds {
-        add_paths(kind, &told.name, &mut paths);
-        schemas.insert(told.name, told.schema);
-        schemas.insert(told.list_name, told.list_schema);
-    }
-    document(paths, schemas)
+    let mut built = custom(kinds);
+    built.schemas.append(&mut schemas);
+    document(built)
 }
 
 /// Where the schemas of the metadata of objects and of lists are.
@@ -70,12 +174,21 @@ pub fn metadata_names() -> (String, String) {
     (object.into_owned(), list.into_owned())
 }
 
-fn document(paths: Map<String, Value>, schemas: Map<String, Value>) -> Value {
+fn document(built: Built) -> Value {
+    let mut paths = Map::new();
+    for (kind, name, list) in &built.kinds {
+        for operation in operations(kind, name, list) {
+            let item = paths
+                .entry(operation.path.as_str())
+                .or_insert_with(|| json!({"parameters": path_parameters(&operation)}));
+            item[operation.method] = print(&operation);
+        }
+    }
     json!({
         "openapi": "3.0.0",
         "info": {"title": "Kubernetes", "version": "v1.35.0"},
         "paths": paths,
-        "components": {"schemas": schemas},
+        "components": {"schemas": built.schemas},
     })
 }
 
@@ -83,19 +196,13 @@ fn group_version_kind(kind: KindRef, name: &str) -> Value {
     json!([{"group": kind.group, "version": kind.version, "kind": name}])
 }
 
-/// Writes references with siblings as `allOf`, and names atomic lists, as upstream does.
-fn dress(schema: &mut Value) {
-    let Some(properties) = schema.get_mut("properties").and_then(Value::as_object_mut) else {
-        return;
-    };
-    for property in properties.values_mut() {
-        let Some(property) = property.as_object_mut() else {
-            continue;
-        };
-        if let Some(reference) = property.remove("$ref") {
-            property.insert("allOf".to_owned(), json!([{"$ref": reference}]));
-        }
-        if property.get("type").and_then(Value::as_str) == Some("array") {
+/// A list of which nothing is said is replaced as a whole.
+fn name_atomic_lists(schema: &mut Value) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties.into_iter().flat_map(Map::values_mut) {
+        if property["type"] == "array"
+            && let Some(property) = property.as_object_mut()
+        {
             property
                 .entry("x-kubernetes-list-type")
                 .or_insert_with(|| json!("atomic"));
@@ -103,91 +210,137 @@ fn dress(schema: &mut Value) {
     }
 }
 
-fn list_schema(kind: KindRef, schema: &str) -> Value {
-    let reference = |name: &str| json!({"$ref": format!("#/components/schemas/{name}")});
+/// Writes references with siblings as `allOf`, as upstream does: in v3 they stand alone.
+fn dress(schema: &mut Value) {
+    let properties = schema.get_mut("properties").and_then(Value::as_object_mut);
+    for property in properties.into_iter().flat_map(Map::values_mut) {
+        let Some(property) = property.as_object_mut() else {
+            continue;
+        };
+        if let Some(reference) = property.remove("$ref") {
+            property.insert("allOf".to_owned(), json!([{"$ref": reference}]));
+        }
+    }
+}
+
+fn reference(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+fn list_schema(kind: KindRef, name: &str, schema: &Map<String, Value>) -> Value {
+    let own = |field: &str| schema.get("properties").map(|all| all[field].clone());
+    let mut metadata = reference(&ListMeta::schema_name());
+    metadata["description"] = json!("Standard list metadata.");
     json!({
         "description": format!("{} is a list of {}.", kind.list_name(), kind.plural),
         "type": "object",
         "properties": {
-            "apiVersion": {"type": "string"},
-            "kind": {"type": "string"},
-            "metadata": {"type": "object"},
-            "items": {"type": "array", "items": {"allOf": [reference(schema)]}},
+            "apiVersion": own("apiVersion"),
+            "kind": own("kind"),
+            "metadata": metadata,
+            "items": {
+                "description": format!("The {}.", kind.plural),
+                "type": "array",
+                "items": reference(name),
+            },
         },
         "required": ["items"],
-        "x-kubernetes-group-version-kind": group_version_kind(kind, &kind.list_name()),
+        GVK: group_version_kind(kind, &kind.list_name()),
     })
 }
 
-fn add_paths(kind: KindRef, schema: &str, paths: &mut Map<String, Value>) {
-    let root = if kind.group.is_empty() {
-        format!("/api/{}", kind.version)
-    } else {
-        format!("/apis/{}/{}", kind.group, kind.version)
-    };
-    let collection = if kind.namespaced {
-        format!("{root}/namespaces/{{namespace}}/{}", kind.plural)
-    } else {
-        format!("{root}/{}", kind.plural)
-    };
-    let gvk = json!({"group": kind.group, "version": kind.version, "kind": kind.kind});
-    let operation = |action: &str, parameters: &[&str], body: &[&str]| {
-        let parameters: Vec<Value> = parameters
-            .iter()
-            .map(|name| json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}}))
-            .collect();
-        let reference = json!({"schema": {"$ref": format!("#/components/schemas/{schema}")}});
-        let mut operation = json!({
-            "x-kubernetes-action": action,
-            "x-kubernetes-group-version-kind": gvk,
-            "parameters": parameters,
-            "responses": {"200": {"description": "OK", "content": {"application/json": reference}}},
-        });
-        if !body.is_empty() {
-            let content: Map<String, Value> = body
-                .iter()
-                .map(|media| ((*media).to_owned(), reference.clone()))
-                .collect();
-            operation["requestBody"] = json!({"content": content, "required": true});
-        }
-        operation
-    };
-    let write = ["dryRun", "fieldManager", "fieldValidation"];
-    let json_body = ["application/json", "application/yaml"];
-    let all_patches = [
-        "application/apply-patch+yaml",
-        "application/json-patch+json",
-        "application/merge-patch+json",
-        "application/strategic-merge-patch+json",
+/// What stands in the path itself: name and what it is.
+pub(super) fn in_path(operation: &Operation) -> Vec<(&'static str, String)> {
+    let kind = &operation.of.2;
+    let all = [
+        ("name", format!("name of the {kind}")),
+        ("namespace", "the namespace of the object".to_owned()),
+        ("path", "the path that is handed on".to_owned()),
     ];
-    // Only built-in types say how their lists merge under a strategic patch.
-    let patches = match kind.is_custom() {
-        true => &all_patches[..3],
-        false => &all_patches[..],
-    };
-    let list = [
-        "labelSelector",
-        "fieldSelector",
-        "limit",
-        "continue",
-        "resourceVersion",
-        "watch",
-        "allowWatchBookmarks",
-        "sendInitialEvents",
-    ];
-    paths.insert(
-        collection.clone(),
-        json!({"get": operation("list", &list, &[]), "post": operation("post", &write, &json_body)}),
-    );
-    paths.insert(
-        format!("{collection}/{{name}}"),
+    all.into_iter()
+        .filter(|(name, _)| operation.path.contains(&format!("{{{name}}}")))
+        .collect()
+}
+
+fn path_parameters(operation: &Operation) -> Vec<Value> {
+    let parameter = |(name, told): (&str, String)| {
         json!({
-            "get": operation("get", &[], &[]),
-            "put": operation("put", &write, &json_body),
-            "patch": operation("patch", &[&write[..], &["force"]].concat(), patches),
-            "delete": operation("delete", &["dryRun", "gracePeriodSeconds", "propagationPolicy"], &[]),
-        }),
-    );
+            "name": name,
+            "in": "path",
+            "description": told,
+            "required": true,
+            "schema": {"type": "string", "uniqueItems": true},
+        })
+    };
+    in_path(operation).into_iter().map(parameter).collect()
+}
+
+/// The media types of an answer; a watch's are the last.
+pub(super) fn answered_as(operation: &Operation) -> &'static [&'static str] {
+    let custom = operation
+        .answer
+        .as_deref()
+        .is_some_and(|name| !name.starts_with("io.k8s."));
+    let all = &[
+        "application/json",
+        "application/vnd.kubernetes.protobuf",
+        "application/json;stream=watch",
+        "application/vnd.kubernetes.protobuf;stream=watch",
+    ];
+    match (operation.action, custom) {
+        _ if operation.answer.is_none() => &["*/*"],
+        ("list", false) => all,
+        ("list", true) => &["application/json", "application/json;stream=watch"],
+        (_, true) => &all[..1],
+        (_, false) => &all[..2],
+    }
+}
+
+fn print(operation: &Operation) -> Value {
+    let parameter = |name: &&str| {
+        let found = PARAMETERS.iter().find(|(known, ..)| known == name);
+        let (name, sort, told) = found.unwrap_or(&("", "string", ""));
+        json!({
+            "name": name,
+            "in": "query",
+            "description": told,
+            "schema": {"type": sort, "uniqueItems": true},
+        })
+    };
+    let content = |schema: Value, media: &[&str]| -> Map<String, Value> {
+        let one = |media: &&str| ((*media).to_owned(), json!({"schema": schema}));
+        media.iter().map(one).collect()
+    };
+    let schema = match &operation.answer {
+        Some(name) => reference(name),
+        None => json!({"type": "string"}),
+    };
+    let answer = content(schema, answered_as(operation));
+    let mut responses = json!({
+        "200": {"description": "OK", "content": &answer},
+        "401": {"description": "Unauthorized"},
+    });
+    for (code, told) in operation.codes {
+        responses[*code] = json!({"description": told, "content": &answer});
+    }
+    let (group, version, kind) = &operation.of;
+    let mut printed = json!({
+        "tags": [operation.tag],
+        "description": operation.description,
+        "operationId": operation.id,
+        "parameters": operation.query.iter().map(parameter).collect::<Vec<_>>(),
+        "responses": responses,
+        "x-kubernetes-action": operation.action,
+        GVK: {"group": group, "version": version, "kind": kind},
+    });
+    let body = match &operation.body {
+        Sent::Nothing => return printed,
+        Sent::Object(name) => content(reference(name), &["application/json", "application/yaml"]),
+        Sent::Patch(forms) => content(reference(PATCH), forms),
+        Sent::Options => content(reference(DELETE_OPTIONS), &["application/json"]),
+    };
+    printed["requestBody"] = json!({"content": body, "required": operation.body != Sent::Options});
+    printed
 }
 
 #[cfg(test)]

@@ -7,10 +7,10 @@ use super::{
 };
 use bytes::Bytes;
 use coracle_api::protobuf;
-use flate2::{Compression, write::GzEncoder};
+use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
-use std::io::Write as _;
+use std::io::{self, Read as _, Write as _};
 
 /// Smaller answers are not worth compressing; as upstream.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
@@ -176,4 +176,11 @@ pub(crate) fn gzip(bytes: &[u8]) -> Option<Bytes> {
     let mut encoder = GzEncoder::new(Vec::with_capacity(bytes.len() / 4), Compression::fast());
     encoder.write_all(bytes).ok()?;
     encoder.finish().ok().map(Bytes::from)
+}
+
+/// The bytes of what we compressed.
+pub(crate) fn gunzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
+    let mut whole = Vec::with_capacity(bytes.len().saturating_mul(8));
+    GzDecoder::new(bytes).read_to_end(&mut whole)?;
+    Ok(whole)
 }

@@ -696,14 +696,58 @@ fn what_is_told() {
         told.schema["x-kubernetes-selectable-fields"],
         json!([{"fieldPath": "spec.color"}])
     );
-    assert_eq!(publish::discovery(&crd, "v1"), None);
-    crd["status"] = definition::accept_names(&crd, [].iter(), NOW).unwrap();
-    crd["status"] = definition::establish(&crd, NOW).unwrap();
-    let row = publish::discovery(&crd, "v1").unwrap();
-    assert_eq!(row["resource"], "crontabs");
-    assert_eq!(row["shortNames"], json!(["ct"]));
-    assert_eq!(row["subresources"][1]["responseKind"]["kind"], "Scale");
-    assert_eq!(publish::discovery(&crd, "v2"), None);
+}
+
+#[test]
+fn what_is_told_to_clients_of_v2() {
+    let told = |schema: &Value| {
+        let crd = crd(schema);
+        publish::schemas_v2(&crd, "v1", ("ObjectMeta", "ListMeta")).unwrap()
+    };
+    let check = |property: Value, expected: Value| {
+        let told = told(&json!({"type": "object", "properties": {"p": property}}));
+        let spec = &told.schema["properties"]["spec"];
+        assert_eq!(spec["properties"]["p"], expected, "{property}");
+    };
+    let text = json!({"type": "string"});
+    // What is left out is what upstream leaves out; the rest stays.
+    check(
+        json!({"type": "integer", "minimum": 1, "oneOf": [{"minimum": 2}], "not": {"enum": [3]}}),
+        json!({"type": "integer", "minimum": 1}),
+    );
+    check(json!({"type": "string", "nullable": true}), json!({}));
+    check(
+        json!({"type": "array", "nullable": true, "items": text, "maxItems": 3}),
+        json!({"maxItems": 3}),
+    );
+    check(
+        json!({"type": "object", "required": ["a", "b"], "properties": {"a": {"type": "string", "nullable": true}, "b": text}}),
+        json!({"type": "object", "required": ["b"], "properties": {"a": {}, "b": text}}),
+    );
+    check(
+        json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true, "properties": {"a": text}}),
+        json!({"x-kubernetes-preserve-unknown-fields": true}),
+    );
+    check(
+        json!({"x-kubernetes-int-or-string": true, "anyOf": [{"type": "integer"}, {"type": "string"}]}),
+        json!({"x-kubernetes-int-or-string": true}),
+    );
+    let pod = told(&json!({"type": "object", "properties": {
+        "p": {"type": "object", "x-kubernetes-embedded-resource": true, "properties": {"spec": {"type": "object"}}},
+    }}));
+    let pod = &pod.schema["properties"]["spec"]["properties"]["p"];
+    assert_eq!(pod["required"], json!(["kind", "apiVersion"]));
+    let metadata = &pod["properties"]["metadata"];
+    assert_eq!(metadata["$ref"], "#/components/schemas/ObjectMeta");
+    // Where everything is let pass nothing is said, not even what every object has.
+    let mut open = crd(&json!({"type": "object"}));
+    let schema = &mut open["spec"]["versions"][0]["schema"]["openAPIV3Schema"];
+    schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
+    let told = publish::schemas_v2(&open, "v1", ("ObjectMeta", "ListMeta")).unwrap();
+    assert_eq!(told.schema["type"], "object");
+    assert_eq!(told.schema.get("properties"), None);
+    let list = &told.list_schema["properties"];
+    assert_eq!(list["metadata"]["$ref"], "#/components/schemas/ListMeta");
 }
 
 #[test]

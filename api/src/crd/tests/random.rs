@@ -168,7 +168,7 @@ proptest! {
             let _any = (validate_create(&new), validate_update(&new, &old));
             definition::prepare_update(&mut new, &old);
             let _any = definition::accept_names(&new, [old.clone(), anything.clone()].iter(), "now");
-            let _any = (publish::schemas(&new, "v1", ("a", "b")), publish::discovery(&new, "v1"));
+            let _any = (publish::schemas(&new, "v1", ("a", "b")), publish::schemas_v2(&new, "v1", ("a", "b")));
         }
         old["spec"]["versions"][0]["additionalPrinterColumns"] = json!([{"name": "A", "type": "date", "jsonPath": ".a[*].b"}]);
         let version = CustomVersion::compile(&old, "v1").unwrap();

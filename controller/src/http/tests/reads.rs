@@ -207,6 +207,44 @@ async fn discovery_version_and_openapi() {
 }
 
 #[tokio::test]
+async fn openapi_v2_has_two_forms() {
+    const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+    let server = Server::start().await;
+    let json = server.ask("GET", "/openapi/v2", "").await;
+    let document = json.json();
+    assert_eq!(document["swagger"], "2.0");
+    let pod = &document["definitions"]["io.k8s.api.core.v1.Pod"];
+    assert!(pod["description"].as_str().unwrap().starts_with("Pod is"));
+    for (accept, kind) in [
+        ("application/json", "application/json"),
+        ("*/*", "application/json"),
+        (
+            PROTOBUF,
+            "application/com.github.proto-openapi.spec.v2.v1.0+protobuf",
+        ),
+    ] {
+        let sent = [("accept", accept), ("accept-encoding", "gzip")];
+        let small = server.ask_with("GET", "/openapi/v2", "", &sent).await;
+        assert_eq!(small.headers["content-type"], kind, "{accept}");
+        assert_eq!(small.headers["content-encoding"], "gzip");
+        assert!(small.bytes.len() < json.bytes.len() / 4);
+        let etag = small.headers["etag"].to_str().unwrap();
+        let again = [("accept", accept), ("if-none-match", etag)];
+        let same = server.ask_with("GET", "/openapi/v2", "", &again).await;
+        assert_eq!(same.status, StatusCode::NOT_MODIFIED, "{accept}");
+        assert!(same.bytes.is_empty());
+    }
+    let protobuf = server
+        .ask_with("GET", "/openapi/v2", "", &[("accept", PROTOBUF)])
+        .await;
+    assert!(protobuf.bytes.starts_with(b"\x0a\x032.0\x12"));
+    let foreign = server
+        .ask_with("GET", "/openapi/v2", "", &[("accept", "text/html")])
+        .await;
+    assert_eq!(foreign.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+#[tokio::test]
 async fn health_and_metrics() {
     let server = Server::start().await;
     for path in ["/healthz", "/livez", "/readyz", "/livez/ping"] {
