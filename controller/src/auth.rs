@@ -23,7 +23,7 @@ pub use impersonate::{account_groups, account_of, impersonate};
 pub use tokens::Tokens;
 
 use base64::Engine as _;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderName, header};
 use std::collections::BTreeMap;
 
 /// The group that may do everything.
@@ -86,6 +86,11 @@ impl UserInfo {
 }
 
 /// Credentials were given and are not valid.
+/// Whether a header says who asks, or as whom.
+pub(crate) fn is_credential(name: &HeaderName) -> bool {
+    name == header::AUTHORIZATION || name.as_str().starts_with(impersonate::PREFIX)
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the credentials are not valid")]
 pub struct InvalidCredentials;

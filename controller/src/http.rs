@@ -19,6 +19,7 @@ mod query;
 mod render;
 mod respond;
 mod reviews;
+mod right;
 mod route;
 mod select;
 pub(crate) mod usage;
@@ -39,7 +40,7 @@ use crate::{
 };
 use coracle_api::{selector::FieldSelector, status::StatusError};
 use coracle_daemon::Tasks;
-use http::{HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
 use hyper::body::Incoming;
 use jiff::Timestamp;
 use rustls::ServerConfig;
@@ -148,6 +149,10 @@ pub async fn serve(
 
 /// A request after its URL was read.
 pub(crate) struct Call {
+    pub(crate) peer: Arc<Peer>,
+    /// Whose credentials they are.
+    pub(crate) own: UserInfo,
+    /// Whom they act as.
     pub(crate) user: UserInfo,
     pub(crate) query: Query,
     pub(crate) parts: Parts,
@@ -159,6 +164,11 @@ pub(crate) struct Call {
 impl Call {
     pub(crate) fn accept(&self) -> &str {
         self.header(header::ACCEPT)
+    }
+
+    /// The field selector of a list or a watch.
+    pub(crate) fn fields(&self) -> &str {
+        self.query.get("fieldSelector").unwrap_or_default()
     }
 
     pub(crate) fn header(&self, name: header::HeaderName) -> &str {
@@ -186,13 +196,15 @@ impl Handle for State {
         let counted = observe::Counted::new(kinds, info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
         let call = Call {
+            peer: Arc::clone(&peer),
+            own: UserInfo::anonymous(),
             user: UserInfo::anonymous(),
             query: query.clone(),
             parts,
             body,
             duplicates: Vec::new(),
         };
-        let answered = self.answer(&peer, info, call).await;
+        let answered = self.answer(info, call).await;
         let response = match answered {
             Ok(response) => response,
             Err(error) => {
@@ -211,43 +223,32 @@ impl Handle for State {
     }
 }
 
+/// What a request asks for, as far as rights go.
+struct Asked<'a> {
+    info: Option<&'a RequestInfo>,
+    /// Of one that is for no resource.
+    method: &'a str,
+    path: &'a str,
+    fields: &'a str,
+}
+
 impl State {
     /// Who, may they, what, do it.
     async fn answer(
         &self,
-        peer: &Peer,
         info: Option<RequestInfo>,
         mut call: Call,
     ) -> Result<Response<Body>, StatusError> {
-        call.user = peer
-            .user_at(self.registry.clock().now())
-            .and_then(|user| {
-                self.authenticator
-                    .authenticate(user, &call.parts.headers, Schemes::Bearer)
-            })
-            .map_err(|_invalid| {
-                listen::refusals::tell(peer.address, || {
-                    "credentials that are not valid".to_owned()
-                });
-                error::unauthorized()
-            })?;
-        let authorizer = self.registry.authorizer();
-        let is_stranger = call.user.is_anonymous();
-        call.user =
-            auth::impersonate(authorizer, call.user, &call.parts.headers).map_err(|refused| {
-                if is_stranger {
-                    error::unauthorized()
-                } else {
-                    refused
-                }
-            })?;
-        authorize(authorizer, &call, info.as_ref()).map_err(|refused| {
-            if is_stranger {
-                error::unauthorized()
-            } else {
-                refused
-            }
-        })?;
+        let method = call.parts.method.as_str().to_ascii_lowercase();
+        let asked = Asked {
+            info: info.as_ref(),
+            method: &method,
+            path: call.parts.uri.path(),
+            fields: call.fields(),
+        };
+        let own = self.who(&call.peer, &call.parts.headers)?;
+        let user = self.may(&own, &call.parts.headers, &asked)?;
+        (call.own, call.user) = (own, user);
         if info.as_ref().is_some_and(RequestInfo::is_stream) {
             return self.dispatch(info, call).await;
         }
@@ -259,6 +260,41 @@ impl State {
         tokio::time::timeout(ANSWER_MAX, self.dispatch(info, call))
             .await
             .unwrap_or_else(|_elapsed| Err(error::timed_out()))
+    }
+
+    /// Whose credentials a request brings.
+    fn who(&self, peer: &Peer, headers: &HeaderMap) -> Result<UserInfo, StatusError> {
+        peer.user_at(self.registry.clock().now())
+            .and_then(|user| {
+                self.authenticator
+                    .authenticate(user, headers, Schemes::Bearer)
+            })
+            .map_err(|_invalid| {
+                listen::refusals::tell(peer.address, || {
+                    "credentials that are not valid".to_owned()
+                });
+                error::unauthorized()
+            })
+    }
+
+    /// As whom somebody acts, when they may do what is asked.
+    fn may(
+        &self,
+        own: &UserInfo,
+        headers: &HeaderMap,
+        asked: &Asked<'_>,
+    ) -> Result<UserInfo, StatusError> {
+        let authorizer = self.registry.authorizer();
+        let refuse = |refused| {
+            if own.is_anonymous() {
+                error::unauthorized()
+            } else {
+                refused
+            }
+        };
+        let user = auth::impersonate(authorizer, own.clone(), headers).map_err(refuse)?;
+        authorize(authorizer, &user, asked).map_err(refuse)?;
+        Ok(user)
     }
 
     async fn dispatch(
@@ -366,13 +402,11 @@ fn registry_refusal(status: StatusCode, code: &str, message: &str) -> Response<B
 /// 403 for what the user may not.
 fn authorize(
     authorizer: &Authorizer,
-    call: &Call,
-    info: Option<&RequestInfo>,
+    user: &UserInfo,
+    asked: &Asked<'_>,
 ) -> Result<(), StatusError> {
-    let method = call.parts.method.as_str().to_ascii_lowercase();
-    let fields = call.query.get("fieldSelector").unwrap_or_default();
-    let named = named_by(fields);
-    let attributes = match info {
+    let named = named_by(asked.fields);
+    let attributes = match asked.info {
         Some(info) => Attributes {
             verb: info.verb,
             group: &info.group,
@@ -385,19 +419,19 @@ fn authorize(
                 _ => &info.name,
             },
             path: "",
-            fields,
+            fields: asked.fields,
         },
         None => Attributes {
-            verb: &method,
-            path: call.parts.uri.path(),
+            verb: asked.method,
+            path: asked.path,
             ..Attributes::default()
         },
     };
-    let decision = authorizer.decide(&call.user, &attributes);
+    let decision = authorizer.decide(user, &attributes);
     if decision.allowed {
         return Ok(());
     }
-    Err(auth::forbidden(&call.user, &attributes, &decision.reason))
+    Err(auth::forbidden(user, &attributes, &decision.reason))
 }
 
 /// The name that a field selector asks for, read as the list itself reads it.

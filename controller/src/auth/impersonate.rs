@@ -14,6 +14,8 @@ use coracle_api::{
 use http::HeaderMap;
 use std::collections::BTreeMap;
 
+/// How all of these headers begin.
+pub(super) const PREFIX: &str = "impersonate-";
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
 const UID: &str = "impersonate-uid";
@@ -64,7 +66,7 @@ impl Wanted {
         let mut any = false;
         for (name, value) in headers {
             let name = name.as_str();
-            if !name.starts_with("impersonate-") {
+            if !name.starts_with(PREFIX) {
                 continue;
             }
             any = true;

@@ -11,7 +11,7 @@ pub(super) mod write;
 
 use super::{
     Body, Call, State, connect, error, list,
-    negotiate::{self, Format, Translation},
+    negotiate::{self, Format},
     query,
     render::{Include, Render},
     respond, reviews,
@@ -115,21 +115,7 @@ impl Target<'_> {
             "get" => self.get(&call).await,
             // kubectl get NAME -w asks for a collection of one.
             "list" => list::list(state, kind, &info.namespace, &call.query, format).await,
-            "watch" => {
-                let is_protobuf = match negotiate::translation(call.accept()) {
-                    // YAML has no frames.
-                    Some(Translation::Yaml) => return Err(error::not_acceptable()),
-                    wanted => wanted == Some(Translation::Protobuf),
-                };
-                watch::watch(
-                    state,
-                    kind,
-                    &info.namespace,
-                    &call.query,
-                    format,
-                    is_protobuf,
-                )
-            }
+            "watch" => watch::watch(state, kind, info, &call, format),
             "create" if info.name.is_empty() => write::create(self, call).await,
             "update" if !info.name.is_empty() => write::update(self, call).await,
             "patch" if !info.name.is_empty() => write::patch(self, call).await,

@@ -1,15 +1,18 @@
 //! WATCH: the cache's change log as JSON lines.
 //!
 //! A watch is a position in the log, not a queue: it costs nothing while nothing changes, and a
-//! client that is too slow finds its position gone and gets 410. Never loses or repeats a change.
+//! client that is too slow finds its position gone and gets 410. Never loses or repeats a change, and never
+//! sends one that its user may not see any more.
 
 use super::{
-    Body, State, error,
+    Body, Call, State, error,
     list::snapshot,
-    negotiate::Format,
-    query::{ListOptions, Query},
+    negotiate::{self, Format, Translation},
+    query::ListOptions,
     render::{Include, Render},
     respond,
+    right::Right,
+    route::RequestInfo,
     select::Selection,
 };
 use crate::{
@@ -44,11 +47,16 @@ const CHUNK_BYTES: usize = 64 * 1024;
 pub(crate) fn watch(
     state: &State,
     kind: KindRef,
-    namespace: &str,
-    query: &Query,
+    info: &RequestInfo,
+    call: &Call,
     format: Format,
-    is_protobuf: bool,
 ) -> Result<Response<Body>, StatusError> {
+    let (namespace, query) = (&info.namespace, &call.query);
+    let is_protobuf = match negotiate::translation(call.accept()) {
+        // YAML has no frames.
+        Some(Translation::Yaml) => return Err(error::not_acceptable()),
+        wanted => wanted == Some(Translation::Protobuf),
+    };
     let options = ListOptions::parse(query, true)?;
     let cache = state.registry.cache().clone();
     let mut watch = Watch {
@@ -71,6 +79,7 @@ pub(crate) fn watch(
         ended: false,
         stop: state.tasks.stop().clone(),
         metrics: state.metrics.clone(),
+        right: Right::new(state, info, call),
         _open: state.metrics.watcher(),
         cache,
     };
@@ -128,6 +137,7 @@ struct Watch {
     ended: bool,
     stop: CancellationToken,
     metrics: Metrics,
+    right: Right,
     _open: Held,
 }
 
@@ -173,8 +183,12 @@ impl Watch {
             return None;
         }
         let mut chunk = Vec::new();
-        self.send_initial(&mut chunk);
+        self.ask_again();
+        if self.failed.is_none() {
+            self.send_initial(&mut chunk);
+        }
         while chunk.is_empty() {
+            self.ask_again();
             if let Some(failure) = self.failed.take() {
                 self.ended = true;
                 self.line(
@@ -205,6 +219,7 @@ impl Watch {
                 }
                 // What is due then is done at the top of the loop.
                 () = sleep_until(self.next_bookmark), if self.bookmarks => {}
+                () = sleep_until(self.right.due()) => {}
                 () = sleep_until(self.deadline) => {}
                 () = self.stop.cancelled() => self.ended = true,
             }
@@ -213,6 +228,15 @@ impl Watch {
             }
         }
         (!chunk.is_empty()).then(|| Bytes::from(chunk))
+    }
+
+    /// Ends with an error when the right to watch is gone.
+    fn ask_again(&mut self) {
+        if Instant::now() >= self.right.due()
+            && let Err(refused) = self.right.ask()
+        {
+            self.failed = Some(refused);
+        }
     }
 
     fn send_initial(&mut self, chunk: &mut Vec<u8>) {
@@ -237,6 +261,10 @@ impl Watch {
                 return;
             }
         };
+        if let Err(refused) = self.right.ask_after(&changes) {
+            self.failed = Some(refused);
+            return;
+        }
         for change in changes {
             self.change(chunk, &change);
             self.position = self.position.max(change.revision);

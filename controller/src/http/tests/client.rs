@@ -25,7 +25,7 @@ pub(super) struct Server {
     pub(super) admin: String,
     pub(super) reader: String,
     pub(super) registry: Registry,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 pub(super) struct Answer {
@@ -88,7 +88,7 @@ impl Server {
             admin,
             reader,
             registry,
-            _dir: dir,
+            dir,
         }
     }
 
@@ -158,7 +158,28 @@ impl Server {
 
     /// Opens a watch as the administrator.
     pub(super) async fn watch(&self, path: &str, headers: &[(&str, &str)]) -> Lines {
-        let bearer = format!("Bearer {}", self.admin);
+        self.watch_as(&self.admin, path, headers).await
+    }
+
+    /// Forgets every API token.
+    pub(super) fn forget_tokens(&self) {
+        std::fs::write(self.dir.path().join("tokens"), "").unwrap();
+    }
+
+    /// Creates an object as the administrator.
+    pub(super) async fn make(&self, path: &str, object: &Value) {
+        let created = self.ask("POST", path, object.to_string()).await;
+        assert_eq!(created.status, StatusCode::CREATED, "{}", created.text());
+    }
+
+    /// Opens a watch as who has a token.
+    pub(super) async fn watch_as(
+        &self,
+        token: &str,
+        path: &str,
+        headers: &[(&str, &str)],
+    ) -> Lines {
+        let bearer = format!("Bearer {token}");
         let mut all = vec![("authorization", bearer.as_str())];
         all.extend_from_slice(headers);
         let response = self.open("GET", path, "", &all).await;

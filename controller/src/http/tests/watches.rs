@@ -2,7 +2,7 @@
 
 use super::client::{MAPS, Server, config_map};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_watch_starts_with_the_state_and_goes_on() {
@@ -162,5 +162,86 @@ async fn stopping_ends_watches() {
     let server = Server::start().await;
     let mut lines = server.watch(&format!("{MAPS}?watch=true"), &[]).await;
     server.tasks.stop().cancel();
+    assert_eq!(lines.brief().await, "end");
+}
+
+/// Lets `subject` watch ConfigMaps in the namespace `default`, by a binding called `maps`.
+async fn grant(server: &Server, subject: Value) {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    let rules = json!([{"verbs": ["watch"], "apiGroups": [""], "resources": ["configmaps"]}]);
+    let role = json!({"metadata": {"name": "maps"}, "rules": rules});
+    let binding = json!({"metadata": {"name": "maps"}, "subjects": [subject],
+        "roleRef": {"kind": "Role", "name": "maps"}});
+    server.make(&format!("{RBAC}/roles"), &role).await;
+    server.make(&format!("{RBAC}/rolebindings"), &binding).await;
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_binding_that_allowed_it() {
+    const ROLES: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/roles";
+    let server = Server::start().await;
+    grant(&server, json!({"kind": "User", "name": "reader"})).await;
+    let path = format!("{MAPS}?watch=true");
+    let mut lines = server.watch_as(&server.reader, &path, &[]).await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+    // A change of rights that leaves this one as it is.
+    let other = json!({"metadata": {"name": "other"}, "rules": []});
+    server.make(ROLES, &other).await;
+    server.ask("POST", MAPS, &config_map("b", json!({}))).await;
+    assert_eq!(lines.brief().await, "ADDED b");
+    let binding = "/apis/rbac.authorization.k8s.io/v1/namespaces/default/rolebindings/maps";
+    let gone = server.ask("DELETE", binding, "").await;
+    assert_eq!(gone.status, StatusCode::OK, "{}", gone.text());
+    server.ask("POST", MAPS, &config_map("c", json!({}))).await;
+    let last = lines.next().await.unwrap();
+    assert_eq!(
+        (&last["type"], &last["object"]["code"]),
+        (&json!("ERROR"), &json!(403)),
+        "{last}"
+    );
+    let message = last["object"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("User \"reader\" cannot watch resource \"configmaps\""),
+        "{message}"
+    );
+    assert_eq!(lines.brief().await, "end");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_account_of_its_token() {
+    const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
+    let server = Server::start().await;
+    server
+        .make(ACCOUNTS, &json!({"metadata": {"name": "robot"}}))
+        .await;
+    let account = json!({"kind": "ServiceAccount", "name": "robot", "namespace": "default"});
+    grant(&server, account).await;
+    let token = server
+        .ask("POST", &format!("{ACCOUNTS}/robot/token"), "{\"spec\":{}}")
+        .await;
+    let token = token.json()["status"]["token"].as_str().unwrap().to_owned();
+    let mut lines = server
+        .watch_as(&token, &format!("{MAPS}?watch=true"), &[])
+        .await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+    server.ask("DELETE", &format!("{ACCOUNTS}/robot"), "").await;
+    let last = lines.next().await.unwrap();
+    assert_eq!(
+        (&last["type"], &last["object"]["code"]),
+        (&json!("ERROR"), &json!(401))
+    );
+    assert_eq!(lines.brief().await, "end");
+}
+
+#[tokio::test]
+async fn a_watch_ends_some_time_after_its_token() {
+    let server = Server::start().await;
+    let mut lines = server.watch(&format!("{MAPS}?watch=true"), &[]).await;
+    server.forget_tokens();
+    // Nothing changes in the cluster: the watch asks by itself.
+    let last = lines.next().await.unwrap();
+    assert_eq!(last["object"]["reason"], "Unauthorized");
     assert_eq!(lines.brief().await, "end");
 }
