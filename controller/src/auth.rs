@@ -16,6 +16,7 @@ pub mod rbac;
 pub mod tokens;
 
 pub use accounts::Accounts;
+pub(crate) use authorize::is_public;
 pub use authorize::{Attributes, forbidden};
 pub use authorizer::{Authorizer, Decision};
 pub use certificate::{end_of_certificate, user_of_certificate};
@@ -85,12 +86,12 @@ impl UserInfo {
     }
 }
 
-/// Credentials were given and are not valid.
 /// Whether a header says who asks, or as whom.
 pub(crate) fn is_credential(name: &HeaderName) -> bool {
     name == header::AUTHORIZATION || name.as_str().starts_with(impersonate::PREFIX)
 }
 
+/// Credentials were given and are not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the credentials are not valid")]
 pub struct InvalidCredentials;

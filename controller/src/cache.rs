@@ -184,6 +184,13 @@ impl Cache {
         self.list_at(kind, namespace).0
     }
 
+    /// How many objects of a kind there are.
+    #[must_use]
+    pub fn count(&self, kind: KindRef) -> usize {
+        let state = self.0.state.read();
+        state.tables.get(&table_of(kind)).map_or(0, Table::len)
+    }
+
     /// As [`Cache::list`], with the revision the list is of.
     #[must_use]
     pub fn list_at(&self, kind: KindRef, namespace: Option<&str>) -> (Vec<Arc<Object>>, Revision) {

@@ -8,6 +8,7 @@ mod connect;
 mod decode;
 mod discovery;
 mod error;
+mod fairness;
 mod health;
 mod issuer;
 mod list;
@@ -31,7 +32,12 @@ pub use body::Body;
 pub(crate) use listen::{Handle, run};
 
 pub use self::connect::Links;
-use self::{query::Query, route::RequestInfo, usage::Usage};
+use self::{
+    fairness::{Fairness, Refusal, Seat, Sort},
+    query::Query,
+    route::RequestInfo,
+    usage::Usage,
+};
 use crate::{
     auth::{self, Attributes, Authenticator, Authorizer, InvalidCredentials, Schemes, UserInfo},
     images::Images,
@@ -45,10 +51,8 @@ use hyper::body::Incoming;
 use jiff::Timestamp;
 use rustls::ServerConfig;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Semaphore, time::Instant};
+use tokio::{net::TcpListener, time::Instant};
 
-/// Requests being answered at once, streams not counted; as upstream.
-const IN_FLIGHT_MAX: usize = 400;
 /// A request that is no stream is answered by then; as upstream.
 const ANSWER_MAX: Duration = Duration::from_secs(60);
 
@@ -74,7 +78,7 @@ pub struct Shared {
     openapi: openapi::Documents,
     discovery: discovery::Discovery,
     usage: Usage,
-    slots: Semaphore,
+    fairness: Fairness,
 }
 
 impl std::ops::Deref for State {
@@ -106,7 +110,7 @@ impl State {
             openapi: openapi::Documents::default(),
             discovery: discovery::Discovery::default(),
             usage: Usage::default(),
-            slots: Semaphore::new(IN_FLIGHT_MAX),
+            fairness: Fairness::default(),
         }))
     }
 }
@@ -195,6 +199,7 @@ impl Handle for State {
         let kinds = self.registry.cache().kinds();
         let counted = observe::Counted::new(kinds, info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
+        let mut seat = None;
         let call = Call {
             peer: Arc::clone(&peer),
             own: UserInfo::anonymous(),
@@ -204,7 +209,7 @@ impl Handle for State {
             body,
             duplicates: Vec::new(),
         };
-        let answered = self.answer(info, call).await;
+        let answered = self.answer(info, call, &mut seat).await;
         let response = match answered {
             Ok(response) => response,
             Err(error) => {
@@ -219,7 +224,8 @@ impl Handle for State {
             .and_then(|accept| accept.to_str().ok());
         let response = respond::translate(response, accept.unwrap_or_default());
         counted.finish(&self.metrics, response.status(), started);
-        respond::finish(response, &headers, &query)
+        // Who reads slowly keeps the seat: the answer is held for them.
+        respond::finish(response, &headers, &query).map(|body| body.held_by(seat))
     }
 }
 
@@ -233,11 +239,12 @@ struct Asked<'a> {
 }
 
 impl State {
-    /// Who, may they, what, do it.
+    /// Who, may they, is there room, what, do it.
     async fn answer(
         &self,
         info: Option<RequestInfo>,
         mut call: Call,
+        seat: &mut Option<Seat>,
     ) -> Result<Response<Body>, StatusError> {
         let method = call.parts.method.as_str().to_ascii_lowercase();
         let asked = Asked {
@@ -249,13 +256,10 @@ impl State {
         let own = self.who(&call.peer, &call.parts.headers)?;
         let user = self.may(&own, &call.parts.headers, &asked)?;
         (call.own, call.user) = (own, user);
+        *seat = self.seat(&call, info.as_ref())?;
         if info.as_ref().is_some_and(RequestInfo::is_stream) {
             return self.dispatch(info, call).await;
         }
-        let Ok(_slot) = self.slots.try_acquire() else {
-            self.metrics.rejected();
-            return Err(error::too_many_requests());
-        };
         let _in_flight = self.metrics.in_flight();
         tokio::time::timeout(ANSWER_MAX, self.dispatch(info, call))
             .await
@@ -295,6 +299,31 @@ impl State {
         let user = auth::impersonate(authorizer, own.clone(), headers).map_err(refuse)?;
         authorize(authorizer, &user, asked).map_err(refuse)?;
         Ok(user)
+    }
+
+    /// Seats for a request, of those that whose credentials it brings may have. Probes of health need none.
+    fn seat(&self, call: &Call, info: Option<&RequestInfo>) -> Result<Option<Seat>, StatusError> {
+        let sort = match info {
+            Some(info) if info.is_stream() => Sort::Stream,
+            Some(info) => {
+                let kinds = self.registry.cache().kinds();
+                let kind = kinds.find(&info.group, &info.version, &info.resource);
+                let objects = kind.map_or(0, |kind| self.registry.cache().count(kind));
+                Sort::Request(fairness::width(info.verb, objects))
+            }
+            None if auth::is_public(call.parts.uri.path()) => return Ok(None),
+            None => Sort::Request(1),
+        };
+        let seat = self.fairness.seat(&call.own, call.peer.address.ip(), sort);
+        seat.map(Some).map_err(|refusal| {
+            self.metrics.rejected(match (sort, refusal) {
+                (Sort::Request(_), Refusal::Share) => "requests of the client",
+                (Sort::Request(_), Refusal::Full) => "requests",
+                (Sort::Stream, Refusal::Share) => "streams of the client",
+                (Sort::Stream, Refusal::Full) => "streams",
+            });
+            error::too_many_requests()
+        })
     }
 
     async fn dispatch(

@@ -30,7 +30,7 @@ struct Inner {
     in_flight: AtomicI64,
     watchers: AtomicI64,
     too_old: AtomicU64,
-    rejected: AtomicU64,
+    rejected: Mutex<BTreeMap<&'static str, u64>>,
     controllers: OnceLock<Controllers>,
     scheduler: OnceLock<scheduler::Stats>,
 }
@@ -101,9 +101,9 @@ impl Metrics {
         self.0.too_old.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A request was turned away because too many were in flight.
-    pub fn rejected(&self) {
-        self.0.rejected.fetch_add(1, Ordering::Relaxed);
+    /// A request was turned away because there were too many of something.
+    pub fn rejected(&self, of: &'static str) {
+        *self.0.rejected.lock().entry(of).or_default() += 1;
     }
 
     /// From now on, shows also what the scheduler counts.
@@ -152,12 +152,15 @@ impl Metrics {
             "Watches ended because the client was too slow or came back too late.",
             self.0.too_old.load(Ordering::Relaxed),
         );
-        text.one(
-            "coracle_requests_rejected_total",
+        const REJECTED: &str = "coracle_requests_rejected_total";
+        text.family(
+            REJECTED,
             "counter",
-            "Requests answered with 429 because too many were in flight.",
-            self.0.rejected.load(Ordering::Relaxed),
+            "Requests answered with 429, by what there was too much of.",
         );
+        for (of, count) in self.0.rejected.lock().iter() {
+            text.sample(REJECTED, &[("too_many", of)], *count);
+        }
         if let Some(stats) = self.0.scheduler.get() {
             write_scheduler(stats, text);
         }

@@ -26,7 +26,7 @@ pub struct Attributes<'a> {
 }
 
 /// Paths that anybody may read.
-pub(super) fn is_public(path: &str) -> bool {
+pub(crate) fn is_public(path: &str) -> bool {
     let under = |root: &str| {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))

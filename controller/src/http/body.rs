@@ -2,6 +2,7 @@
 //!
 //! A whole one can still be compressed or printed prettily when it is known to be the answer.
 
+use super::fairness::Seat;
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
@@ -14,7 +15,11 @@ use std::{
 
 /// The body of an answer.
 #[derive(Debug)]
-pub struct Body(Inner);
+pub struct Body {
+    inner: Inner,
+    /// Held until it was sent.
+    _seat: Option<Seat>,
+}
 
 #[derive(Debug)]
 enum Inner {
@@ -26,14 +31,14 @@ impl Body {
     /// Nothing.
     #[must_use]
     pub fn empty() -> Self {
-        Self(Inner::Whole(None))
+        Self::new(Inner::Whole(None))
     }
 
     /// These bytes.
     #[must_use]
     pub fn whole(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        Self(Inner::Whole((!bytes.is_empty()).then_some(bytes)))
+        Self::new(Inner::Whole((!bytes.is_empty()).then_some(bytes)))
     }
 
     /// Chunks as they come.
@@ -48,12 +53,24 @@ impl Body {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self(Inner::Stream(body.map_err(io::Error::other).boxed_unsync()))
+        Self::new(Inner::Stream(body.map_err(io::Error::other).boxed_unsync()))
+    }
+
+    fn new(inner: Inner) -> Self {
+        Self { inner, _seat: None }
+    }
+
+    /// The same, which keeps a seat until it was sent.
+    pub(crate) fn held_by(self, seat: Option<Seat>) -> Self {
+        Self {
+            _seat: seat,
+            ..self
+        }
     }
 
     /// The bytes, when it is whole.
     pub(crate) fn bytes(&self) -> Option<&Bytes> {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => bytes.as_ref(),
             Inner::Stream(_) => None,
         }
@@ -68,21 +85,21 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.0 {
+        match &mut self.inner {
             Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Inner::Stream(body) => Pin::new(body).poll_frame(cx),
         }
     }
 
     fn is_end_stream(&self) -> bool {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => bytes.is_none(),
             Inner::Stream(body) => body.is_end_stream(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.0 {
+        match &self.inner {
             Inner::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }

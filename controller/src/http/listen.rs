@@ -6,7 +6,10 @@ pub(super) mod refusals;
 mod stall;
 
 use self::stall::Stall;
-use super::{Body, Peer};
+use super::{
+    Body, Peer,
+    fairness::{Client, Seat, Seats},
+};
 use crate::auth::{end_of_certificate, user_of_certificate};
 use coracle_daemon::{OnExit, Tasks};
 use hyper::{Request, Response, body::Incoming, service::service_fn};
@@ -74,6 +77,7 @@ pub(crate) async fn run<H: Handle>(
     handler: H,
 ) {
     let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let seats = Seats::new(CONNECTIONS_MAX);
     let tls = tls.map(TlsAcceptor::from);
     let stop = tasks.stop().clone();
     loop {
@@ -89,10 +93,15 @@ pub(crate) async fn run<H: Handle>(
                 continue;
             }
         };
+        let Ok(seat) = seats.take(Client::Address(address.ip()), 1) else {
+            refusals::tell(address, || "too many connections of one address".to_owned());
+            continue;
+        };
         let connection = Connection {
             tasks: tasks.clone(),
             address,
             slot,
+            seat,
         };
         tasks.spawn(
             "http connection",
@@ -118,6 +127,7 @@ struct Connection {
     tasks: Tasks,
     address: SocketAddr,
     slot: OwnedSemaphorePermit,
+    seat: Seat,
 }
 
 impl Connection {
@@ -188,6 +198,6 @@ impl Connection {
         if let Err(error) = ended {
             tracing::trace!(peer = %self.address, error = %error, "connection ended");
         }
-        drop(self.slot);
+        drop((self.slot, self.seat));
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod encrypted;
+mod fairness;
 mod kinds;
 mod page;
 mod protobuf;

@@ -1,0 +1,83 @@
+//! A client that floods, and the others.
+
+use super::client::{MAPS, Server};
+use http::StatusCode;
+use serde_json::json;
+use std::time::Duration;
+use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+
+/// More than one client's share of the seats.
+const FLOOD: usize = 230;
+
+/// A request whose body never ends: it keeps its seat.
+async fn unfinished(server: &Server, token: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(server.address).await.unwrap();
+    let head = format!(
+        "POST {MAPS} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    stream
+}
+
+async fn read_by(server: &Server, token: &str) -> StatusCode {
+    let bearer = format!("Bearer {token}");
+    let answer = server
+        .ask_as("GET", MAPS, "", &[("authorization", &bearer)])
+        .await;
+    if answer.status == StatusCode::TOO_MANY_REQUESTS {
+        assert_eq!(answer.headers["retry-after"], "1");
+        assert_eq!(answer.json()["reason"], "TooManyRequests");
+    }
+    answer.status
+}
+
+/// Asks until the answer is the one that has to come.
+async fn until(server: &Server, token: &str, wanted: StatusCode) {
+    let asked = async {
+        while read_by(server, token).await != wanted {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let asked = tokio::time::timeout(Duration::from_secs(20), asked).await;
+    asked.unwrap_or_else(|_| panic!("{wanted} within twenty seconds"));
+}
+
+#[tokio::test]
+async fn a_flood_takes_no_seats_from_others() {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1/namespaces/default";
+    const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
+    let server = Server::start().await;
+    let rules =
+        json!([{"verbs": ["list", "create"], "apiGroups": [""], "resources": ["configmaps"]}]);
+    let role = json!({"metadata": {"name": "maps"}, "rules": rules});
+    let everyone = json!([{"kind": "Group", "name": "system:authenticated"}]);
+    let binding = json!({"metadata": {"name": "maps"}, "subjects": everyone,
+        "roleRef": {"kind": "Role", "name": "maps"}});
+    server.make(&format!("{RBAC}/roles"), &role).await;
+    server.make(&format!("{RBAC}/rolebindings"), &binding).await;
+    server
+        .make(ACCOUNTS, &json!({"metadata": {"name": "other"}}))
+        .await;
+    let other = server
+        .ask("POST", &format!("{ACCOUNTS}/other/token"), "{\"spec\":{}}")
+        .await;
+    let other = other.json()["status"]["token"].as_str().unwrap().to_owned();
+
+    let mut flood = Vec::new();
+    for _ in 0..FLOOD {
+        flood.push(unfinished(&server, &server.reader).await);
+    }
+    until(&server, &server.reader, StatusCode::TOO_MANY_REQUESTS).await;
+    // Somebody else is served, and the administrator.
+    assert_eq!(read_by(&server, &other).await, StatusCode::OK);
+    assert_eq!(read_by(&server, &server.admin).await, StatusCode::OK);
+    let metrics = server.ask("GET", "/metrics", "").await.text();
+    let counted = "coracle_requests_rejected_total{too_many=\"requests of the client\"}";
+    assert!(metrics.contains(counted), "{metrics}");
+    // Who is watched over asks whether we live; nobody may be in the way of that.
+    let alive = server.ask_as("GET", "/livez", "", &[]).await;
+    assert_eq!(alive.status, StatusCode::OK);
+    drop(flood);
+    until(&server, &server.reader, StatusCode::OK).await;
+}
