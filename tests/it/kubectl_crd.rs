@@ -184,6 +184,30 @@ fn what_does_not_fit_the_schema_is_refused() -> anyhow::Result<()> {
 }
 
 #[test]
+fn rules_that_could_cost_too_much_are_refused() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    let costly = CRD.replace(
+        "self.replicas <= self.max'",
+        "self.rules.all(a, self.rules.all(b, a.host != b.host + \"x\"))'",
+    );
+    let said = controller.refused(&["create", "-f", "-"], &costly)?;
+    let words = "x-kubernetes-validations[0].rule: Forbidden: estimated rule cost exceeds budget by factor of more than 100x (try simplifying the rule";
+    assert!(said.contains(words), "{said}");
+    let limited = costly
+        .replace(
+            "                type: array\n",
+            "                type: array\n                maxItems: 20\n",
+        )
+        .replace(
+            "{host: {type: string}",
+            "{host: {type: string, maxLength: 63}",
+        );
+    controller.ok(&["create", "-f", "-"], &limited)?;
+    Ok(())
+}
+
+#[test]
 fn apply_merges_by_the_schema_and_all_of_it_survives_a_restart() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let controller = defined(dir.path())?;

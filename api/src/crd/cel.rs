@@ -7,6 +7,7 @@
 
 mod ast;
 mod check;
+pub(super) mod cost;
 mod escape;
 mod eval;
 mod functions;

@@ -4,7 +4,10 @@
 //! asks only for what it needs: whether a schema may be stored is for `crd::validate`.
 
 use super::{
-    cel::rules::{self, Rule},
+    cel::{
+        cost::{Measure, measure},
+        rules::{self, Rule},
+    },
     format::Format,
     path::Path,
     pattern::{Pattern, Patterns},
@@ -143,6 +146,8 @@ pub(super) struct Node {
     pub(super) rules: Vec<Rule>,
     /// What has rules at or below it.
     pub(super) ruled: Ruled,
+    /// How small and how large its values may be.
+    pub(super) measure: Measure,
 }
 
 /// Whether rules are at a schema or below it, and so worth walking to.
@@ -250,6 +255,7 @@ impl Compiler {
         if let Some(items) = schema.get("items").filter(|items| !items.is_null()) {
             node.items = Some(Box::new(self.node(items, depth + 1)?));
         }
+        node.measure = measure(&node);
         Ok(node)
     }
 

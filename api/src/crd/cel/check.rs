@@ -9,6 +9,7 @@ use self::signature::{arithmetic, is_ordered, takes_it, type_of};
 use super::{
     Patterns, SyntaxError,
     ast::{Binary, Expr, Kind, Literal, Loop, LoopKind},
+    cost::Types,
     table::FUNCTIONS,
     types::Type,
 };
@@ -23,6 +24,8 @@ pub(super) struct Checker<'a, 'p> {
     pub(super) uses_old_self: bool,
     /// Patterns that stand in the text, compiled.
     pub(super) patterns: &'p mut Patterns,
+    /// Of every part that was looked at.
+    pub(super) types: Types<'a>,
 }
 
 /// Names that are types.
@@ -61,6 +64,12 @@ impl<'a> Checker<'a, '_> {
 
     /// The type of an expression; errors are collected.
     pub(super) fn expr(&mut self, expr: &Expr) -> Type<'a> {
+        let found = self.part(expr);
+        self.types.insert(expr, found.clone());
+        found
+    }
+
+    fn part(&mut self, expr: &Expr) -> Type<'a> {
         match &expr.kind {
             Kind::Literal(literal) => literal_type(literal),
             Kind::Ident(name) => self.ident(name, expr.at),

@@ -6,7 +6,14 @@ mod run;
 
 pub(crate) use run::validate;
 
-use super::{Patterns, SyntaxError, ast::Expr, check::Checker, parser::parse, types::Type};
+use super::{
+    Patterns, SyntaxError,
+    ast::Expr,
+    check::Checker,
+    cost::{self, Types},
+    parser::parse,
+    types::Type,
+};
 use crate::crd::{
     fieldpath,
     structural::{Additional, Node, Ruled, array, flag, text},
@@ -40,6 +47,18 @@ struct Compiled {
     message: Option<Expr>,
     uses_old_self: bool,
     patterns: Patterns,
+    costs: Costs,
+}
+
+/// What a rule may cost at worst.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Costs {
+    /// One run of it.
+    pub(crate) rule: u64,
+    /// One run of its message.
+    pub(crate) message: Option<u64>,
+    /// How often it may run, where no limit of the lists and maps around it says so.
+    pub(crate) often: u64,
 }
 
 /// What is wrong with a rule before it runs.
@@ -51,6 +70,8 @@ pub(crate) struct Problems<'a> {
     pub(crate) message_error: Option<&'a str>,
     /// Nothing where it could not be compiled.
     pub(crate) uses_old_self: Option<bool>,
+    /// Nothing where it could not be compiled.
+    pub(crate) costs: Option<Costs>,
 }
 
 impl Rule {
@@ -64,6 +85,7 @@ impl Rule {
                 .compiled
                 .as_ref()
                 .map(|compiled| compiled.uses_old_self),
+            costs: self.compiled.as_ref().map(|compiled| compiled.costs),
         }
     }
 }
@@ -139,9 +161,15 @@ fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
     let source = Source {
         self_type: &self_type,
         optional_old_self: rule.optional_old_self,
+        node,
+        is_resource,
+    };
+    let mut costs = Costs {
+        often: cost::often(node),
+        ..Costs::default()
     };
     let checked = source.check(&rule_text, &Type::Bool, &mut patterns);
-    let (expr, uses_old_self) = match checked {
+    let (expr, uses_old_self, cost) = match checked {
         Ok(checked) => checked,
         Err(Wrong::Text(errors)) => {
             rule.error = Some(format!("compilation failed: {errors}"));
@@ -152,10 +180,14 @@ fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
             return;
         }
     };
+    costs.rule = cost;
     let mut message = None;
     if !rule.message_expression.is_empty() {
         match source.check(&rule.message_expression, &Type::Text, &mut patterns) {
-            Ok((expr, _)) => message = Some(expr),
+            Ok((expr, _, cost)) => {
+                message = Some(expr);
+                costs.message = Some(cost);
+            }
             Err(Wrong::Text(errors)) => {
                 rule.message_error =
                     Some(format!("messageExpression compilation failed: {errors}"));
@@ -170,6 +202,7 @@ fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
         message,
         uses_old_self,
         patterns,
+        costs,
     });
 }
 
@@ -183,15 +216,18 @@ enum Wrong {
 struct Source<'a, 't> {
     self_type: &'t Type<'a>,
     optional_old_self: bool,
+    node: &'a Node,
+    is_resource: bool,
 }
 
 impl<'a> Source<'a, '_> {
+    /// The expression, whether it names what was before, and what it costs at worst.
     fn check(
         &self,
         text: &str,
         wanted: &Type<'a>,
         patterns: &mut Patterns,
-    ) -> Result<(Expr, bool), Wrong> {
+    ) -> Result<(Expr, bool, u64), Wrong> {
         let print = |errors: &[SyntaxError]| {
             let texts: Vec<String> = errors.iter().map(|error| error.print(text)).collect();
             Wrong::Text(texts.join("\n"))
@@ -210,6 +246,7 @@ impl<'a> Source<'a, '_> {
             errors: Vec::new(),
             uses_old_self: false,
             patterns,
+            types: Types::new(),
         };
         let found = checker.expr(&expr);
         if !checker.errors.is_empty() {
@@ -218,6 +255,8 @@ impl<'a> Source<'a, '_> {
         if !found.fits(wanted) {
             return Err(Wrong::Type);
         }
-        Ok((expr, checker.uses_old_self))
+        let uses_old_self = checker.uses_old_self;
+        let cost = cost::estimate(&expr, &checker.types, self.node, self.is_resource);
+        Ok((expr, uses_old_self, cost))
     }
 }

@@ -525,7 +525,7 @@ fn rules_of_a_schema() {
         )],
     );
     schema(
-        json!({"type": "array", "items": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}),
+        json!({"type": "array", "maxItems": 10, "items": {"type": "string", "x-kubernetes-validations": [{"rule": "self == oldSelf"}]}}),
         &[(
             ".items.x-kubernetes-validations[0].rule",
             "Invalid value: \"self == oldSelf\": oldSelf cannot be used on the uncorrelatable portion of the schema within spec.versions[0].schema.openAPIV3Schema.properties[spec]",

@@ -7,7 +7,10 @@ use super::{
 use crate::{
     crd::{
         cause::{invalid, too_many},
-        cel::rules::RULES_MAX,
+        cel::{
+            cost::{RULE_ESTIMATE_MAX, SCHEMA_ESTIMATE_MAX},
+            rules::RULES_MAX,
+        },
         fieldpath,
         path::Path,
         structural::Structural,
@@ -50,6 +53,18 @@ pub(super) fn validate(
     };
     for (index, rule) in node.rules.iter().enumerate() {
         let (path, problems) = (path.index(index), rule.problems());
+        if let Some(costs) = problems.costs {
+            let times = place.often.unwrap_or(costs.often);
+            let (rule, message) = (path.field("rule"), path.field("messageExpression"));
+            walk.cost(
+                rule,
+                "estimated rule cost",
+                costs.rule.saturating_mul(times),
+            );
+            if let Some(cost) = costs.message {
+                walk.cost(message, "estimated messageExpression cost", cost);
+            }
+        }
         let causes = &mut walk.rule_causes;
         if let Some(error) = problems.error {
             causes.push(invalid(path.field("rule"), problems.shown, error));
@@ -76,6 +91,65 @@ pub(super) fn validate(
             _ => {}
         }
     }
+}
+
+/// What all rules of a schema may cost at worst.
+#[derive(Debug, Default)]
+pub(super) struct Total {
+    cost: u64,
+    /// The dearest, dearest first.
+    worst: Vec<(u64, String)>,
+}
+
+/// So many of the dearest rules are told of, and only those that matter.
+const WORST_MAX: usize = 4;
+
+impl Walk {
+    /// Counts what an expression costs in all places where it stands.
+    fn cost(&mut self, path: Path<'_>, what: &str, cost: u64) {
+        if cost > RULE_ESTIMATE_MAX {
+            let detail = too_costly(what, cost, RULE_ESTIMATE_MAX);
+            let field = path.to_field();
+            self.rule_causes.push(Cause::forbidden(field, &detail));
+        }
+        self.total.cost = self.total.cost.saturating_add(cost);
+        if cost >= SCHEMA_ESTIMATE_MAX / 100 {
+            let worst = &mut self.total.worst;
+            let at = worst.partition_point(|(known, _)| *known >= cost);
+            worst.insert(at, (cost, path.to_field()));
+            worst.truncate(WORST_MAX);
+        }
+    }
+
+    /// Refuses what costs too much together.
+    pub(super) fn total_cost(&mut self, path: Path<'_>) {
+        if self.total.cost <= SCHEMA_ESTIMATE_MAX {
+            return;
+        }
+        for (_, field) in std::mem::take(&mut self.total.worst) {
+            let detail = "contributed to estimated rule cost total exceeding cost limit for entire OpenAPIv3 schema";
+            self.rule_causes.push(Cause::forbidden(field, detail));
+        }
+        let what = "x-kubernetes-validations estimated rule cost total for entire OpenAPIv3 schema";
+        let detail = too_costly(what, self.total.cost, SCHEMA_ESTIMATE_MAX);
+        let field = path.to_field();
+        self.rule_causes.push(Cause::forbidden(field, &detail));
+    }
+}
+
+fn too_costly(what: &str, cost: u64, limit: u64) -> String {
+    #[expect(clippy::cast_precision_loss, reason = "a factor to be read")]
+    let times = cost as f64 / limit as f64;
+    let factor = if times > 100.0 {
+        "more than 100x".to_owned()
+    } else if times < 1.5 {
+        format!("{times:.6}x")
+    } else {
+        format!("{times:.1}x")
+    };
+    format!(
+        "{what} exceeds budget by factor of {factor} (try simplifying the rule, or adding maxItems, maxProperties, and maxLength where arrays, maps, and strings are declared)"
+    )
 }
 
 fn shape(rule: &Value, path: Path<'_>, causes: &mut Vec<Cause>) {

@@ -80,9 +80,11 @@ pub(super) fn validate(raw: &Value, has_status: bool, path: Path<'_>, causes: &m
     let place = Place {
         node: node.map(|compiled| &compiled.root),
         is_root: true,
+        often: Some(1),
         ..Place::default()
     };
     walk.schema(raw, &place, path);
+    walk.total_cost(path);
     causes.append(&mut walk.causes);
     causes.append(&mut walk.rule_causes);
     if let (true, Err(error)) = (causes.len() == before, compiled) {
@@ -122,6 +124,8 @@ pub(super) struct Place<'a> {
     no_default: Option<String>,
     /// The list whose elements have no old ones.
     pub(super) no_old_self: Option<String>,
+    /// How often values of it may stand in an object; nothing where a list or map around it has no limit.
+    pub(super) often: Option<u64>,
 }
 
 #[derive(Default)]
@@ -129,6 +133,18 @@ pub(super) struct Walk {
     pub(super) causes: Vec<Cause>,
     /// Told after the others.
     pub(super) rule_causes: Vec<Cause>,
+    pub(super) total: rules::Total,
+}
+
+/// How many values of what is below it one value of a schema may hold, if there is a limit.
+fn elements_max(raw: &Value) -> Option<u64> {
+    let limit = match text(raw, "type") {
+        "object" if !raw["additionalProperties"].is_null() => "maxProperties",
+        "array" => "maxItems",
+        _ => return Some(1),
+    };
+    let limit = raw[limit].as_i64()?;
+    Some(u64::try_from(limit).unwrap_or(0))
 }
 
 impl Walk {
@@ -205,8 +221,11 @@ impl Walk {
     }
 
     fn below(&mut self, raw: &Value, place: &Place<'_>, path: Path<'_>) {
+        let elements = elements_max(raw);
+        let often = place.often.zip(elements);
         let inner = Place {
             is_root: false,
+            often: often.map(|(of, elements)| of.saturating_mul(elements)),
             ..place.clone()
         };
         if raw["additionalProperties"].is_object() {

@@ -1,0 +1,177 @@
+//! What functions cost: most one, those that read a text or a list by its size.
+
+use super::{Coster, Part, Size};
+use crate::crd::cel::{
+    ast::{Expr, Kind, Literal},
+    types::Type,
+};
+
+/// What a pattern costs for each character of a text: a fourth of its own length.
+fn pattern(size: Size) -> u64 {
+    size.max.div_ceil(4)
+}
+
+/// The price of a search by a pattern. Also an empty text has its price.
+fn search(text: Size, expression: Size) -> u64 {
+    text.add(Size::fixed(1))
+        .read()
+        .saturating_mul(pattern(expression))
+}
+
+/// The longest pattern of a named format, for each character.
+const NAMED_FORMAT: u64 = 128 / 4;
+/// Comparing two addresses of 16 bytes, and then masking one.
+const CONTAINS_IP: u64 = 4;
+const CONTAINS_CIDR: u64 = CONTAINS_IP + 2 + 1;
+
+impl<'a> Coster<'a, '_> {
+    /// A call; of a method the first argument is its target.
+    pub(super) fn call(&mut self, name: &str, method: bool, args: &[Expr]) -> Part<'a> {
+        if let ("value", true, [of]) = (name, method, args)
+            && let Kind::OptionalMap {
+                of,
+                name,
+                body,
+                flat: false,
+            } = &of.kind
+            && let Kind::Call {
+                name: made, args, ..
+            } = &of.kind
+            && let ("optional.of", [value]) = (made.as_str(), args.as_slice())
+        {
+            return self.bind(name, value, body);
+        }
+        let parts: Vec<Part<'a>> = args.iter().map(|arg| self.part(arg)).collect();
+        let types: Vec<&Type<'a>> = args.iter().map(|arg| self.type_of(arg)).collect();
+        let (price, size) = if method {
+            method_price(name, args, &parts, &types)
+        } else {
+            function_price(name, &parts, &types)
+        };
+        let mut part = Part::of(super::sum(&parts)).plus(price);
+        part.size = size;
+        if let ("dyn", [of]) = (name, parts.as_slice()) {
+            (part.size, part.entry) = (of.size, of.entry);
+        }
+        part
+    }
+}
+
+fn function_price(name: &str, parts: &[Part<'_>], types: &[&Type<'_>]) -> (u64, Option<Size>) {
+    let size = |index: usize| parts.get(index).map_or(Size::UNKNOWN, Part::size);
+    let given = size(0);
+    let sets = || given.multiply(size(1)).max;
+    match (name, types) {
+        ("bytes", [Type::Text | Type::Dyn]) => {
+            (given.read(), Some(given.multiply(Size { min: 1, max: 4 })))
+        }
+        ("string", [Type::Bytes | Type::Dyn]) => {
+            let least = given.min / 4;
+            let size = Size {
+                min: least,
+                ..given
+            };
+            // What is dynamic may be a number, whose text may have any length.
+            let known = matches!(types, [Type::Bytes]).then_some(size);
+            (given.read(), known)
+        }
+        ("strings.quote", _) => {
+            let size = given.multiply(Size { min: 1, max: 2 }).add(Size::fixed(2));
+            (given.read(), Some(size))
+        }
+        ("url", _) => (given.read(), None),
+        ("sets.contains" | "sets.intersects", _) => (sets().saturating_add(1), None),
+        ("sets.equivalent", _) => (sets().saturating_mul(2).saturating_add(1), None),
+        _ => (1, None),
+    }
+}
+
+fn method_price(
+    name: &str,
+    args: &[Expr],
+    parts: &[Part<'_>],
+    types: &[&Type<'_>],
+) -> (u64, Option<Size>) {
+    let size = |index: usize| parts.get(index).map_or(Size::UNKNOWN, Part::size);
+    let of = size(0);
+    let is_text = |index: usize| matches!(types.get(index), Some(Type::Text));
+    match name {
+        "startsWith" | "endsWith" => (size(1).read(), None),
+        "contains" => (of.read().saturating_mul(size(1).read()), None),
+        "matches" => (search(of, size(1)), None),
+        "find" | "findAll" => (search(of, size(1)), Some(Size::up_to(of.max))),
+        "lowerAscii" | "upperAscii" | "substring" | "trim" => (of.read(), Some(of)),
+        "format" => (of.read(), None),
+        "replace" => (of.copy(), Some(replaced(of, size(1), size(2)))),
+        "split" => {
+            let parts = args.get(2).and_then(literal_count).unwrap_or(of.max);
+            (of.copy(), Some(Size::up_to(parts)))
+        }
+        "join" => {
+            let size = joined(&parts[0], parts.get(1));
+            (size.read(), Some(size))
+        }
+        "isSorted" | "sum" | "max" | "min" | "indexOf" | "lastIndexOf" => {
+            let Some(Type::List(element)) = types.first() else {
+                return (of.read(), None);
+            };
+            let compared = match **element {
+                Type::Text | Type::Bytes => parts[0].element().read().saturating_add(1),
+                _ => 1,
+            };
+            (of.max.saturating_mul(compared), None)
+        }
+        "containsIP" if is_text(1) => (size(1).read().saturating_add(CONTAINS_IP), None),
+        "containsIP" => (CONTAINS_IP, None),
+        "containsCIDR" if is_text(1) => (size(1).read().saturating_add(CONTAINS_CIDR), None),
+        "containsCIDR" => (CONTAINS_CIDR, None),
+        "validate" => (size(1).read().saturating_mul(NAMED_FORMAT), None),
+        _ => (1, None),
+    }
+}
+
+/// The size of a text in which one is replaced by another, as often as it may be there.
+fn replaced(of: Size, what: Size, by: Size) -> Size {
+    let times = |text: u64, pieces: u64| text.div_ceil(pieces.max(1));
+    let (count_max, kept_max) = match (what.min, by.max <= what.min) {
+        // Nothing stands around every character.
+        (0, _) => (of.max.saturating_add(1), of.max),
+        (_, true) => (0, of.max),
+        (least, false) => (times(of.max, least), 0),
+    };
+    let (count_min, kept_min) = match (what.max, what.max <= by.min) {
+        (0, _) => (of.min.saturating_add(1), of.min),
+        (_, true) => (0, of.min),
+        (most, false) => (times(of.min, most), 0),
+    };
+    let count = Size {
+        min: count_min,
+        max: count_max,
+    };
+    let kept = Size {
+        min: kept_min,
+        max: kept_max,
+    };
+    count.multiply(by).add(kept)
+}
+
+/// The size of a list's texts in one, with something between them.
+fn joined(list: &Part<'_>, separator: Option<&Part<'_>>) -> Size {
+    let count = list.size();
+    let texts = count.multiply(list.element());
+    let Some(separator) = separator else {
+        return texts;
+    };
+    let between = Size {
+        min: count.min.saturating_sub(1),
+        max: count.max.saturating_sub(1),
+    };
+    texts.add(separator.size().multiply(between))
+}
+
+fn literal_count(expr: &Expr) -> Option<u64> {
+    match expr.kind {
+        Kind::Literal(Literal::Int(count)) => u64::try_from(count).ok(),
+        _ => None,
+    }
+}
