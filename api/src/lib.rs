@@ -24,5 +24,5 @@ pub mod view;
 
 pub use k8s_openapi;
 pub use kind::{Kind, KindRef};
-pub use meta::{Key, Revision};
+pub use meta::{Key, Revision, time};
 pub use status::StatusError;

@@ -1,6 +1,13 @@
 //! What every object has: a key and a revision.
 
+use jiff::Timestamp;
 use std::fmt;
+
+/// A time as the API prints it: RFC 3339 in whole seconds.
+#[must_use]
+pub fn time(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
 
 /// Namespace and name; the namespace is empty for cluster-scoped kinds.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -146,10 +146,5 @@ impl Starter<'_> {
     }
 }
 
-/// RFC 3339 in whole seconds, as the API prints times.
-fn time(now: jiff::Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
-
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::{
     object::Object,
     registry::{Context, Registry, Subresource},
 };
-use coracle_api::{Key, KindRef, StatusError, kind};
+use coracle_api::{Key, KindRef, StatusError, kind, time};
 use coracle_daemon::{OnExit, Tasks};
 use correlator::{Correlator, Verdict};
 use serde_json::{Value, json};
@@ -242,10 +242,6 @@ fn namespace_of(about: &Reference) -> &str {
     } else {
         &about.namespace
     }
-}
-
-fn time(now: jiff::Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 fn message(occurrence: &Occurrence, combined: bool) -> String {

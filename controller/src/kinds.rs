@@ -11,7 +11,10 @@ use coracle_api::{
 };
 use parking_lot::{Mutex, RwLock};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// Different rows since the start; one takes some 300 bytes.
 const ROWS_MAX: usize = 16 * 1024;
@@ -251,34 +254,50 @@ pub struct Kinds(Arc<RwLock<State>>);
 struct State {
     /// By the name of their definition.
     custom: BTreeMap<String, Vec<Arc<Custom>>>,
+    /// The same by their rows.
+    by_row: HashMap<KindRef, Arc<Custom>>,
+    /// Those that are served, by group, version and plural.
+    by_plural: HashMap<Name, KindRef>,
+    /// Those that are served, by group, version and kind.
+    by_kind: HashMap<Name, KindRef>,
     /// Counts changes.
     generation: u64,
+}
+
+type Name = [&'static str; 3];
+
+impl State {
+    fn index(&mut self) {
+        self.by_row.clear();
+        self.by_plural.clear();
+        self.by_kind.clear();
+        for custom in self.custom.values().flatten() {
+            let kind = custom.kind;
+            self.by_row.insert(kind, Arc::clone(custom));
+            if custom.served {
+                let name = |last| [kind.group, kind.version, last];
+                self.by_plural.insert(name(kind.plural), kind);
+                self.by_kind.insert(name(kind.kind), kind);
+            }
+        }
+    }
 }
 
 impl Kinds {
     /// By the parts of a URL, if it is served.
     #[must_use]
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<KindRef> {
-        kind::find(group, version, plural).or_else(|| {
-            self.search(|kind| {
-                kind.group == group && kind.version == version && kind.plural == plural
-            })
-        })
+        let name = [group, version, plural];
+        let custom = || self.0.read().by_plural.get(&name).copied();
+        kind::find(group, version, plural).or_else(custom)
     }
 
     /// By `apiVersion` and `kind`, if it is served.
     #[must_use]
     pub fn by_kind(&self, group: &str, version: &str, name: &str) -> Option<KindRef> {
-        kind::by_kind(group, version, name).or_else(|| {
-            self.search(|kind| kind.group == group && kind.version == version && kind.kind == name)
-        })
-    }
-
-    fn search(&self, is: impl Fn(&Kind) -> bool) -> Option<KindRef> {
-        let state = self.0.read();
-        let mut all = state.custom.values().flatten();
-        let found = all.find(|custom| custom.served && is(custom.kind))?;
-        Some(found.kind)
+        let words = [group, version, name];
+        let custom = || self.0.read().by_kind.get(&words).copied();
+        kind::by_kind(group, version, name).or_else(custom)
     }
 
     /// Each kind that has a table of its own.
@@ -302,9 +321,7 @@ impl Kinds {
     /// What makes a kind custom; none for a built-in one, and for one that is no longer there.
     #[must_use]
     pub fn custom(&self, kind: KindRef) -> Option<Arc<Custom>> {
-        let state = self.0.read();
-        let mut all = state.custom.values().flatten();
-        all.find(|custom| custom.kind == kind).cloned()
+        self.0.read().by_row.get(&kind).cloned()
     }
 
     /// As [`Kinds::custom`], without a look at a built-in kind.
@@ -316,13 +333,27 @@ impl Kinds {
         }
     }
 
+    /// The row by which objects of a definition are stored.
+    #[must_use]
+    pub fn of_definition(&self, definition: &str) -> Option<KindRef> {
+        let state = self.0.read();
+        let first = state.custom.get(definition)?.first()?;
+        Some(first.kind.storage())
+    }
+
     /// The row by which objects of `plural.group` are stored.
     #[must_use]
     pub fn by_group_resource(&self, group_resource: &str) -> Option<KindRef> {
-        let stored = self.stored();
-        stored
-            .into_iter()
-            .find(|kind| kind.group_resource() == group_resource)
+        // A definition has the name of what it defines.
+        self.of_definition(group_resource).or_else(|| {
+            let (plural, group) = group_resource
+                .split_once('.')
+                .unwrap_or((group_resource, ""));
+            let mut built_in = kind::KINDS.iter();
+            built_in.find(|kind| {
+                (kind.group, kind.plural) == (group, plural) && kind.storage() == *kind
+            })
+        })
     }
 
     /// Counts changes: what was made of the kinds is as old as the number it was made at.
@@ -340,6 +371,7 @@ impl Kinds {
             let versions = versions.into_iter().map(Arc::new).collect();
             state.custom.insert(definition.to_owned(), versions);
         }
+        state.index();
         state.generation += 1;
     }
 }

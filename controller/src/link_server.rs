@@ -118,7 +118,7 @@ impl Shared {
 /// A time as the API prints it.
 fn time(millis: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(millis).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    coracle_api::time(at)
 }
 
 /// The clock that certificates are judged by.

@@ -21,7 +21,8 @@ mod workload;
 
 pub(crate) use eviction::selects as protects;
 pub use request::{
-    Context, DeleteOptions, Deleted, FieldValidation, Patch, PatchKind, Propagation, Subresource,
+    Context, DeleteOptions, Deleted, FieldValidation, Patch, PatchForm, PatchKind, Propagation,
+    Subresource,
 };
 
 use crate::{
@@ -321,21 +322,24 @@ impl Registry {
         part: Subresource,
         patch: Patch,
     ) -> Result<(Arc<Object>, bool), StatusError> {
-        if patch.kind == PatchKind::Apply {
-            let body = view::stored(kind, patch.body);
-            let patch = Patch { body, ..patch };
-            return self
-                .apply(context, kind.written_as(), key, part, &patch)
-                .await;
-        }
+        let form = match patch.kind {
+            PatchKind::Change(form) => form,
+            PatchKind::Apply => {
+                let body = view::stored(kind, patch.body);
+                let patch = Patch { body, ..patch };
+                return self
+                    .apply(context, kind.written_as(), key, part, &patch)
+                    .await;
+            }
+        };
         let patched = self
             .change(context, kind.written_as(), key, part, |current| {
                 if part == Subresource::Scale {
-                    return shape::apply_patch(&self.shape(kind), current, &patch);
+                    return shape::patched(&self.shape(kind), current, form, &patch.body);
                 }
                 // A patch is about the object as its client sees it.
                 let shown = view::shown(kind, current.clone());
-                let value = shape::apply_patch(&self.shape(kind), &shown, &patch)?;
+                let value = shape::patched(&self.shape(kind), &shown, form, &patch.body)?;
                 put::check_same(key, &value)?;
                 self.decode(context, kind, value)
             })
@@ -571,7 +575,7 @@ impl Registry {
         uid: Option<&str>,
         node: &str,
     ) -> Result<(), StatusError> {
-        let time = strategy::time(self.clock.now());
+        let time = coracle_api::time(self.clock.now());
         let bind = |value: &mut Value| {
             let actual = value["metadata"]["uid"].as_str().unwrap_or_default();
             if let Some(uid) = uid.filter(|uid| *uid != actual) {

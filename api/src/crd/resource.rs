@@ -13,7 +13,7 @@ use super::{
     value::CAUSES_MAX,
 };
 use crate::status::Cause;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 /// A version of a definition, compiled.
 #[derive(Debug)]
@@ -105,32 +105,6 @@ impl CustomVersion {
     pub fn decode(&self, object: &mut Value) -> Result<Vec<String>, TooLarge> {
         self.schema.fill_defaults(object)?;
         Ok(self.schema.prune(object))
-    }
-
-    /// Before a new object is looked at: a status is not taken from a client where it has its own place.
-    pub fn prepare_create(&self, object: &mut Value) {
-        if let (true, Some(fields)) = (self.has_status, object.as_object_mut()) {
-            fields.remove("status");
-        }
-    }
-
-    /// Before an update is looked at: the status stays where it has its own place. Returns whether the
-    /// generation goes up, which everything but metadata counts for.
-    pub fn prepare_update(&self, new: &mut Value, old: &Value) -> bool {
-        if let (true, Some(fields)) = (self.has_status, new.as_object_mut()) {
-            match old.get("status") {
-                Some(status) => fields.insert("status".to_owned(), status.clone()),
-                None => fields.remove("status"),
-            };
-        }
-        let but_metadata = |object: &Value| -> Map<String, Value> {
-            let fields = object.as_object().into_iter().flatten();
-            let fields = fields.filter(|(name, _)| *name != "metadata");
-            fields
-                .map(|(name, value)| (name.clone(), value.clone()))
-                .collect()
-        };
-        but_metadata(new) != but_metadata(old)
     }
 
     /// What is wrong with a new object.

@@ -2,7 +2,6 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/controller/certificates/signer`, `pkg/controller/certificates/cleaner`.
 
-use super::time;
 use crate::{
     cache::Change,
     object::Object,
@@ -13,6 +12,7 @@ use crate::{
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coracle_api::{
     Key, KindRef, StatusError, k8s_openapi::api::certificates::v1::CertificateSigningRequest, kind,
+    time,
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};

@@ -31,19 +31,21 @@ impl Reconciler for Definitions {
         let object = &change.object;
         let cache = self.registry.cache();
         if object.kind == kind::CUSTOM_RESOURCE_DEFINITION {
-            // A name that was taken may be free again.
-            let others = cache.list(kind::CUSTOM_RESOURCE_DEFINITION, None);
-            let others = others
-                .iter()
-                .filter(|_| change.kind_of == ChangeKind::Deleted);
-            let others = others.map(|other| other.key.clone());
-            return others.chain([object.key.clone()]).collect();
+            let mut keys = vec![object.key.clone()];
+            if change.kind_of == ChangeKind::Deleted {
+                // A name that was taken may be free again.
+                keys.extend(neighbours(cache, &object.key).map(|other| other.key.clone()));
+            }
+            return keys;
         }
         if !object.kind.is_custom() || change.kind_of != ChangeKind::Deleted {
             return Vec::new();
         }
         // The last object of a definition that is going may have gone.
-        vec![Key::cluster(object.kind.group_resource())]
+        let key = Key::cluster(object.kind.group_resource());
+        let definition = cache.get(kind::CUSTOM_RESOURCE_DEFINITION, &key);
+        let going = definition.is_some_and(|definition| definition.is_deleting());
+        if going { vec![key] } else { Vec::new() }
     }
 
     async fn reconcile(&self, key: &Key) -> Result<Next, StatusError> {
@@ -54,11 +56,14 @@ impl Reconciler for Definitions {
         };
         let crd = object.value();
         if object.is_deleting() {
-            serve(cache, &crd);
+            // What it says of its objects does not change any more.
+            if cache.kinds().of_definition(&key.name).is_none() {
+                serve(cache, &crd);
+            }
             return self.finish(&object, &crd).await;
         }
-        let now = super::time(self.registry.clock().now());
-        let others = values(cache);
+        let now = coracle_api::time(self.registry.clock().now());
+        let others: Vec<Value> = neighbours(cache, key).map(|other| other.value()).collect();
         if let Some(status) = definition::accept_names(&crd, others.iter(), &now) {
             self.write(&object, status).await?;
         } else if let Some(status) = definition::establish(&crd, &now) {
@@ -80,9 +85,17 @@ fn serve(cache: &Cache, crd: &Value) {
     }
 }
 
-fn values(cache: &Cache) -> Vec<Value> {
-    let all = cache.list(kind::CUSTOM_RESOURCE_DEFINITION, None);
-    all.iter().map(|object| object.value()).collect()
+/// The definitions of a group, which alone may want the same names; a definition is called `plural.group`.
+fn neighbours(cache: &Cache, of: &Key) -> impl Iterator<Item = Arc<Object>> {
+    let group = |name: &str| {
+        name.split_once('.')
+            .map(|(_plural, group)| group.to_owned())
+    };
+    let own = group(&of.name);
+    let all = cache
+        .list(kind::CUSTOM_RESOURCE_DEFINITION, None)
+        .into_iter();
+    all.filter(move |other| group(&other.key.name) == own)
 }
 
 impl Definitions {
@@ -112,14 +125,15 @@ impl Definitions {
             return Ok(Next::AwaitChange);
         }
         if !definition::is_condition_true(crd, "Terminating") {
-            let now = super::time(self.registry.clock().now());
+            let now = coracle_api::time(self.registry.clock().now());
             let mut status = crd["status"].clone();
             let message = "CustomResource deletion is in progress";
             let condition = ("Terminating", "True", "InstanceDeletionInProgress", message);
             definition::set_condition(&mut status, condition, &now);
             self.write(object, status).await?;
         }
-        let remaining = match stored(self.registry.cache(), &object.key.name) {
+        let kinds = self.registry.cache().kinds();
+        let remaining = match kinds.of_definition(&object.key.name) {
             Some(of) => self.empty(of).await?,
             None => 0,
         };
@@ -164,13 +178,4 @@ impl Definitions {
         }
         Ok(cache.list(of, None).len())
     }
-}
-
-/// The row by which the objects of a definition are stored.
-fn stored(cache: &Cache, definition: &str) -> Option<KindRef> {
-    let custom = cache.kinds().custom_kinds();
-    let mut of = custom
-        .iter()
-        .filter(|custom| custom.definition().name == definition);
-    of.next().map(|custom| custom.kind.storage())
 }

@@ -6,7 +6,6 @@
 
 mod arithmetic;
 
-use super::time;
 use crate::{
     cache::Change,
     events::{EventType, Occurrence, Recorder, Reference},
@@ -15,7 +14,7 @@ use crate::{
     registry::{Context, Registry, Subresource, protects},
 };
 use arithmetic::{Budget, Facts, plan};
-use coracle_api::{Key, KindRef, StatusError, kind};
+use coracle_api::{Key, KindRef, StatusError, kind, time};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 

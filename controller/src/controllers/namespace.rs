@@ -110,7 +110,7 @@ fn conditions(remaining: &Remaining, old: &Value, now: Timestamp) -> Value {
         let before = old.as_array().into_iter().flatten();
         let mut before = before.filter(|one| one["type"] == name && one["status"] == status);
         let since = before.next().map_or_else(
-            || json!(super::time(now)),
+            || json!(coracle_api::time(now)),
             |one| one["lastTransitionTime"].clone(),
         );
         json!({"type": name, "status": status, "reason": reason, "message": message, "lastTransitionTime": since})

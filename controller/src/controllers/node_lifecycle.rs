@@ -31,7 +31,6 @@ use coracle_api::{
 use coracle_daemon::Tasks;
 use evict::Verdict;
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
 use memory::Memory;
 use serde::Deserialize as _;
 use serde_json::{Value, json};
@@ -160,7 +159,7 @@ impl NodeLifecycle {
     /// Writes the conditions that follow from the link.
     async fn mark(&self, object: Arc<Object>) -> Result<Arc<Object>, StatusError> {
         let before = object.value();
-        let now = seconds(self.registry.clock().now());
+        let now = coracle_api::time(self.registry.clock().now());
         let change = |node: &mut Value| {
             // Looked at again here: an agent that connects in between has the last word.
             let link = self.judge(&object, Instant::now());
@@ -200,7 +199,7 @@ impl NodeLifecycle {
 
     /// Writes the taints that follow from the conditions.
     async fn taint(&self, object: Arc<Object>) -> Result<Arc<Object>, StatusError> {
-        let now = seconds(self.registry.clock().now());
+        let now = coracle_api::time(self.registry.clock().now());
         if taints::plan(&object.value(), &now).is_none() {
             return Ok(object);
         }
@@ -272,7 +271,7 @@ impl NodeLifecycle {
 
     /// Changes the condition `Ready` of a pod; false when it is another one, gone, or changed by now.
     async fn set_ready(&self, pod: &Object, from: &str, to: &str) -> Result<bool, StatusError> {
-        let now = seconds(self.registry.clock().now());
+        let now = coracle_api::time(self.registry.clock().now());
         let mut done = false;
         let change = |value: &mut Value| {
             done = false;
@@ -347,7 +346,7 @@ impl NodeLifecycle {
     async fn evict_one(&self, pod: Arc<Object>) -> Result<(), StatusError> {
         let message = format!("Marking for deletion Pod {}", pod.key);
         self.tell_eviction(Reference::to(&pod), message);
-        let now = seconds(self.registry.clock().now());
+        let now = coracle_api::time(self.registry.clock().now());
         let disrupt = |value: &mut Value| {
             if value["metadata"]["uid"] == pod.uid() {
                 bound::disrupt(
@@ -430,10 +429,6 @@ fn is_marked(pod: &Pod) -> bool {
 
 fn context() -> Context {
     Context::system("node-controller")
-}
-
-fn seconds(now: Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 
 /// A taint that says no more than that we do not hear the node.

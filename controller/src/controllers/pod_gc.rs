@@ -188,12 +188,7 @@ impl PodGc {
         );
         let context = Context::system("pod-garbage-collector");
         if matches!(why, Why::NodeGone | Why::OutOfService) && !pod.ended {
-            let now = self
-                .registry
-                .clock()
-                .now()
-                .strftime("%Y-%m-%dT%H:%M:%SZ")
-                .to_string();
+            let now = coracle_api::time(self.registry.clock().now());
             let end = |value: &mut Value| {
                 if value["metadata"]["uid"] == pod.uid.as_str() {
                     value["status"]["phase"] = json!("Failed");

@@ -117,7 +117,7 @@ pub(crate) async fn answer(
     let mut answer = json!({
         "kind": review.kind,
         "apiVersion": version,
-        "metadata": {"creationTimestamp": state.registry.clock().now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()},
+        "metadata": {"creationTimestamp": coracle_api::time(state.registry.clock().now())},
         "status": status,
     });
     match review.kind {

@@ -173,7 +173,7 @@ fn amounts(nano_cores: u64, memory_bytes: u64) -> Value {
 
 fn time(millis: i64) -> String {
     let at = Timestamp::from_millisecond(millis).unwrap_or(Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+    coracle_api::time(at)
 }
 
 /// Answers a request for this group.

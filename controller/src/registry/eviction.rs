@@ -5,7 +5,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/core/pod/storage/eviction.go`.
 
-use super::{Context, DeleteOptions, Deleted, Registry, Subresource, strategy};
+use super::{Context, DeleteOptions, Deleted, Registry, Subresource};
 use crate::object::Object;
 use coracle_api::{
     Key, StatusError, k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta, kind,
@@ -62,7 +62,7 @@ impl Registry {
         pod: &Object,
         budget: &Object,
     ) -> Result<(), StatusError> {
-        let time = strategy::time(self.clock().now());
+        let time = coracle_api::time(self.clock().now());
         let (of, part) = (kind::POD_DISRUPTION_BUDGET, Subresource::Status);
         let spend = |value: &mut Value| spend_one(value, &pod.key.name, &time);
         let spent = self.modify(context, of, &budget.key, part, spend).await;

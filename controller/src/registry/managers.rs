@@ -3,7 +3,7 @@
 //! A part of the system writes without a manager: what it creates has none until somebody applies to it, and
 //! what it changes of others' objects is taken from them without an entry of its own (docs/adr/0003).
 
-use super::{Context, Patch, Subresource, strategy};
+use super::{Context, Patch, Subresource};
 use coracle_api::{
     KindRef, StatusError,
     apply::{self, Error, Writer},
@@ -31,7 +31,7 @@ pub(super) fn track(
     new: &mut Value,
     now: Timestamp,
 ) {
-    let time = strategy::time(now);
+    let time = coracle_api::time(now);
     let api_version = kind.api_version();
     let writer = context.field_manager.as_deref().map(|manager| Writer {
         manager,
@@ -59,7 +59,7 @@ pub(super) fn apply(
     patch: &Patch,
     now: Timestamp,
 ) -> Result<Value, StatusError> {
-    let time = strategy::time(now);
+    let time = coracle_api::time(now);
     let api_version = kind.api_version();
     let writer = Writer {
         manager: context.field_manager.as_deref().unwrap_or_default(),

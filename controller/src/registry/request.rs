@@ -71,15 +71,22 @@ pub enum Subresource {
     Approval,
 }
 
-/// The patch algorithms.
+/// How a patch says what to change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PatchKind {
+pub enum PatchForm {
     /// RFC 6902.
     Json,
     /// RFC 7386.
     Merge,
     /// Merge that knows list keys.
     Strategic,
+}
+
+/// The patch algorithms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PatchKind {
+    /// It changes what there is.
+    Change(PatchForm),
     /// Server-side apply.
     Apply,
 }

@@ -1,6 +1,6 @@
 //! What objects of a kind look like, built in or custom, and what patches make of them.
 
-use super::{Patch, PatchKind, custom, strategy};
+use super::{Patch, PatchForm, custom, strategy};
 use crate::kinds::Custom;
 use coracle_api::{
     KindRef, StatusError, patch,
@@ -46,39 +46,35 @@ impl Shape {
 }
 
 /// What a patch, other than an applied one, makes of an object.
-pub(super) fn apply_patch(
+pub(super) fn patched(
     shape: &Shape,
     current: &Value,
-    patch: &Patch,
+    form: PatchForm,
+    body: &Value,
 ) -> Result<Value, StatusError> {
-    let body = patch.body.clone();
     let kind = shape.kind;
-    match patch.kind {
-        PatchKind::Json => {
-            patch::json::apply(current.clone(), &body).map_err(|error| match error {
-                patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
-                patch::json::Error::Rejected { .. } => {
-                    let cause = Cause {
-                        reason: "FieldValueInvalid",
-                        message: error.to_string(),
-                        field: "patch".to_owned(),
-                    };
-                    StatusError::invalid(
-                        kind,
-                        current["metadata"]["name"].as_str().unwrap_or_default(),
-                        vec![cause],
-                    )
-                }
-            })
-        }
-        PatchKind::Merge => Ok(patch::merge::apply(current.clone(), body)),
-        PatchKind::Strategic | PatchKind::Apply if kind.is_custom() => {
+    match form {
+        PatchForm::Json => patch::json::apply(current.clone(), body).map_err(|error| match error {
+            patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
+            patch::json::Error::Rejected { .. } => {
+                let cause = Cause {
+                    reason: "FieldValueInvalid",
+                    message: error.to_string(),
+                    field: "patch".to_owned(),
+                };
+                StatusError::invalid(
+                    kind,
+                    current["metadata"]["name"].as_str().unwrap_or_default(),
+                    vec![cause],
+                )
+            }
+        }),
+        PatchForm::Merge => Ok(patch::merge::apply(current.clone(), body.clone())),
+        PatchForm::Strategic if kind.is_custom() => {
             // Nobody has said how its lists merge in this way.
             Err(StatusError::unsupported_media_type(&CUSTOM_PATCHES))
         }
-        PatchKind::Strategic | PatchKind::Apply => {
-            patch::strategic::apply(shape.ty(), current.clone(), body)
-                .map_err(|error| StatusError::bad_request(error.to_string()))
-        }
+        PatchForm::Strategic => patch::strategic::apply(shape.ty(), current.clone(), body.clone())
+            .map_err(|error| StatusError::bad_request(error.to_string())),
     }
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause, view,
+    Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause, time, view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -19,11 +19,6 @@ const SUFFIX_LETTERS: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 const SUFFIX_LEN: usize = 5;
 /// Longest base of a generated name.
 const BASE_LEN_MAX: usize = 58;
-
-/// RFC 3339 in whole seconds, as the API prints times.
-pub(super) fn time(now: Timestamp) -> String {
-    now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
-}
 
 /// Strict decoding: types are checked, unknown fields go, with a word or an error as asked.
 pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Result<(), StatusError> {

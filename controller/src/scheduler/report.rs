@@ -85,11 +85,7 @@ async fn write_all(registry: Registry, tasks: Tasks, mut reports: mpsc::Receiver
         let Some(Report { pod, message }) = report else {
             return;
         };
-        let time = registry
-            .clock()
-            .now()
-            .strftime("%Y-%m-%dT%H:%M:%SZ")
-            .to_string();
+        let time = coracle_api::time(registry.clock().now());
         let context = Context::system("kube-scheduler");
         let mark = |value: &mut Value| mark(value, &pod.uid, &message, &time);
         let written = registry.modify(&context, kind::POD, &pod.key, Subresource::Status, mark);

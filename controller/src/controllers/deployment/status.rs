@@ -140,7 +140,7 @@ impl Conditions {
     }
 
     fn set(&mut self, name: &str, status: &str, reason: &str, message: &str) {
-        let time = super::super::time(self.now);
+        let time = coracle_api::time(self.now);
         let mut since = json!(time);
         if let Some(current) = self.get(name) {
             if current["status"] == status && current["reason"] == reason {

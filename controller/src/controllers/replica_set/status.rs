@@ -110,7 +110,7 @@ fn conditions(
         json!({
             "type": "ReplicaFailure",
             "status": "True",
-            "lastTransitionTime": super::super::time(now),
+            "lastTransitionTime": coracle_api::time(now),
             "reason": reason,
             "message": failure.message,
         })

@@ -25,17 +25,13 @@ pub(super) async fn scale(
         "update" => decode::object(&mut call).await?,
         _ => {
             let (kind, body) = decode::patch(&mut call).await?;
-            if kind == PatchType::Apply {
-                return apply(target, &call, body).await;
-            }
-            let current = of(target, &*target.object()?)?;
+            let current = || of(target, &*target.object()?);
             match kind {
-                PatchType::Json => patch::json::apply(current, &body)
+                PatchType::Apply => return apply(target, &call, body).await,
+                PatchType::Json => patch::json::apply(current()?, &body)
                     .map_err(|refused| error::status(422, "Invalid", refused.to_string()))?,
                 // A Scale has no lists: the others mean the same.
-                PatchType::Merge | PatchType::Strategic | PatchType::Apply => {
-                    patch::merge::apply(current, body)
-                }
+                PatchType::Merge | PatchType::Strategic => patch::merge::apply(current()?, body),
             }
         }
     };

@@ -61,7 +61,7 @@ pub(super) async fn create(
     body["metadata"] = json!({
         "name": key.name,
         "namespace": key.namespace,
-        "creationTimestamp": state.registry.clock().now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "creationTimestamp": coracle_api::time(state.registry.clock().now()),
     });
     body["spec"]["audiences"] = json!(audiences);
     body["spec"]["expirationSeconds"] = json!(seconds);
@@ -79,7 +79,7 @@ pub(super) async fn create(
         .map_err(|_no_randomness| StatusError::internal("failed to generate token"))?;
     body["status"] = json!({
         "token": issued.token.as_str(),
-        "expirationTimestamp": issued.until.strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+        "expirationTimestamp": coracle_api::time(issued.until),
     });
     Ok(respond::json(StatusCode::CREATED, &body))
 }

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     object::Object,
-    registry::{Context, Patch, PatchKind, Subresource},
+    registry::{Context, Patch, PatchForm, PatchKind, Subresource},
 };
 use coracle_api::{Key, KindRef, kind, status::StatusError};
 use http::{Response, StatusCode};
@@ -78,9 +78,9 @@ pub(super) async fn patch(
     let (kind, body) = decode::patch(&mut call).await?;
     let force = call.query.flag("force");
     let kind = match kind {
-        PatchType::Json => PatchKind::Json,
-        PatchType::Merge => PatchKind::Merge,
-        PatchType::Strategic => PatchKind::Strategic,
+        PatchType::Json => PatchKind::Change(PatchForm::Json),
+        PatchType::Merge => PatchKind::Change(PatchForm::Merge),
+        PatchType::Strategic => PatchKind::Change(PatchForm::Strategic),
         PatchType::Apply => {
             options::require_manager(&call)?;
             if ["apiVersion", "kind"]
