@@ -3,13 +3,14 @@
 //! Source: k8s.io/apimachinery `pkg/api/resource`. Exact in thousandths; smaller fractions round
 //! up, as upstream's `MilliValue` does. Values are capped at what fits.
 
+use serde_json::Value;
 use std::fmt;
 
 /// Longest text; a longer one is refused before it is read.
 const TEXT_BYTES_MAX: usize = 64;
 
 /// A parsed quantity. Prints as it was written, like upstream does for values in canonical form.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quantity {
     milli: i128,
     format: Format,
@@ -113,6 +114,55 @@ impl Quantity {
         }
     }
 
+    /// Of a number of things.
+    #[must_use]
+    pub fn from_count(count: usize) -> Self {
+        let count = i128::try_from(count).unwrap_or(i128::MAX);
+        Self::from_milli(count.saturating_mul(1000))
+    }
+
+    /// Of JSON, where a plain number is one too.
+    ///
+    /// # Errors
+    /// As [`Quantity::parse`].
+    pub fn read(value: &Value) -> Result<Self, Error> {
+        match value.as_str() {
+            Some(text) => Self::parse(text),
+            None => Self::parse(&value.to_string()),
+        }
+    }
+
+    /// The sum, in the form of the first that is not zero.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Self {
+        Self {
+            milli: self.milli.saturating_add(other.milli),
+            format: if self.milli == 0 {
+                other.format
+            } else {
+                self.format
+            },
+        }
+    }
+
+    /// The difference, in the form as of [`Quantity::plus`].
+    #[must_use]
+    pub fn minus(self, other: Self) -> Self {
+        self.plus(Self {
+            milli: other.milli.saturating_neg(),
+            ..other
+        })
+    }
+
+    /// The next whole number, for what is only counted in whole ones.
+    #[must_use]
+    pub fn rounded_up(self) -> Self {
+        Self {
+            milli: self.value().saturating_mul(1000),
+            ..self
+        }
+    }
+
     /// In thousandths, rounded up.
     #[must_use]
     pub fn milli_value(&self) -> i128 {
@@ -177,6 +227,19 @@ mod tests {
         check("1n", 1, "1m");
         check("-1", -1000, "-1");
         assert_eq!(Quantity::from_bytes(32 << 20).to_string(), "32Mi");
+    }
+
+    #[test]
+    fn sums_keep_their_form() {
+        let of = |text: &str| Quantity::parse(text).unwrap();
+        let zero = Quantity::from_count(0);
+        assert_eq!(zero.plus(of("64Mi")).plus(of("64Mi")).to_string(), "128Mi");
+        assert_eq!(of("1500m").minus(of("500m")).to_string(), "1");
+        assert_eq!(of("64Mi").minus(of("64Mi")).to_string(), "0");
+        assert_eq!(of("1500m").rounded_up().to_string(), "2");
+        assert_eq!(Quantity::from_count(3).to_string(), "3");
+        let read = Quantity::read(&serde_json::json!(2));
+        assert_eq!(read.unwrap().to_string(), "2");
     }
 
     #[test]

@@ -39,13 +39,23 @@ const COUNTED: [&str; 9] = [
     "services.loadbalancers",
     "services.nodeports",
 ];
-const SCOPES: [&str; 6] = [
+const SCOPES: [&str; 7] = [
     "BestEffort",
     "CrossNamespacePodAffinity",
     "NotBestEffort",
     "NotTerminating",
     "PriorityClass",
     "Terminating",
+    "VolumeAttributesClass",
+];
+/// What a quota of scopes of pods may count, beside the pods themselves.
+const POD_COMPUTE: [&str; 6] = [
+    "cpu",
+    "limits.cpu",
+    "limits.memory",
+    "memory",
+    "requests.cpu",
+    "requests.memory",
 ];
 
 pub(super) fn resource_quota(spec: &Value, causes: &mut Vec<Cause>) {
@@ -65,11 +75,93 @@ pub(super) fn resource_quota(spec: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(path, value, "must be an integer"));
         }
     }
-    for (_, scope) in elements(spec, "scopes", "spec") {
-        if !scope.as_str().is_some_and(|scope| SCOPES.contains(&scope)) {
-            let detail = "unsupported scope";
-            causes.push(Cause::invalid("spec.scopes", &spec["scopes"], detail));
+    let scopes: Vec<&str> = spec["scopes"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(|scope| scope.as_str().unwrap_or_default())
+        .collect();
+    let mut wrong = |detail: &str| {
+        causes.push(Cause::invalid("spec.scopes", &spec["scopes"], detail));
+    };
+    for scope in &scopes {
+        if !SCOPES.contains(scope) {
+            wrong("unsupported scope");
         }
+        for _ in strangers(spec, scope) {
+            wrong("unsupported scope applied to resource");
+        }
+    }
+    for _ in conflicts(&scopes) {
+        wrong("conflicting scopes");
+    }
+    scope_selector(spec, causes);
+}
+
+/// The resources of a quota that a scope is not about.
+fn strangers<'a>(spec: &'a Value, scope: &'a str) -> impl Iterator<Item = &'a String> {
+    let hard = spec["hard"].as_object().into_iter().flatten();
+    let is_about = move |name: &str| match scope {
+        "BestEffort" => name == "pods",
+        "VolumeAttributesClass" => matches!(name, "persistentvolumeclaims" | "requests.storage"),
+        _ => name == "pods" || POD_COMPUTE.contains(&name),
+    };
+    let standard = hard
+        .map(|(name, _)| name)
+        .filter(|name| QUOTA_RESOURCES.contains(&name.as_str()));
+    standard.filter(move |name| SCOPES.contains(&scope) && !is_about(name))
+}
+
+/// Pairs of scopes that no pod has both of.
+fn conflicts(scopes: &[&str]) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let pairs = [
+        ("BestEffort", "NotBestEffort"),
+        ("Terminating", "NotTerminating"),
+    ];
+    pairs
+        .into_iter()
+        .filter(|(one, other)| scopes.contains(one) && scopes.contains(other))
+}
+
+fn scope_selector(spec: &Value, causes: &mut Vec<Cause>) {
+    let path = "spec.scopeSelector.matchExpressions";
+    let mut scopes = Vec::new();
+    for (_, one) in elements(&spec["scopeSelector"], "matchExpressions", "") {
+        let (scope, operator) = (text(one, "scopeName"), text(one, "operator"));
+        if !SCOPES.contains(&scope) {
+            let field = format!("{path}.scopeName");
+            causes.push(Cause::invalid(field, &json!(scope), "unsupported scope"));
+        }
+        for _ in strangers(spec, scope) {
+            let detail = "unsupported scope applied to resource";
+            causes.push(Cause::invalid(path, &spec["scopeSelector"], detail));
+        }
+        let is_named = matches!(scope, "PriorityClass" | "VolumeAttributesClass");
+        let field = format!("{path}.operator");
+        if SCOPES.contains(&scope) && !is_named && operator != "Exists" {
+            let detail = "must be 'Exist' when scope is any of ResourceQuotaScopeTerminating, ResourceQuotaScopeNotTerminating, ResourceQuotaScopeBestEffort, ResourceQuotaScopeNotBestEffort or ResourceQuotaScopeCrossNamespacePodAffinity";
+            causes.push(Cause::invalid(&*field, &json!(operator), detail));
+        }
+        let (values, is_empty) = (format!("{path}.values"), rules::is_absent(&one["values"]));
+        match operator {
+            "In" | "NotIn" if is_empty => {
+                let detail = "must be at least one value when `operator` is 'In' or 'NotIn' for scope selector";
+                causes.push(Cause::required(values, detail));
+            }
+            "Exists" | "DoesNotExist" if !is_empty => {
+                let detail = "must be no value when `operator` is 'Exist' or 'DoesNotExist' for scope selector";
+                causes.push(Cause::invalid(values, &one["values"], detail));
+            }
+            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+            _ => {
+                let detail = "not a valid selector operator";
+                causes.push(Cause::invalid(field, &json!(operator), detail));
+            }
+        }
+        scopes.push(scope);
+    }
+    for _ in conflicts(&scopes) {
+        causes.push(Cause::invalid(path, &spec["scopes"], "conflicting scopes"));
     }
 }
 

@@ -606,3 +606,36 @@ fn limits_and_quotas() {
         &["spec.scopes"],
     );
 }
+
+#[test]
+fn scopes_of_quotas() {
+    check(
+        kind::RESOURCE_QUOTA,
+        json!({"spec": {"hard": {"pods": "1", "cpu": "1"}, "scopes": ["BestEffort", "NotBestEffort", "Odd"]}}),
+        &[
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\",\"Odd\"]: unsupported scope applied to resource",
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\",\"Odd\"]: unsupported scope",
+            "spec.scopes: Invalid value: [\"BestEffort\",\"NotBestEffort\",\"Odd\"]: conflicting scopes",
+        ],
+    );
+    let selector = |expression: Value| json!({"spec": {"hard": {"pods": "1"}, "scopeSelector": {"matchExpressions": [expression]}}});
+    check(
+        kind::RESOURCE_QUOTA,
+        selector(json!({"scopeName": "PriorityClass", "operator": "In", "values": ["high"]})),
+        &[],
+    );
+    check(
+        kind::RESOURCE_QUOTA,
+        selector(json!({"scopeName": "PriorityClass", "operator": "In"})),
+        &[
+            "spec.scopeSelector.matchExpressions.values: Required value: must be at least one value when `operator` is 'In' or 'NotIn' for scope selector",
+        ],
+    );
+    check(
+        kind::RESOURCE_QUOTA,
+        selector(json!({"scopeName": "PriorityClass", "operator": "Is"})),
+        &[
+            "spec.scopeSelector.matchExpressions.operator: Invalid value: \"Is\": not a valid selector operator",
+        ],
+    );
+}
