@@ -18,6 +18,7 @@ mod node_lifecycle;
 mod pod_gc;
 mod pods;
 mod replica_set;
+mod resource_quota;
 mod role_aggregation;
 mod service_account;
 
@@ -87,6 +88,9 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
     starter.start(disruption::Disruptions {
         registry: registry.clone(),
         events: events.clone(),
+    });
+    starter.start(resource_quota::ResourceQuotas {
+        registry: registry.clone(),
     });
     starter.start(definitions::Definitions {
         registry: registry.clone(),

@@ -9,8 +9,11 @@ mod certificate;
 mod commit;
 mod custom;
 mod eviction;
+mod ledger;
+mod limits;
 mod load;
 mod managers;
+mod pod_security;
 mod put;
 mod request;
 mod rights;
@@ -20,6 +23,7 @@ mod strategy;
 mod workload;
 
 pub(crate) use eviction::selects as protects;
+pub use ledger::QuotaUsage;
 pub use request::{
     Context, DeleteOptions, Deleted, FieldValidation, Patch, PatchForm, PatchKind, Propagation,
     Subresource,
@@ -89,7 +93,7 @@ impl Registry {
             .collect::<Result<_, Error>>()?;
         let start = Revision((counter.0 / RESTART_GAP + 1) * RESTART_GAP);
         let cache = Cache::with_kinds(kinds, objects, start);
-        let committer = Committer::start(store, cache.clone(), tasks);
+        let committer = Committer::start(store, cache.clone(), clock.clone(), tasks);
         Ok(Self {
             authorizer: Authorizer::new(cache.clone()),
             cache,
@@ -145,6 +149,12 @@ impl Registry {
     #[must_use]
     pub fn authorizer(&self) -> &Authorizer {
         &self.authorizer
+    }
+
+    /// How much of a quota is taken, with what nobody sees yet; none when there is no such quota.
+    #[must_use]
+    pub fn quota_usage(&self, quota: &Key) -> Option<QuotaUsage> {
+        self.committer.quota_usage(quota)
     }
 
     /// The time.
@@ -236,11 +246,25 @@ impl Registry {
         if is_request {
             causes.extend(certificate::problems(&value));
         }
+        causes.extend(pod_security::label_problems(kind, &value, None));
         if causes.is_empty() {
+            self.check_limits(context, kind, &value, None)?;
             return Ok(value);
         }
         let name = value["metadata"]["name"].as_str().unwrap_or_default();
         Err(StatusError::invalid(kind, name, causes))
+    }
+
+    /// What a namespace has against a valid object; how much it has room for is asked when the write is decided.
+    fn check_limits(
+        &self,
+        context: &Context,
+        kind: KindRef,
+        new: &Value,
+        old: Option<&Value>,
+    ) -> Result<(), StatusError> {
+        limits::check(&self.cache, kind, new, old)?;
+        pod_security::check(&self.cache, context, kind, new, old)
     }
 
     fn shape(&self, kind: KindRef) -> Shape {
@@ -365,7 +389,7 @@ impl Registry {
             Subresource::Scale => shape.scale_patch(patch)?,
             _ => patch.clone(),
         };
-        let mut created = false;
+        let (mut created, mut tightened) = (false, None);
         let written = self
             .committer
             .write(kind, key, context.target(false), |current| {
@@ -385,9 +409,11 @@ impl Registry {
                 let managers = wanted["metadata"]["managedFields"].clone();
                 let mut new = self.admit(context, place, &current, &old, wanted)?;
                 new["metadata"]["managedFields"] = managers;
+                tightened = pod_security::tightened(kind, &new, &old);
                 Ok(settle(kind, current, &old, new))
             })
             .await?;
+        pod_security::warn_of_pods(&self.cache, context, key, tightened).await;
         Ok((written, created))
     }
 
@@ -420,11 +446,18 @@ impl Registry {
         part: Subresource,
         mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
     ) -> Result<Arc<Object>, StatusError> {
-        self.committer
+        let mut tightened = None;
+        let written = self
+            .committer
             .write(kind, key, context.target(false), |current| {
-                self.step(context, (kind, part), key, current, &mut change)
+                let before = current.clone();
+                let step = self.step(context, (kind, part), key, current, &mut change)?;
+                tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
+                Ok(step)
             })
-            .await
+            .await?;
+        pod_security::warn_of_pods(&self.cache, context, key, tightened).await;
+        Ok(written)
     }
 
     /// What becomes of an object when `change` was made to it.
@@ -501,7 +534,13 @@ impl Registry {
         if kind == kind::CERTIFICATE_SIGNING_REQUEST {
             causes.extend(certificate::changed(part, &new, old));
         }
+        if part == Subresource::None {
+            causes.extend(pod_security::label_problems(kind, &new, Some(old)));
+        }
         if causes.is_empty() {
+            if part == Subresource::None {
+                self.check_limits(context, kind, &new, Some(old))?;
+            }
             return Ok(new);
         }
         Err(StatusError::invalid(kind, &current.key.name, causes))

@@ -17,7 +17,7 @@ const ROWS: &[(&str, &str)] = &[
     ("podtemplate/shape", "c hello:v1 a=b"),
     ("rc/old", "0 0 0 AGE c hello:v1 a=b"),
     ("limits/bounds", "AGE"),
-    ("quota/share", "AGE"),
+    ("quota/share", "pods: 0/4 limits.cpu: 0/2 AGE"),
     ("ds/everywhere", "0 0 0 0 0 <none> AGE c hello:v1 a=b"),
     ("sts/ordered", "0/0 AGE c hello:v1"),
     ("controllerrevision/ordered-1", "<none> 1 AGE"),

@@ -2,6 +2,7 @@
 //! ready and lets go of it when it is deleted. Pods whose image says `broken` never get ready.
 
 mod disruption;
+mod quota;
 
 use super::*;
 use crate::{

@@ -1,8 +1,9 @@
-//! What a new object gets from other objects: the priority of its class, the default classes.
+//! What a new object gets from other objects: the priority of its class, the default classes, a namespace's defaults.
 //!
 //! Reads the cache, changes the one object. Source: k8s.io/kubernetes `plugin/pkg/admission/priority`,
 //! `storage/storageclass/setdefault`, `network/defaultingressclass`.
 
+use super::limits;
 use crate::{cache::Cache, object::Object};
 use coracle_api::{Key, KindRef, StatusError, kind};
 use serde_json::{Value, json};
@@ -11,7 +12,9 @@ use std::{cmp::Reverse, sync::Arc};
 /// Admits a new object, before its defaults.
 pub(super) fn admit(cache: &Cache, of: KindRef, value: &mut Value) -> Result<(), StatusError> {
     if of == kind::POD {
-        priority(cache, value)
+        priority(cache, value)?;
+        limits::set_defaults(cache, value);
+        Ok(())
     } else if of == kind::PERSISTENT_VOLUME_CLAIM {
         default_storage_class(cache, value);
         Ok(())

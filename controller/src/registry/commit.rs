@@ -3,14 +3,17 @@
 //! Decisions are made one at a time against the newest state, committed or not. The store commits in
 //! that order, and the cache shows changes in that order: one task awaits the commits one by one.
 
-use super::store_key;
+use super::{
+    ledger::{Decided, Ledger, QuotaUsage},
+    store_key,
+};
 use crate::{
     cache::{Cache, Change, ChangeKind},
     object::Object,
     store::{Committed, Store, Write},
 };
 use coracle_api::{Key, KindRef, Revision, StatusError, kind};
-use coracle_daemon::{OnExit, Tasks};
+use coracle_daemon::{Clock, OnExit, Tasks};
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::{
@@ -52,15 +55,16 @@ struct Pending {
     _turn: OwnedSemaphorePermit,
 }
 
-type Id = (&'static str, &'static str, Key);
+pub(super) type Id = (&'static str, &'static str, Key);
 
 #[derive(Debug)]
-struct Head {
+pub(super) struct Head {
     /// The newest state of objects whose writes are under way; none: being deleted.
     under_way: HashMap<Id, (Revision, Option<Arc<Object>>)>,
     /// Objects that the disk does not have.
     in_memory: HashSet<Id>,
     revision: Revision,
+    pub(super) ledger: Ledger,
 }
 
 /// Takes writes. A clone is another handle to it.
@@ -68,12 +72,13 @@ struct Head {
 pub(super) struct Committer {
     store: Arc<dyn Store>,
     cache: Cache,
+    clock: Clock,
     head: Arc<Mutex<Head>>,
     turns: Arc<Semaphore>,
     pending: mpsc::Sender<Pending>,
 }
 
-fn id_of(kind: KindRef, key: &Key) -> Id {
+pub(super) fn id_of(kind: KindRef, key: &Key) -> Id {
     let kind = kind.storage();
     (kind.group, kind.plural, key.clone())
 }
@@ -84,6 +89,20 @@ fn is_volatile(kind: KindRef, key: &Key) -> bool {
 }
 
 impl Head {
+    /// The newest state of an object, on disk or not.
+    pub(super) fn newest(&self, cache: &Cache, kind: KindRef, id: &Id) -> Option<Arc<Object>> {
+        match self.under_way.get(id) {
+            Some((_, newest)) => newest.clone(),
+            None => cache.get(kind, &id.2),
+        }
+    }
+
+    /// The newest state of what the cache does not show yet; none: being deleted.
+    pub(super) fn under_way(&self) -> impl Iterator<Item = (&Id, Option<&Arc<Object>>)> {
+        let all = self.under_way.iter();
+        all.map(|(id, (_, newest))| (id, newest.as_ref()))
+    }
+
     /// Whether a write from one state to the next has to be on disk; remembers what the disk does not have.
     fn reaches_disk(
         &mut self,
@@ -111,12 +130,13 @@ impl Head {
 }
 
 impl Committer {
-    pub(super) fn start(store: Arc<dyn Store>, cache: Cache, tasks: &Tasks) -> Self {
+    pub(super) fn start(store: Arc<dyn Store>, cache: Cache, clock: Clock, tasks: &Tasks) -> Self {
         let (pending, waiting) = mpsc::channel(WRITES_MAX);
         let head = Arc::new(Mutex::new(Head {
             under_way: HashMap::new(),
             in_memory: HashSet::new(),
             revision: cache.revision(),
+            ledger: Ledger::new(&cache),
         }));
         tasks.spawn(
             "commits",
@@ -126,6 +146,7 @@ impl Committer {
         Self {
             store,
             cache,
+            clock,
             head,
             turns: Arc::new(Semaphore::new(WRITES_MAX)),
             pending,
@@ -148,15 +169,20 @@ impl Committer {
         let answered = {
             let mut head = self.head.lock();
             let id = id_of(kind, key);
-            let current = match head.under_way.get(&id) {
-                Some((_, newest)) => newest.clone(),
-                None => self.cache.get(kind, key),
-            };
+            let current = head.newest(&self.cache, kind, &id);
             let (kind_of, value) = match decide(current.clone())? {
                 Decision::Put(kind_of, value) => (kind_of, value),
                 Decision::Delete(value) => (ChangeKind::Deleted, value),
                 Decision::Keep(object) => return Ok(object),
             };
+            let decided = Decided {
+                kind,
+                id: &id,
+                current: current.as_deref(),
+                does: kind_of,
+                value: &value,
+            };
+            let posting = head.weigh(&self.cache, &decided, self.clock.now())?;
             // What is only tried keeps its version, so that a diff shows what would change.
             let revision = match (target, &current) {
                 (Target::Disk | Target::Memory, _) => Revision(head.revision.0 + 1),
@@ -178,6 +204,7 @@ impl Committer {
             } else {
                 Box::pin(std::future::ready(Ok(())))
             };
+            head.ledger.post(&id, posting);
             head.under_way.insert(id, (revision, newest));
             let change = Change {
                 revision,
@@ -199,6 +226,12 @@ impl Committer {
             answered
         };
         answered.await.unwrap_or_else(|_stopped| Err(stopping()))
+    }
+
+    /// How much of a quota is taken by what was decided so far.
+    pub(super) fn quota_usage(&self, quota: &Key) -> Option<QuotaUsage> {
+        let mut head = self.head.lock();
+        head.quota_usage(&self.cache, quota, self.clock.now())
     }
 
     fn store(

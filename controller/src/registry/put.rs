@@ -2,7 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/*/*/strategy.go`, `AllowCreateOnUpdate` and `AllowUnconditionalUpdate`.
 
-use super::{Context, Decision, Registry, Subresource, managers, rights, service};
+use super::{Context, Decision, Registry, Subresource, managers, pod_security, rights, service};
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{Key, KindRef, StatusError, kind, status::Cause};
 use serde_json::{Value, json};
@@ -91,7 +91,7 @@ impl Registry {
             value = self.decode(context, kind, value)?;
         }
         let kind = kind.written_as();
-        let mut created = false;
+        let (mut created, mut tightened) = (false, None);
         let written = self
             .committer
             .write(kind, key, context.target(false), |current| match current {
@@ -100,15 +100,16 @@ impl Registry {
                     let value = self.create_put(context, kind, key, value.clone())?;
                     Ok(Decision::Put(ChangeKind::Added, value))
                 }
-                current => self.step(
-                    context,
-                    (kind, part),
-                    key,
-                    current,
-                    |_old| Ok(value.clone()),
-                ),
+                current => {
+                    let before = current.clone();
+                    let put = |_old: &Value| Ok(value.clone());
+                    let step = self.step(context, (kind, part), key, current, put)?;
+                    tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
+                    Ok(step)
+                }
             })
             .await?;
+        pod_security::warn_of_pods(&self.cache, context, key, tightened).await;
         Ok((written, created))
     }
 

@@ -1,5 +1,8 @@
 //! The rules of the door, on a real store.
 
+mod admission;
+mod quota;
+
 use super::*;
 use crate::store::Embedded;
 
