@@ -6,6 +6,12 @@ use serde_json::Value;
 
 /// Operations in one patch, as upstream limits them.
 const OPERATIONS_MAX: usize = 10_000;
+/// What all copies of a patch may add, in bytes of text; as upstream. Without it thirty copies make a gigabyte.
+const COPIED_MAX: usize = 3 * 1024 * 1024;
+/// What all moves of a patch may move, in bytes of text: a move into a deeper place is walked over.
+const MOVED_MAX: usize = 64 * 1024 * 1024;
+/// How deep a value may get; as deep as the reader of JSON goes.
+const DEPTH_MAX: usize = 128;
 
 /// Why a patch is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -38,13 +44,23 @@ pub fn apply(mut target: Value, patch: &Value) -> Result<Value, Error> {
             "more than {OPERATIONS_MAX} operations"
         )));
     }
+    let mut budget = Budget {
+        copied: COPIED_MAX,
+        moved: MOVED_MAX,
+    };
     for (index, operation) in operations.iter().enumerate() {
-        step(&mut target, operation).map_err(|why| Error::Rejected { index, why })?;
+        step(&mut target, operation, &mut budget).map_err(|why| Error::Rejected { index, why })?;
     }
     Ok(target)
 }
 
-fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
+/// Bytes that are left.
+struct Budget {
+    copied: usize,
+    moved: usize,
+}
+
+fn step(target: &mut Value, operation: &Value, budget: &mut Budget) -> Result<(), String> {
     let text = |name: &str| {
         operation
             .get(name)
@@ -62,8 +78,9 @@ fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
         "add" => add(target, &path, value()?),
         "remove" => remove(target, &path).map(|_old| ()),
         "replace" => {
-            let slot = find(target, &path)?;
-            *slot = value()?;
+            let new = value()?;
+            fits(&path, &new)?;
+            *find(target, &path)? = new;
             Ok(())
         }
         "move" => {
@@ -72,10 +89,13 @@ fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
                 return Err("cannot move a value into itself".to_owned());
             }
             let moved = remove(target, &from)?;
+            spend(&mut budget.moved, &moved, MOVED_MAX)?;
             add(target, &path, moved)
         }
         "copy" => {
-            let copied = find(target, &pointer(text("from")?)?)?.clone();
+            let copied = find(target, &pointer(text("from")?)?)?;
+            spend(&mut budget.copied, copied, COPIED_MAX)?;
+            let copied = copied.clone();
             add(target, &path, copied)
         }
         "test" => {
@@ -95,6 +115,39 @@ fn step(target: &mut Value, operation: &Value) -> Result<(), String> {
             }
         }
         other => Err(format!("unknown operation {other:?}")),
+    }
+}
+
+fn spend(left: &mut usize, value: &Value, limit: usize) -> Result<(), String> {
+    match left.checked_sub(size(value)) {
+        Some(rest) => {
+            *left = rest;
+            Ok(())
+        }
+        None => Err(format!(
+            "the accumulated size of copied or moved values exceeds the limit {limit}"
+        )),
+    }
+}
+
+/// About the bytes of a value as text. Its depth is bounded, so is this.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::String(text) => text.len() + 2,
+        Value::Array(list) => list.iter().map(|value| size(value) + 1).sum::<usize>() + 2,
+        Value::Object(map) => {
+            let member = |(name, value): (&String, &Value)| name.len() + size(value) + 4;
+            map.iter().map(member).sum::<usize>() + 2
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => 4,
+    }
+}
+
+fn depth(value: &Value) -> usize {
+    match value {
+        Value::Array(list) => list.iter().map(depth).max().unwrap_or(0) + 1,
+        Value::Object(map) => map.values().map(depth).max().unwrap_or(0) + 1,
+        _ => 0,
     }
 }
 
@@ -138,6 +191,7 @@ fn index(part: &str, len: usize) -> Option<usize> {
 }
 
 fn add(target: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+    fits(path, &value)?;
     let Some((last, parent)) = path.split_last() else {
         *target = value;
         return Ok(());
@@ -158,6 +212,15 @@ fn add(target: &mut Value, path: &[String], value: Value) -> Result<(), String> 
                 path.join("/")
             ));
         }
+    }
+    Ok(())
+}
+
+fn fits(path: &[String], value: &Value) -> Result<(), String> {
+    if path.len() + depth(value) > DEPTH_MAX {
+        return Err(format!(
+            "the value is nested deeper than {DEPTH_MAX} levels"
+        ));
     }
     Ok(())
 }
@@ -259,6 +322,28 @@ mod tests {
             json!([{"op": "nothing", "path": "/a"}]),
         ] {
             check(json!({"a": [1]}), bad, None);
+        }
+    }
+
+    #[test]
+    fn nothing_grows_without_bound() {
+        let copy = json!({"op": "copy", "from": "", "path": "/a"});
+        let text = "x".repeat(1024);
+        let into = |n: usize| json!({"op": "copy", "from": "", "path": format!("/c{n}")});
+        let doubled: Vec<Value> = (0..40).map(into).collect();
+        let moved = json!([{"op": "move", "from": "/b", "path": "/c"}, {"op": "move", "from": "/c", "path": "/b"}]);
+        let moved = vec![moved.as_array().unwrap().clone(); 5_000].concat();
+        for (base, patch, why) in [
+            (json!({"a": 1}), vec![copy; 200], "nested deeper than 128"),
+            (json!({"a": text}), doubled, "exceeds the limit 3145728"),
+            (
+                json!({"b": vec![0; 5_000]}),
+                moved,
+                "exceeds the limit 67108864",
+            ),
+        ] {
+            let refused = apply(base, &Value::Array(patch)).unwrap_err().to_string();
+            assert!(refused.contains(why), "{refused}");
         }
     }
 
