@@ -180,7 +180,12 @@ fn create_knows_them() -> anyhow::Result<()> {
             "poddisruptionbudget.policy/budget created\n",
         ),
         (
-            &["create", "quota", "share", "--hard=pods=4,requests.cpu=2"],
+            &[
+                "create",
+                "quota",
+                "share",
+                "--hard=pods=4,count/jobs.batch=9",
+            ],
             "resourcequota/share created\n",
         ),
         (

@@ -8,6 +8,7 @@ mod helm;
 mod images;
 mod kinds;
 mod kubectl;
+mod kubectl_admission;
 mod kubectl_apply;
 mod kubectl_change;
 mod kubectl_crd;
