@@ -16,6 +16,11 @@ pub struct Quantity {
     format: Format,
 }
 
+/// Digits before the point: more than the largest quantity has in thousandths.
+const DIGITS_MAX: usize = 24;
+/// What is larger counts as this; as upstream.
+const MILLI_MAX: i128 = i64::MAX as i128 * 1000;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Format {
     Binary,
@@ -79,7 +84,10 @@ impl Quantity {
             .unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') || whole.len() > 18 {
+        if (whole.is_empty() && fraction.is_empty())
+            || fraction.contains('.')
+            || whole.len() > DIGITS_MAX
+        {
             return Err(Error);
         }
         let (numerator, denominator, format) = factor(suffix).ok_or(Error)?;
@@ -89,7 +97,7 @@ impl Quantity {
             .parse()
             .map_err(|_digits| Error)?;
         let product = digits.checked_mul(numerator).ok_or(Error)?;
-        let milli = ceil_div(product, denominator * scale);
+        let milli = ceil_div(product, denominator * scale).min(MILLI_MAX);
         Ok(Self {
             milli: if negative { -milli } else { milli },
             format,
@@ -183,10 +191,14 @@ fn ceil_div(a: i128, b: i128) -> i128 {
 impl fmt::Display for Quantity {
     /// The canonical form: the largest suffix without a fraction.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.milli % 1000 != 0 {
+        let is_whole = self.milli % 1000 == 0;
+        let is_large = self.milli.unsigned_abs() >= 1024 * 1000;
+        // As upstream: powers of two have no fraction, but for what is less than the first of them.
+        let has_fraction = self.format == Format::Decimal || !is_large;
+        if !is_whole && has_fraction {
             return write!(f, "{}m", self.milli);
         }
-        let value = self.milli / 1000;
+        let value = self.milli / 1000 + if is_whole { 0 } else { self.milli.signum() };
         let (base, suffixes): (i128, [&str; 7]) = match self.format {
             Format::Binary => (1024, ["", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"]),
             Format::Decimal => (1000, ["", "k", "M", "G", "T", "P", "E"]),
@@ -223,6 +235,17 @@ mod tests {
         check("2000m", 2000, "2");
         check("64Mi", 64 * 1024 * 1024 * 1000, "64Mi");
         check("1.5Gi", 1536 * 1024 * 1024 * 1000, "1536Mi");
+        check("1.0001Ki", 1_024_103, "1025");
+        check("-1.0001Ki", -1_024_103, "-1025");
+        check("0.0001Ki", 103, "103m");
+        check(
+            "-5555566785.656557890M",
+            -5_555_566_785_656_557_890,
+            "-5555566785656557890m",
+        );
+        for large in ["99E", "9999999999999999999999"] {
+            check(large, MILLI_MAX, "9223372036854775807");
+        }
         check("1e3", 1_000_000, "1k");
         check("1n", 1, "1m");
         check("-1", -1000, "-1");
@@ -253,7 +276,7 @@ mod tests {
             "1 Mi",
             "--1",
             "1e99",
-            "9999999999999999999999",
+            "9999999999999999999999999",
         ] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }

@@ -5,7 +5,7 @@ use super::{
     managed::Managed,
     walk::{self, Form, element, form, list_of, map_of, set_of, with_named},
 };
-use crate::schema::Type;
+use crate::schema::{ListType, Type};
 use serde_json::{Map, Value};
 
 /// The object with what the configuration says.
@@ -103,6 +103,18 @@ pub(super) fn prune(
     without(&all.difference(&kept).intersection(&last))
 }
 
+/// What is left of an item, with the fields that tell it apart: somebody may manage an item and not say so of them.
+fn with_keys(ty: Type<'_>, mut left: Value, item: &Value) -> Value {
+    if let (ListType::Map(keys), Some(left)) = (ty.list_type(), left.as_object_mut()) {
+        for key in keys {
+            if let Some(value) = item.get(key) {
+                left.entry(key).or_insert_with(|| value.clone());
+            }
+        }
+    }
+    left
+}
+
 /// The value without the members of a set; none when nothing is left of it.
 fn remove(ty: Type<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
     match (value, form(ty, Some(value), None)) {
@@ -128,7 +140,9 @@ fn remove(ty: Type<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
                     return None;
                 }
                 match gone.below(&id) {
-                    Some(below) => remove(ty.element(), item, below),
+                    Some(below) => {
+                        remove(ty.element(), item, below).map(|left| with_keys(ty, left, item))
+                    }
                     None => Some(item.clone()),
                 }
             };

@@ -423,6 +423,26 @@ fn fields_are_written_as_upstream_writes_them() {
     );
 }
 
+#[test]
+fn items_keep_what_tells_them_apart() {
+    let ty = schema::type_of(kind::POD);
+    let env = |name: &str| json!({"name": name, "value": "1"});
+    let with_env = |env: Value| json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "env": env}]}});
+    let mut live = with_env(json!([env("A")]));
+    // Whoever wrote this manages the item and its value, and not its name.
+    live["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1":
+        {"f:spec": {"f:containers": {"k:{\"name\":\"c\"}": {".": {}, "f:env": {"k:{\"name\":\"A\"}": {".": {}, "f:value": {}}}}}}}}]);
+    let writer = Writer {
+        manager: "one",
+        api_version: "v1",
+        subresource: "",
+        time: "t",
+    };
+    let config = with_env(json!([env("B")]));
+    let once = apply(ty, &live, &config, writer, true).unwrap();
+    assert_eq!(apply(ty, &once, &config, writer, false), Ok(once));
+}
+
 mod properties {
     use super::*;
     use proptest::prelude::*;
