@@ -65,10 +65,10 @@ fn run(arguments: Arguments) -> Result<(), String> {
 
 async fn serve(config: Config) -> Result<(), String> {
     let tasks = Tasks::new();
-    let signals = tasks.clone();
+    let (signals, mut termination) = (tasks.clone(), coracle_daemon::Termination::listen());
     tasks.spawn("signals", coracle_daemon::OnExit::Ignore, async move {
         tokio::select! {
-            () = coracle_daemon::terminated() => signals.stop().cancel(),
+            () = termination.asked() => signals.stop().cancel(),
             () = signals.stop().cancelled() => {}
         }
     });

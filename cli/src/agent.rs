@@ -3,7 +3,7 @@
 use crate::controller::{stop, wait_for_end};
 use anyhow::Context as _;
 pub(crate) use coracle_agent::flags::Arguments;
-use coracle_daemon::{OnExit, Tasks};
+use coracle_daemon::{OnExit, Tasks, Termination};
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let Some(action) = arguments.action else {
@@ -25,7 +25,7 @@ fn say(sentences: &[String]) {
 
 async fn serve(config: coracle_agent::Config) -> anyhow::Result<()> {
     coracle_daemon::log::init("info");
-    let tasks = Tasks::new();
+    let (tasks, mut termination) = (Tasks::new(), Termination::listen());
     let own = tasks.clone();
     let (failed, failure) = tokio::sync::oneshot::channel();
     tasks.spawn("agent", OnExit::Shutdown, async move {
@@ -34,7 +34,7 @@ async fn serve(config: coracle_agent::Config) -> anyhow::Result<()> {
             let _heard = failed.send(coracle_agent::sentence(&error));
         }
     });
-    let ended = wait_for_end(&tasks).await;
+    let ended = wait_for_end(&tasks, &mut termination).await;
     let stopped = stop(&tasks).await;
     if let Ok(sentence) = failure.await {
         anyhow::bail!(sentence);

@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 use coracle_controller::{images, link_server::pod_range::PodRange, start};
-use coracle_daemon::{Clock, Tasks};
+use coracle_daemon::{Clock, Tasks, Termination};
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 /// Requests under way get this long to end.
@@ -54,20 +54,27 @@ pub(crate) struct Arguments {
 
 pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
     coracle_daemon::log::init("info");
-    let tasks = Tasks::new();
-    let running = start::start(arguments.controller.config()?, &tasks).await?;
+    let (tasks, mut termination) = (Tasks::new(), Termination::listen());
+    let starting = start::start(arguments.controller.config()?, &tasks);
+    let running = tokio::select! {
+        running = starting => running?,
+        () = termination.asked() => return Ok(()),
+    };
     show(&running);
     // It holds the store open.
     drop(running);
-    let ended = wait_for_end(&tasks).await;
+    let ended = wait_for_end(&tasks, &mut termination).await;
     stop(&tasks).await?;
     ended
 }
 
 /// Runs until a signal, or until something the program cannot go on without has ended.
-pub(crate) async fn wait_for_end(tasks: &Tasks) -> anyhow::Result<()> {
+pub(crate) async fn wait_for_end(
+    tasks: &Tasks,
+    termination: &mut Termination,
+) -> anyhow::Result<()> {
     tokio::select! {
-        () = coracle_daemon::terminated() => Ok(()),
+        () = termination.asked() => Ok(()),
         () = tasks.stop().cancelled() => {
             anyhow::bail!("a part that cannot be missing has stopped; see the log above")
         }

@@ -6,7 +6,7 @@
 use crate::{client::Client, controller::ControllerArguments, demo, kubeconfig::Kubeconfig};
 use anyhow::Context as _;
 use coracle_controller::start::{self, Running};
-use coracle_daemon::{OnExit, Tasks};
+use coracle_daemon::{OnExit, Tasks, Termination};
 use std::{
     fmt::Write as _,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -46,10 +46,14 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
         !arguments.demo || arguments.agents > 0,
         "--demo needs a node to run on: --agents must be at least 1"
     );
-    let tasks = Tasks::new();
-    let running = start::start(arguments.controller.config()?, &tasks).await?;
+    let (tasks, mut termination) = (Tasks::new(), Termination::listen());
+    let starting = start::start(arguments.controller.config()?, &tasks);
+    let running = tokio::select! {
+        running = starting => running?,
+        () = termination.asked() => return Ok(()),
+    };
     let agents = Tasks::new();
-    let lived = live(&arguments, &running, &tasks, &agents).await;
+    let lived = live(&arguments, &running, (&tasks, &agents), &mut termination).await;
     // It holds the store open.
     drop(running);
     let agents_ended = agents.shut_down(AGENTS_SHUTDOWN_LIMIT).await;
@@ -68,8 +72,8 @@ pub(crate) async fn run(arguments: Arguments) -> anyhow::Result<()> {
 async fn live(
     arguments: &Arguments,
     running: &Running,
-    tasks: &Tasks,
-    agents: &Tasks,
+    (tasks, agents): (&Tasks, &Tasks),
+    termination: &mut Termination,
 ) -> anyhow::Result<()> {
     let names = node_names(arguments.node_name.as_deref(), arguments.agents);
     let shared = Shared {
@@ -86,7 +90,7 @@ async fn live(
         let client = Client::new(&config)?;
         tokio::select! {
             deployed = demo::deploy(&client) => deployed?,
-            () = coracle_daemon::terminated() => return Ok(()),
+            () = termination.asked() => return Ok(()),
             () = tasks.stop().cancelled() => {}
         }
     }
@@ -94,7 +98,7 @@ async fn live(
         let data_dir = &arguments.controller.data_dir;
         show(&screen(data_dir, running, &names, arguments.demo));
     }
-    crate::controller::wait_for_end(tasks).await
+    crate::controller::wait_for_end(tasks, termination).await
 }
 
 fn node_names(wanted: Option<&str>, agents: u8) -> Vec<String> {

@@ -13,5 +13,5 @@ mod tasks;
 pub use backoff::Backoff;
 pub use clock::Clock;
 pub use file::{make_private_dir, write_private};
-pub use signals::terminated;
+pub use signals::Termination;
 pub use tasks::{OnExit, Tasks};
