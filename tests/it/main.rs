@@ -1,12 +1,14 @@
 //! End-to-end tests: the real binary and real clients.
 
 mod churn;
+mod clients;
 mod devices;
 mod durability;
 mod fleet;
 mod helm;
 mod images;
 mod kinds;
+mod kube_rs;
 mod kubectl;
 mod kubectl_admission;
 mod kubectl_apply;

