@@ -13,8 +13,8 @@ use rustls::{
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _},
 };
 use serde_json::Value;
-use std::{path::Path, sync::Arc};
-use tokio::net::TcpStream;
+use std::{path::Path, sync::Arc, time::Duration};
+use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 
 /// Where the API is and who we are there.
@@ -230,6 +230,33 @@ impl Client {
         Ok(())
     }
 
+    /// A GET whose body is thrown away.
+    ///
+    /// # Errors
+    /// When the connection fails, or it is refused.
+    pub async fn timed(&mut self, path: &str) -> anyhow::Result<Timed> {
+        let started = Instant::now();
+        let response = self.send(Method::GET, path, &[], Bytes::new()).await?;
+        ensure!(
+            response.status().is_success(),
+            "{path}: {}",
+            response.status()
+        );
+        let (mut body, mut first, mut bytes) = (response.into_body(), None, 0);
+        while let Some(frame) = body.frame().await {
+            if let Ok(data) = frame?.into_data() {
+                first.get_or_insert_with(|| started.elapsed());
+                bytes += data.len() as u64;
+            }
+        }
+        let total = started.elapsed();
+        Ok(Timed {
+            first: first.unwrap_or(total),
+            total,
+            bytes,
+        })
+    }
+
     /// Turns the connection into a watch from now on.
     ///
     /// # Errors
@@ -272,6 +299,17 @@ impl Client {
     }
 }
 
+/// How long a GET took.
+#[derive(Debug)]
+pub struct Timed {
+    /// To the first byte of the body.
+    pub first: Duration,
+    /// To its end.
+    pub total: Duration,
+    /// Of the body.
+    pub bytes: u64,
+}
+
 /// Changes as they come.
 #[derive(Debug)]
 pub struct Watch {
@@ -287,12 +325,22 @@ impl Watch {
     /// # Errors
     /// When the connection breaks, or what comes is no event.
     pub async fn next(&mut self) -> anyhow::Result<Option<(String, Value)>> {
+        let Some(line) = self.line().await? else {
+            return Ok(None);
+        };
+        let mut event: Value = serde_json::from_slice(&line)?;
+        let kind = event["type"].as_str().unwrap_or_default().to_owned();
+        Ok(Some((kind, event["object"].take())))
+    }
+
+    /// The next change as it was sent; none when the server has ended the watch.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn line(&mut self) -> anyhow::Result<Option<Vec<u8>>> {
         loop {
             if let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = self.buffer.drain(..=end).collect();
-                let mut event: Value = serde_json::from_slice(&line)?;
-                let kind = event["type"].as_str().unwrap_or_default().to_owned();
-                return Ok(Some((kind, event["object"].take())));
+                return Ok(Some(self.buffer.drain(..=end).collect()));
             }
             let Some(frame) = self.body.frame().await else {
                 return Ok(None);
@@ -310,7 +358,7 @@ impl Watch {
     pub async fn until<T>(
         &mut self,
         what: &str,
-        limit: std::time::Duration,
+        limit: Duration,
         mut find: impl FnMut(&str, &Value) -> Option<T>,
     ) -> anyhow::Result<T> {
         let mut last = Value::Null;

@@ -21,12 +21,12 @@ const WASMTIME_FEATURES: &str = "run,serve,cranelift,parallel-compilation,poolin
 /// What the bench is told.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Fewer runs, and without the comparison that needs wasmtime to be built
+    /// Fewer runs, and without the comparisons that need wasmtime to be built or etcd to be fetched
     #[arg(long)]
     quick: bool,
-    /// Only these parts, by commas: store, scheduler, disk, idle, apply, crash, http, isolation, loss, density
-    #[arg(long, value_name = "PARTS")]
-    only: Option<String>,
+    /// Only these parts: store, api, scheduler, disk, idle, apply, crash, http, isolation, loss, density
+    #[arg(value_name = "PART")]
+    parts: Vec<String>,
 }
 
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
@@ -36,14 +36,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
             install_packages(&[package])?;
         }
     }
-    let wants_http = arguments
-        .only
-        .as_ref()
-        .is_none_or(|parts| parts.split(',').any(|part| part == "http"));
-    let wasmtime = match arguments.quick || !wants_http {
-        true => None,
-        false => Some(wasmtime()?),
+    let compares = |part: &str| {
+        let parts = &arguments.parts;
+        !arguments.quick && (parts.is_empty() || parts.iter().any(|wanted| wanted == part))
     };
+    let wasmtime = compares("http").then(wasmtime).transpose()?;
+    let etcd = compares("api").then(etcd).transpose()?;
     // Alone and for devices: that is the agent whose figures count.
     let agent = dist::build(dist::Target::X86_64)?;
     let mut build = cargo();
@@ -70,8 +68,11 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(wasmtime) = wasmtime {
         bench.env("CORACLE_BENCH_WASMTIME", wasmtime);
     }
-    if let Some(only) = &arguments.only {
-        bench.args(["--only", only]);
+    if let Some(etcd) = etcd {
+        bench.env("CORACLE_BENCH_ETCD", etcd);
+    }
+    if !arguments.parts.is_empty() {
+        bench.args(["--only", &arguments.parts.join(",")]);
     }
     if arguments.quick {
         bench.arg("--quick");
@@ -127,5 +128,32 @@ fn wasmtime() -> anyhow::Result<PathBuf> {
         &mut install,
     )
     .context("wasmtime-cli could not be built; --quick goes without")?;
+    Ok(program)
+}
+
+/// Debian's etcd 3.4, unpacked into the tools folder; nothing is installed, no service starts.
+fn etcd() -> anyhow::Result<PathBuf> {
+    let dir = tools().join("etcd-3.4");
+    let program = dir.join("usr/bin/etcd");
+    if program.exists() {
+        return Ok(program);
+    }
+    fs::create_dir_all(&dir)?;
+    let mut update = Command::new("apt-get");
+    step("update the list of packages", update.args(["update", "-q"]))?;
+    let mut download = Command::new("apt-get");
+    download.current_dir(&dir);
+    step(
+        "fetch etcd to compare with (once)",
+        download.args(["download", "-q", "etcd-server"]),
+    )
+    .context("Debian's etcd-server could not be fetched; --quick goes without")?;
+    let package = fs::read_dir(&dir)?
+        .filter_map(|entry| Some(entry.ok()?.path()))
+        .find(|path| path.extension().is_some_and(|e| e == "deb"))
+        .context("apt-get download left no package")?;
+    let mut unpack = Command::new("dpkg-deb");
+    step("unpack", unpack.arg("-x").arg(&package).arg(&dir))?;
+    fs::remove_file(&package)?;
     Ok(program)
 }

@@ -4,12 +4,14 @@
 //! the other on a machine that is meant to do nothing else. Every figure that has a goal has a row, also when it
 //! could not be taken.
 
+mod api;
 mod density;
 mod disk;
 mod floor;
 mod http_load;
 mod idle;
 mod isolation;
+mod load;
 mod loss;
 mod manifest;
 mod pods;
@@ -38,7 +40,7 @@ struct Arguments {
     /// Where the table goes, besides standard output
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Only these parts, by commas: store, scheduler, disk, idle, apply, crash, http, isolation, loss, density
+    /// Only these parts, by commas: store, api, scheduler, disk, idle, apply, crash, http, isolation, loss, density
     #[arg(long, value_name = "PARTS", value_delimiter = ',')]
     only: Vec<String>,
     /// Fewer runs, and no comparison that needs a program to be built
@@ -119,6 +121,11 @@ async fn measure(arguments: Arguments) -> anyhow::Result<String> {
         say("store: durable writes");
         let rows = store::measure(&bench).await;
         bench.keep("store", rows);
+    }
+    if bench.wants("api")
+        && let Err(error) = api::measure(&mut bench).await
+    {
+        bench.keep("api", Err(error));
     }
     if bench.wants("scheduler") {
         say("scheduler: pods over nodes");
