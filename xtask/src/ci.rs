@@ -25,5 +25,6 @@ pub(crate) fn run() -> anyhow::Result<()> {
     deny.current_dir(crate::run::root())
         .args(["--locked", "check", "bans", "licenses", "sources"]);
     step("deny", &mut deny)?;
-    crate::test::run(None)
+    crate::test::run(None)?;
+    crate::fuzz::briefly()
 }

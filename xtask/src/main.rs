@@ -6,6 +6,7 @@ mod bench;
 mod ci;
 mod clients;
 mod dist;
+mod fuzz;
 mod guests;
 mod merging;
 mod protobuf;
@@ -27,7 +28,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// What CI runs: fmt, clippy, tidy, deny, test
+    /// What CI runs: fmt, clippy, tidy, deny, test, fuzz
     Ci,
     /// Write the table of how fields merge from the Go modules k8s.io/api and k8s.io/apimachinery
     Merging {
@@ -70,6 +71,8 @@ enum Command {
         #[arg(long, value_enum, default_value = "x86_64-unknown-linux-gnu")]
         target: dist::Target,
     },
+    /// Try what reads a stranger's bytes with libFuzzer
+    Fuzz(fuzz::Arguments),
     /// Measure speed and size against their goals; one table at the end
     Bench(bench::Arguments),
     /// The tests that CI cuts short, at their full length
@@ -86,6 +89,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Dist { target } => dist::run(target)?,
         Command::Merging { api, apimachinery } => merging::run(&api, &apimachinery)?,
         Command::Protobuf { api, apimachinery } => protobuf::run(&api, &apimachinery)?,
+        Command::Fuzz(arguments) => fuzz::run(&arguments)?,
         Command::Upstream { kubernetes } => upstream::run(&kubernetes)?,
         Command::Bench(arguments) => bench::run(&arguments)?,
         Command::Soak(arguments) => soak::run(&arguments)?,

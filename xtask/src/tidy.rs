@@ -134,7 +134,9 @@ fn check_file(file: &str, text: &str, findings: &mut Vec<String>) {
             ));
         }
     }
-    if file.ends_with("Cargo.toml") && file != "Cargo.toml" && !file.starts_with("wasm-examples/") {
+    // Workspaces of their own.
+    let is_apart = file.starts_with("wasm-examples/") || file.starts_with("fuzz/");
+    if file.ends_with("Cargo.toml") && file != "Cargo.toml" && !is_apart {
         for line in versions(text) {
             find(format!(
                 "a dependency version belongs into the root Cargo.toml: {line}"

@@ -1,0 +1,43 @@
+//! A method, a path, a query, one a line: the request they are; and a body, in which fields stand twice.
+
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+// Private to the controller, and pure: what is fuzzed is the very file, without the controller around it.
+#[allow(dead_code, reason = "not all of it is used here")]
+#[path = "../../controller/src/http/route.rs"]
+mod route;
+
+#[path = "../../controller/src/http/decode/once.rs"]
+mod once;
+
+/// A reader that names fields that stand twice reads what any reader reads.
+fn read(body: &[u8]) {
+    let plain: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let read = once::json(body).ok();
+    assert_eq!(read.as_ref().map(|read| &read.value), plain.as_ref());
+    assert!(read.is_none_or(|read| read.duplicates.len() <= 32));
+}
+
+fuzz_target!(|data: &[u8]| {
+    let mut lines = data.splitn(4, |byte| *byte == b'\n');
+    let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).ok();
+    let (Some(method), Some(path), Some(query)) = (text(), text(), text()) else {
+        return;
+    };
+    read(lines.next().unwrap_or_default());
+    let Ok(method) = method.parse() else { return };
+    let Some(info) = route::parse(&method, path, query) else {
+        return;
+    };
+    assert!(!info.version.is_empty() && !info.resource.is_empty());
+    assert_eq!(path.starts_with("/api/"), info.group.is_empty());
+    // Whatever a path looks like: who asks for one object never gets all of them.
+    if matches!(info.verb, "list" | "deletecollection") {
+        assert!(info.name.is_empty() && info.subresource.is_empty());
+    }
+    if matches!(info.verb, "get" | "delete") {
+        assert!(!info.name.is_empty());
+    }
+});
