@@ -80,12 +80,14 @@ pub(crate) fn installed(package: &str, version: &str) -> anyhow::Result<PathBuf>
             "install",
             "--locked",
             "--quiet",
+            "--debug",
             "--version",
             version,
             "--root",
         ]);
         install.arg(tools()).arg(package);
-        // The tools are built by release rules of their own, not with CI's flags.
+        // Built for a run or two: what it takes to optimise them is never won back. Not with CI's flags.
+        install.env("CARGO_PROFILE_DEV_DEBUG", "false");
         install.env_remove("RUSTFLAGS");
         step(
             &format!("install {package} {version} (once; some minutes)"),
