@@ -1,7 +1,7 @@
 //! `cargo xtask fuzz`: the fuzz targets (`fuzz/`), built with the coverage that libFuzzer steers by, and run.
 //!
 //! What it finds on the way is kept in the target directory and is where the next run starts. The flags are those of
-//! cargo-fuzz without a sanitizer, so that the pinned compiler will do; `cargo fuzz` works in `fuzz/` as well.
+//! cargo-fuzz without a sanitizer, so that the pinned compiler will do.
 
 use crate::run::{announce, cargo, root, started, step, target_dir};
 use anyhow::{Context as _, ensure};
