@@ -24,19 +24,3 @@ pub fn with_metadata(mut object: Value) -> Option<Value> {
     }
     Some(object)
 }
-
-/// The document with numbers that are not whole to twelve digits: the reader of JSON may miss the last one.
-#[must_use]
-pub fn rounded(document: Value) -> Value {
-    match document {
-        Value::Number(number) if number.is_f64() => {
-            Value::String(format!("{:.11e}", number.as_f64().unwrap_or_default()))
-        }
-        Value::Array(list) => list.into_iter().map(rounded).collect(),
-        Value::Object(map) => {
-            let rounded = |(name, value)| (name, rounded(value));
-            Value::Object(map.into_iter().map(rounded).collect())
-        }
-        other => other,
-    }
-}
