@@ -36,7 +36,7 @@ use crate::{
     object::Object,
     store::{self, Store},
 };
-use commit::{Committer, Decision};
+use commit::{Committer, Decision, Others};
 use coracle_api::{Key, KindRef, Revision, StatusError, kind, priority::SYSTEM_CLASSES, view};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
@@ -193,11 +193,11 @@ impl Registry {
         );
         let key = strategy::key_of(kind, &value);
         self.committer
-            .write(kind, &key, context.target(false), |current| {
+            .write(kind, &key, context.target(false), |current, others| {
                 if current.is_some() {
                     return Err(StatusError::already_exists(kind, &key.name));
                 }
-                let value = service::allocate(&self.cache, kind, value.clone(), None)?;
+                let value = service::allocate(others, kind, value, None)?;
                 Ok(Decision::Put(ChangeKind::Added, value))
             })
             .await
@@ -392,7 +392,7 @@ impl Registry {
         let (mut created, mut tightened) = (false, None);
         let written = self
             .committer
-            .write(kind, key, context.target(false), |current| {
+            .write(kind, key, context.target(false), |current, others| {
                 let Some(current) = current else {
                     if part != Subresource::None {
                         return Err(StatusError::not_found(kind, &key.name));
@@ -400,14 +400,14 @@ impl Registry {
                     created = true;
                     let applied =
                         managers::apply(context, place, shape.ty(), &json!({}), &patch, now)?;
-                    let value = self.create_applied(context, kind, key, applied)?;
+                    let value = self.create_applied(context, kind, key, applied, others)?;
                     return Ok(Decision::Put(ChangeKind::Added, value));
                 };
                 let old = current.value();
                 let wanted = managers::apply(context, place, shape.ty(), &old, &patch, now)?;
                 let wanted = self.decode(context, kind, wanted)?;
                 let managers = wanted["metadata"]["managedFields"].clone();
-                let mut new = self.admit(context, place, &current, &old, wanted)?;
+                let mut new = self.admit(context, place, (&current, &old, others), wanted)?;
                 new["metadata"]["managedFields"] = managers;
                 tightened = pod_security::tightened(kind, &new, &old);
                 Ok(settle(kind, current, &old, new))
@@ -423,6 +423,7 @@ impl Registry {
         kind: KindRef,
         key: &Key,
         mut applied: Value,
+        others: Others<'_>,
     ) -> Result<Value, StatusError> {
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         put::check_same(key, &applied)?;
@@ -434,7 +435,7 @@ impl Registry {
             account::admit(&self.cache, &mut value)?;
         }
         value["metadata"]["managedFields"] = managers;
-        service::allocate(&self.cache, kind, value, None)
+        service::allocate(others, kind, value, None)
     }
 
     /// The common path of all changes but apply: what `change` makes of the current object is checked and put.
@@ -449,9 +450,9 @@ impl Registry {
         let mut tightened = None;
         let written = self
             .committer
-            .write(kind, key, context.target(false), |current| {
+            .write(kind, key, context.target(false), |current, others| {
                 let before = current.clone();
-                let step = self.step(context, (kind, part), key, current, &mut change)?;
+                let step = self.step(context, (kind, part), (key, current, others), &mut change)?;
                 tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
                 Ok(step)
             })
@@ -465,8 +466,7 @@ impl Registry {
         &self,
         context: &Context,
         (kind, part): (KindRef, Subresource),
-        key: &Key,
-        current: Option<Arc<Object>>,
+        (key, current, others): (&Key, Option<Arc<Object>>, Others<'_>),
         mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
     ) -> Result<Decision, StatusError> {
         let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
@@ -477,7 +477,7 @@ impl Registry {
             old.clone()
         };
         let wanted = change(&shown)?;
-        let mut new = self.admit(context, (kind, part), &current, &old, wanted)?;
+        let mut new = self.admit(context, (kind, part), (&current, &old, others), wanted)?;
         let now = self.clock.now();
         let shape = self.shape(kind);
         managers::track(context, (kind, part), shape.ty(), Some(&old), &mut new, now);
@@ -489,8 +489,7 @@ impl Registry {
         &self,
         context: &Context,
         (kind, part): (KindRef, Subresource),
-        current: &Object,
-        old: &Value,
+        (current, old, others): (&Object, &Value, Others<'_>),
         wanted: Value,
     ) -> Result<Value, StatusError> {
         strategy::check_version(kind, current, &wanted)?;
@@ -508,7 +507,7 @@ impl Registry {
         if kind == kind::CUSTOM_RESOURCE_DEFINITION && part == Subresource::None {
             custom::redefine(&mut new, old);
         }
-        let new = service::allocate(&self.cache, kind, new, Some(old))?;
+        let new = service::allocate(others, kind, new, Some(old))?;
         admission::one_default_priority(&self.cache, kind, &new)?;
         let write = rights::Write {
             user: &context.user,
@@ -565,13 +564,18 @@ impl Registry {
         let mut gone = false;
         let object = self
             .committer
-            .write(kind, key, context.target(options.dry_run), |current| {
-                let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
-                strategy::check_preconditions(kind, &current, &options)?;
-                let decision = strategy::before_delete(kind, &current, &options, now);
-                gone = matches!(decision, Decision::Delete(_));
-                Ok(decision)
-            })
+            .write(
+                kind,
+                key,
+                context.target(options.dry_run),
+                |current, _others| {
+                    let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
+                    strategy::check_preconditions(kind, &current, &options)?;
+                    let decision = strategy::before_delete(kind, &current, &options, now);
+                    gone = matches!(decision, Decision::Delete(_));
+                    Ok(decision)
+                },
+            )
             .await?;
         Ok(if gone {
             Deleted::Gone(object)
@@ -639,15 +643,15 @@ impl Registry {
             strategy::set_condition(&mut value["status"], "PodScheduled", "True", &time);
             Ok(())
         };
-        let written = self
-            .committer
-            .write(kind::POD, pod, context.target(false), |current| {
-                let current =
-                    current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
-                let mut value = current.value();
-                bind(&mut value)?;
-                Ok(Decision::Put(ChangeKind::Modified, value))
-            });
+        let written =
+            self.committer
+                .write(kind::POD, pod, context.target(false), |current, _others| {
+                    let current =
+                        current.ok_or_else(|| StatusError::not_found(kind::POD, &pod.name))?;
+                    let mut value = current.value();
+                    bind(&mut value)?;
+                    Ok(Decision::Put(ChangeKind::Modified, value))
+                });
         written.await.map(|_object| ())
     }
 }

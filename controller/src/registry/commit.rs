@@ -67,6 +67,30 @@ pub(super) struct Head {
     pub(super) ledger: Ledger,
 }
 
+/// What a decision sees beside its object: the newest state of all others, on disk or not.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Others<'a> {
+    cache: &'a Cache,
+    head: &'a Head,
+}
+
+impl Others<'_> {
+    /// All objects of a kind.
+    pub(super) fn list(&self, kind: KindRef) -> Vec<Arc<Object>> {
+        let kind = kind.storage();
+        let of_kind = |id: &Id| (id.0, id.1) == (kind.group, kind.plural);
+        let is_shown = |object: &Arc<Object>| {
+            let id = id_of(kind, &object.key);
+            !self.head.under_way.contains_key(&id)
+        };
+        let mut all = self.cache.list(kind, None);
+        all.retain(is_shown);
+        let under_way = self.head.under_way().filter(|(id, _)| of_kind(id));
+        all.extend(under_way.filter_map(|(_, newest)| newest.cloned()));
+        all
+    }
+}
+
 /// Takes writes. A clone is another handle to it.
 #[derive(Debug, Clone)]
 pub(super) struct Committer {
@@ -159,7 +183,7 @@ impl Committer {
         kind: KindRef,
         key: &Key,
         target: Target,
-        decide: impl FnOnce(Option<Arc<Object>>) -> Result<Decision, StatusError>,
+        decide: impl FnOnce(Option<Arc<Object>>, Others<'_>) -> Result<Decision, StatusError>,
     ) -> Result<Arc<Object>, StatusError> {
         let stopping = || StatusError::unavailable("the controller is stopping");
         let turn = Arc::clone(&self.turns)
@@ -170,7 +194,11 @@ impl Committer {
             let mut head = self.head.lock();
             let id = id_of(kind, key);
             let current = head.newest(&self.cache, kind, &id);
-            let (kind_of, value) = match decide(current.clone())? {
+            let others = Others {
+                cache: &self.cache,
+                head: &head,
+            };
+            let (kind_of, value) = match decide(current.clone(), others)? {
                 Decision::Put(kind_of, value) => (kind_of, value),
                 Decision::Delete(value) => (ChangeKind::Deleted, value),
                 Decision::Keep(object) => return Ok(object),

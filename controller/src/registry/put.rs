@@ -2,7 +2,9 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/*/*/strategy.go`, `AllowCreateOnUpdate` and `AllowUnconditionalUpdate`.
 
-use super::{Context, Decision, Registry, Subresource, managers, pod_security, rights, service};
+use super::{
+    Context, Decision, Others, Registry, Subresource, managers, pod_security, rights, service,
+};
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{Key, KindRef, StatusError, kind, status::Cause};
 use serde_json::{Value, json};
@@ -94,20 +96,25 @@ impl Registry {
         let (mut created, mut tightened) = (false, None);
         let written = self
             .committer
-            .write(kind, key, context.target(false), |current| match current {
-                None if part == Subresource::None && creates().contains(&kind) => {
-                    created = true;
-                    let value = self.create_put(context, kind, key, value.clone())?;
-                    Ok(Decision::Put(ChangeKind::Added, value))
-                }
-                current => {
-                    let before = current.clone();
-                    let put = |_old: &Value| Ok(value.clone());
-                    let step = self.step(context, (kind, part), key, current, put)?;
-                    tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
-                    Ok(step)
-                }
-            })
+            .write(
+                kind,
+                key,
+                context.target(false),
+                |current, others| match current {
+                    None if part == Subresource::None && creates().contains(&kind) => {
+                        created = true;
+                        let value = self.create_put(context, kind, key, value.clone(), others)?;
+                        Ok(Decision::Put(ChangeKind::Added, value))
+                    }
+                    current => {
+                        let before = current.clone();
+                        let put = |_old: &Value| Ok(value.clone());
+                        let step = self.step(context, (kind, part), (key, current, others), put)?;
+                        tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
+                        Ok(step)
+                    }
+                },
+            )
             .await?;
         pod_security::warn_of_pods(&self.cache, context, key, tightened).await;
         Ok((written, created))
@@ -119,6 +126,7 @@ impl Registry {
         kind: KindRef,
         key: &Key,
         mut value: Value,
+        others: Others<'_>,
     ) -> Result<Value, StatusError> {
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         // The version that was to be replaced is gone, whichever it was.
@@ -130,6 +138,6 @@ impl Registry {
         let place = (kind, Subresource::None);
         let (shape, now) = (self.shape(kind), self.clock.now());
         managers::track(context, place, shape.ty(), None, &mut value, now);
-        service::allocate(&self.cache, kind, value, None)
+        service::allocate(others, kind, value, None)
     }
 }

@@ -3,8 +3,10 @@
 //! Runs with the decision of the write, so two Services never get the same. Source: k8s.io/kubernetes
 //! `pkg/registry/core/service`.
 
-use super::strategy::{clear, key_of};
-use crate::cache::Cache;
+use super::{
+    commit::Others,
+    strategy::{clear, key_of},
+};
 use coracle_api::{KindRef, StatusError, kind, status::Cause};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -14,7 +16,7 @@ const NODE_PORTS: std::ops::RangeInclusive<u64> = 30_000..=32_767;
 
 /// Gives a Service its address and node ports; checks the ones it asks for.
 pub(super) fn allocate(
-    cache: &Cache,
+    objects: Others<'_>,
     of: KindRef,
     mut value: Value,
     old: Option<&Value>,
@@ -23,8 +25,8 @@ pub(super) fn allocate(
         return Ok(value);
     }
     let own = key_of(of, &value);
-    let others: Vec<Value> = cache
-        .list(kind::SERVICE, None)
+    let others: Vec<Value> = objects
+        .list(kind::SERVICE)
         .iter()
         .filter(|service| service.key != own)
         .map(|service| service.value())

@@ -329,6 +329,34 @@ async fn services_get_addresses_and_ports() {
 }
 
 #[tokio::test]
+async fn services_created_at_once_share_neither_address_nor_port() {
+    let door = open().await;
+    let create = async |n: usize| {
+        let ports =
+            json!([{"port": 80, "nodePort": if n < 2 { json!(30080) } else { Value::Null }}]);
+        let service = json!({"metadata": {"name": format!("s{n}")}, "spec": {"type": "NodePort", "ports": ports}});
+        door.registry
+            .create(&me(), kind::SERVICE, "default", service)
+            .await
+    };
+    let created = futures_util::future::join_all((0..20).map(create)).await;
+    let refused = created.iter().filter(|result| result.is_err()).count();
+    assert_eq!(refused, 1, "one of the two that asked for 30080");
+    let specs: Vec<Value> = created
+        .into_iter()
+        .flatten()
+        .map(|service| service.value()["spec"].take())
+        .collect();
+    for path in ["/clusterIP", "/ports/0/nodePort"] {
+        let all: std::collections::BTreeSet<String> = specs
+            .iter()
+            .map(|spec| spec.pointer(path).unwrap().to_string())
+            .collect();
+        assert_eq!(all.len(), 19, "{path}: {all:?}");
+    }
+}
+
+#[tokio::test]
 async fn acknowledged_writes_survive_and_revisions_go_on() {
     let door = open().await;
     let map = json!({"metadata": {"name": "m"}, "data": {"k": "v"}});
