@@ -47,6 +47,17 @@ pub struct Change {
 #[error("the revision is no longer in the cache's window")]
 pub struct TooOld;
 
+/// A part of a list.
+#[derive(Debug)]
+pub struct Page {
+    /// By key.
+    pub objects: Vec<Arc<Object>>,
+    /// How many come after them.
+    pub remaining: usize,
+    /// When this was the state.
+    pub revision: Revision,
+}
+
 type Table = BTreeMap<Key, Arc<Object>>;
 type TableId = (&'static str, &'static str);
 
@@ -209,6 +220,66 @@ impl Cache {
         (objects, state.revision)
     }
 
+    /// The objects of a kind that come after a key, `limit` at most, as they were at a revision; without one, as they are.
+    /// Looks at the ones it gives, and counts the others.
+    ///
+    /// # Errors
+    /// When the window does not reach back so far.
+    pub fn page(
+        &self,
+        kind: KindRef,
+        namespace: Option<&str>,
+        at: Option<Revision>,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page, TooOld> {
+        let state = self.0.state.read();
+        let at = at.unwrap_or(state.revision);
+        if at < state.since {
+            return Err(TooOld);
+        }
+        let table = table_of(kind);
+        let is_wanted = |key: &Key| {
+            after.is_none_or(|after| key > after)
+                && namespace.is_none_or(|namespace| key.namespace == namespace)
+        };
+        // What was written after the revision is undone: the state before the first write counts.
+        let mut undone = BTreeMap::new();
+        let written = state.log.partition_point(|change| change.revision <= at);
+        for change in state.log.range(written..).rev() {
+            let key = &change.object.key;
+            if table_of(change.object.kind) == table && is_wanted(key) {
+                undone.insert(key, change.previous.as_ref());
+            }
+        }
+        let first = Key::new(namespace.unwrap_or_default(), "");
+        let start = after.map_or(&first, |after| after.max(&first));
+        let objects = state.tables.get(&table);
+        let mut unchanged = objects
+            .into_iter()
+            .flat_map(|objects| objects.range(start..))
+            .skip_while(|(key, _)| !is_wanted(key))
+            .take_while(|(key, _)| is_wanted(key))
+            .filter(|(key, _)| !undone.contains_key(key))
+            .peekable();
+        let mut restored = undone
+            .iter()
+            .filter_map(|(key, object)| Some((*key, (*object)?)))
+            .peekable();
+        let mut in_order = std::iter::from_fn(|| match (unchanged.peek(), restored.peek()) {
+            (Some((one, _)), Some((other, _))) if other < one => restored.next(),
+            (Some(_), _) => unchanged.next(),
+            (None, _) => restored.next(),
+        });
+        let objects = in_order.by_ref().take(limit);
+        let objects = objects.map(|(_, object)| Arc::clone(object)).collect();
+        Ok(Page {
+            objects,
+            remaining: in_order.count(),
+            revision: at,
+        })
+    }
+
     /// Everything of every kind that names this uid as an owner.
     #[must_use]
     pub fn dependents(&self, owner_uid: &str) -> Vec<Arc<Object>> {
@@ -338,6 +409,47 @@ mod tests {
         assert_eq!(cache.list(kind::POD, Some("n")).len(), 1);
         assert_eq!(cache.list(kind::POD, Some("m")).len(), 0);
         assert_eq!(*cache.newest().borrow(), Revision(8));
+    }
+
+    #[test]
+    fn a_page_is_of_its_revision() {
+        let cache = Cache::new(Vec::new(), Revision(0));
+        let changed = |revision, name, kind_of, previous: Option<&str>| Change {
+            previous: previous.map(|name| change(revision - 1, name, ChangeKind::Added).object),
+            ..change(revision, name, kind_of)
+        };
+        cache.commit(vec![
+            change(1, "a", ChangeKind::Added),
+            change(2, "c", ChangeKind::Added),
+            change(3, "d", ChangeKind::Added),
+            change(4, "b", ChangeKind::Added),
+            changed(5, "c", ChangeKind::Modified, Some("c")),
+            changed(6, "c", ChangeKind::Deleted, Some("c")),
+        ]);
+        let page = |at: Option<u64>, after: Option<&str>, limit| {
+            let after = after.map(|name| Key::new("n", name));
+            let page = cache.page(
+                kind::POD,
+                Some("n"),
+                at.map(Revision),
+                after.as_ref(),
+                limit,
+            );
+            let page = page.unwrap();
+            let names = page.objects.iter().map(|object| object.key.name.clone());
+            (
+                names.collect::<Vec<_>>().join(""),
+                page.remaining,
+                page.revision.0,
+            )
+        };
+        assert_eq!(page(None, None, 9), ("abd".to_owned(), 0, 6));
+        assert_eq!(page(Some(3), None, 2), ("ac".to_owned(), 1, 3));
+        assert_eq!(page(Some(3), Some("c"), 2), ("d".to_owned(), 0, 3));
+        assert_eq!(page(Some(5), Some("a"), 1), ("b".to_owned(), 2, 5));
+        assert_eq!(page(Some(1), Some("a"), 1), (String::new(), 0, 1));
+        let other = cache.page(kind::POD, Some("m"), None, Some(&Key::new("a", "z")), 9);
+        assert_eq!(other.unwrap().objects.len(), 0);
     }
 
     #[test]

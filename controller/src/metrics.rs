@@ -91,6 +91,12 @@ impl Metrics {
         self.hold(|inner| &inner.watchers)
     }
 
+    /// Watches that are open now.
+    #[must_use]
+    pub fn open_watches(&self) -> u32 {
+        u32::try_from(self.0.watchers.load(Ordering::Relaxed)).unwrap_or(0)
+    }
+
     fn hold(&self, gauge: fn(&Inner) -> &AtomicI64) -> Held {
         gauge(&self.0).fetch_add(1, Ordering::Relaxed);
         Held(Arc::clone(&self.0), gauge)

@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use coracle_api::{
-    Key, KindRef, Revision, StatusError, k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
+    Key, KindRef, Revision, StatusError,
+    k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta},
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -11,6 +12,8 @@ use std::{
     fmt,
     sync::{Arc, OnceLock},
 };
+
+const MANAGED_FIELDS: &str = "managedFields";
 
 /// An object at a revision. Never changes; a write makes a new one.
 pub struct Object {
@@ -48,10 +51,15 @@ impl Object {
         } else if let Some(meta) = value["metadata"].as_object_mut() {
             meta.remove("resourceVersion");
         }
-        let mut meta = ObjectMeta::deserialize(&value["metadata"])
-            .map_err(|error| StatusError::bad_request(format!("metadata: {error}")))?;
         // Larger than all the rest, and only ever read from the JSON.
-        meta.managed_fields = None;
+        let managers = value["metadata"]
+            .as_object_mut()
+            .and_then(|meta| meta.remove(MANAGED_FIELDS));
+        let meta = ObjectMeta::deserialize(&value["metadata"])
+            .map_err(|error| StatusError::bad_request(format!("metadata: {error}")))?;
+        if let Some(managers) = managers {
+            value["metadata"][MANAGED_FIELDS] = managers;
+        }
         let key = Key::new(
             meta.namespace.clone().unwrap_or_default(),
             meta.name.clone().unwrap_or_default(),
@@ -68,13 +76,14 @@ impl Object {
         })
     }
 
-    /// Its typed form, decoded the first time it is asked for.
+    /// Its typed form without managers, decoded the first time it is asked for.
     ///
     /// # Errors
     /// When the object does not have the shape of `T`.
-    pub fn typed<T: DeserializeOwned + Send + Sync + 'static>(
-        &self,
-    ) -> Result<Arc<T>, StatusError> {
+    pub fn typed<T>(&self) -> Result<Arc<T>, StatusError>
+    where
+        T: DeserializeOwned + Metadata<Ty = ObjectMeta> + Send + Sync + 'static,
+    {
         if let Some(typed) = self
             .typed
             .get()
@@ -82,11 +91,11 @@ impl Object {
         {
             return Ok(typed);
         }
-        let typed: Arc<T> = serde_json::from_slice(&self.raw)
-            .map(Arc::new)
-            .map_err(|error| {
-                StatusError::internal(format!("{} {}: {error}", self.kind.kind, self.key))
-            })?;
+        let mut typed: T = serde_json::from_slice(&self.raw).map_err(|error| {
+            StatusError::internal(format!("{} {}: {error}", self.kind.kind, self.key))
+        })?;
+        typed.metadata_mut().managed_fields = None;
+        let typed = Arc::new(typed);
         // Another type may hold the place already; then this one is decoded anew each time.
         let _taken = self.typed.set(typed.clone());
         Ok(typed)

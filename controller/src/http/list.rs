@@ -11,7 +11,10 @@ use super::{
     respond,
     select::Selection,
 };
-use crate::{cache::Cache, object::Object};
+use crate::{
+    cache::{self, Cache, TooOld},
+    object::Object,
+};
 use base64::Engine as _;
 use coracle_api::{Key, KindRef, Revision, status::StatusError};
 use http::{Response, StatusCode};
@@ -127,25 +130,21 @@ fn page(
             .map(Revision),
         _ => None,
     };
-    let (all, revision) = snapshot(cache, kind, selection.namespace.as_deref(), exact).map_err(
-        |TooOld| match &token {
-            Some(_) => StatusError::expired(EXPIRED_CONTINUE),
-            None => error::too_old(exact.unwrap_or_default(), cache.revision()),
-        },
-    )?;
     let start = token.as_ref().map(Token::key);
-    let mut objects = Vec::new();
-    let mut rest = all
-        .into_iter()
-        .filter(|object| start.as_ref().is_none_or(|start| object.key > *start))
-        .filter(|object| selection.matches(object));
     let limit = if options.limit == 0 {
         usize::MAX
     } else {
         options.limit
     };
-    objects.extend(rest.by_ref().take(limit));
-    let remaining = rest.count();
+    let selected = select(cache, kind, selection, exact, start.as_ref(), limit);
+    let cache::Page {
+        objects,
+        remaining,
+        revision,
+    } = selected.map_err(|TooOld| match &token {
+        Some(_) => StatusError::expired(EXPIRED_CONTINUE),
+        None => error::too_old(exact.unwrap_or_default(), cache.revision()),
+    })?;
     let mut meta = ListMeta {
         resource_version: revision.0,
         ..ListMeta::default()
@@ -160,16 +159,38 @@ fn page(
     Ok(Page { objects, meta })
 }
 
+fn select(
+    cache: &Cache,
+    kind: KindRef,
+    selection: &Selection,
+    exact: Option<Revision>,
+    start: Option<&Key>,
+    limit: usize,
+) -> Result<cache::Page, TooOld> {
+    let namespace = selection.namespace.as_deref();
+    if selection.is_all() {
+        return cache.page(kind, namespace, exact, start, limit);
+    }
+    let (all, revision) = snapshot(cache, kind, namespace, exact)?;
+    let mut rest = all
+        .into_iter()
+        .filter(|object| start.is_none_or(|start| object.key > *start))
+        .filter(|object| selection.matches(object));
+    let objects = rest.by_ref().take(limit).collect();
+    Ok(cache::Page {
+        objects,
+        // Nobody is told how many.
+        remaining: usize::from(rest.next().is_some()),
+        revision,
+    })
+}
+
 /// 410 with a token that continues at whatever is newest then.
 fn go_on_inconsistently(error: &StatusError, token: &str) -> Result<Response<Body>, StatusError> {
     let mut status = error.to_json();
     status["metadata"]["continue"] = Token::encode(-1, &Token::decode(token)?.key()).into();
     Ok(respond::json(StatusCode::GONE, &status))
 }
-
-/// The revision asked for has left the change log.
-#[derive(Debug)]
-pub(crate) struct TooOld;
 
 /// All objects in key order, and the revision at which this was the state.
 pub(crate) fn snapshot(
@@ -184,7 +205,7 @@ pub(crate) fn snapshot(
         return Ok((objects, at));
     }
     // What was written after the revision asked for is undone, also what came after the read.
-    let later = cache.since(at).map_err(|_too_old| TooOld)?;
+    let later = cache.since(at)?;
     let later = later.iter().rev().filter(|change| {
         change.object.kind.storage() == kind.storage()
             && namespace.is_none_or(|namespace| namespace == change.object.key.namespace)

@@ -40,6 +40,12 @@ const BOOKMARK_PERIOD: Duration = Duration::from_secs(50);
 const TIMEOUT_MIN: Duration = Duration::from_secs(30 * 60);
 /// Nobody watches for longer than this without asking again.
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
+/// A watch that has seen changes rests for this long for each watch that is open: under a storm of writes the work for
+/// all of them grows with the time, not with the writes. With few watches it is too short to be kept.
+const REST_EACH: Duration = Duration::from_micros(20);
+/// The longest rest, and the shortest that a timer keeps.
+const REST_MAX: Duration = Duration::from_millis(100);
+const REST_MIN: Duration = Duration::from_millis(2);
 /// Events are sent together up to about this many bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
@@ -74,6 +80,7 @@ pub(crate) fn watch(
         bookmarks: options.bookmarks,
         next_bookmark: Instant::now() + BOOKMARK_PERIOD,
         deadline: Instant::now() + lifetime(options.timeout_secs),
+        rested: Instant::now(),
         first: true,
         failed: None,
         ended: false,
@@ -107,6 +114,16 @@ fn lifetime(timeout_secs: Option<u64>) -> Duration {
     }
 }
 
+/// How long a watch rests when it has seen all there was.
+fn rest(open_watches: u32) -> Duration {
+    let rest = REST_EACH.saturating_mul(open_watches).min(REST_MAX);
+    if rest < REST_MIN {
+        Duration::ZERO
+    } else {
+        rest
+    }
+}
+
 #[expect(
     clippy::struct_excessive_bools,
     reason = "independent facts of one loop"
@@ -131,6 +148,8 @@ struct Watch {
     bookmarks: bool,
     next_bookmark: Instant,
     deadline: Instant,
+    /// Nothing is sent before.
+    rested: Instant,
     /// No table has been sent yet.
     first: bool,
     failed: Option<StatusError>,
@@ -198,9 +217,16 @@ impl Watch {
                 );
                 break;
             }
-            self.send_changes(&mut chunk);
-            // A busy cluster must put off neither the end nor the bookmarks.
             let now = Instant::now();
+            if now >= self.rested {
+                let before = self.position;
+                self.send_changes(&mut chunk);
+                let has_more = chunk.len() >= CHUNK_BYTES;
+                if self.position > before && !has_more {
+                    self.rested = now + rest(self.metrics.open_watches());
+                }
+            }
+            // A busy cluster must put off neither the end nor the bookmarks.
             self.ended = now >= self.deadline;
             if self.bookmarks && (self.ended || now >= self.next_bookmark) {
                 self.bookmark(&mut chunk, false);
@@ -213,10 +239,12 @@ impl Watch {
             }
             // Level, not edge: a change between the read above and this wait is seen at once.
             let position = self.position;
+            let is_resting = now < self.rested;
             tokio::select! {
-                seen = self.newest.wait_for(|newest| *newest > position) => {
+                seen = self.newest.wait_for(|newest| *newest > position), if !is_resting => {
                     self.ended |= seen.is_err();
                 }
+                () = sleep_until(self.rested), if is_resting => {}
                 // What is due then is done at the top of the loop.
                 () = sleep_until(self.next_bookmark), if self.bookmarks => {}
                 () = sleep_until(self.right.due()) => {}
@@ -362,4 +390,18 @@ fn at_revision(shown: &[u8], revision: Revision) -> Vec<u8> {
         *own = version;
     }
     value.to_string().into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_watches_rest_and_few_do_not() {
+        let millis = |watches| rest(watches).as_millis();
+        assert_eq!(
+            [1, 99, 100, 1_000, 1_000_000].map(millis),
+            [0, 0, 2, 20, 100]
+        );
+    }
 }

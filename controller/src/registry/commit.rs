@@ -14,6 +14,7 @@ use crate::{
 };
 use coracle_api::{Key, KindRef, Revision, StatusError, kind};
 use coracle_daemon::{Clock, OnExit, Tasks};
+use futures_util::FutureExt as _;
 use parking_lot::Mutex;
 use serde_json::Value;
 use std::{
@@ -52,7 +53,7 @@ struct Pending {
     committed: Committed,
     change: Change,
     answer: oneshot::Sender<Result<Arc<Object>, StatusError>>,
-    _turn: OwnedSemaphorePermit,
+    turn: OwnedSemaphorePermit,
 }
 
 pub(super) type Id = (&'static str, &'static str, Key);
@@ -245,7 +246,7 @@ impl Committer {
                 committed,
                 change,
                 answer,
-                _turn: turn,
+                turn,
             };
             // Never full: there are as many places as turns.
             self.pending
@@ -278,33 +279,60 @@ impl Committer {
     }
 }
 
-/// Awaits commits in order and shows them. Ends with the first that fails: what follows it was decided
-/// on a state that is not on disk.
+/// Awaits commits in order and shows them; at once those that one sync brought to the disk, so that watchers are woken
+/// once for them. Ends with the first that fails: what follows it was decided on a state that is not on disk.
 async fn show_commits(cache: Cache, head: Arc<Mutex<Head>>, mut waiting: mpsc::Receiver<Pending>) {
-    while let Some(pending) = waiting.recv().await {
-        let Pending {
-            committed,
-            change,
-            answer,
-            _turn,
-        } = pending;
-        if let Err(error) = committed.await {
+    let mut next = None;
+    loop {
+        let first = match next.take() {
+            Some(pending) => Some(pending),
+            None => waiting.recv().await,
+        };
+        let Some(mut first) = first else { return };
+        let result = first.committed.as_mut().await;
+        let mut ended = vec![(first, result)];
+        while let Ok(mut pending) = waiting.try_recv() {
+            match pending.committed.as_mut().now_or_never() {
+                Some(result) => ended.push((pending, result)),
+                None => {
+                    next = Some(pending);
+                    break;
+                }
+            }
+        }
+        let failed = ended.iter().position(|(_, result)| result.is_err());
+        let lost = failed.map(|first| ended.split_off(first));
+        show(&cache, &head, ended.into_iter().map(|(pending, _)| pending));
+        if let Some((pending, Err(error))) = lost.and_then(|lost| lost.into_iter().next()) {
             tracing::error!(%error, "cannot commit; the controller stops");
-            drop(answer.send(Err(StatusError::internal("the write could not be stored"))));
+            let refusal = StatusError::internal("the write could not be stored");
+            drop(pending.answer.send(Err(refusal)));
             return;
         }
-        let (object, revision) = (Arc::clone(&change.object), change.revision);
+    }
+}
+
+fn show(cache: &Cache, head: &Mutex<Head>, durable: impl Iterator<Item = Pending>) {
+    let (mut changes, mut answers) = (Vec::new(), Vec::new());
+    for pending in durable {
+        answers.push((
+            Arc::clone(&pending.change.object),
+            pending.answer,
+            pending.turn,
+        ));
+        changes.push(pending.change);
+    }
+    cache.commit(changes);
+    let mut head = head.lock();
+    for (object, ..) in &answers {
         let id = id_of(object.kind, &object.key);
-        cache.commit(vec![change]);
-        let mut head = head.lock();
-        if head
-            .under_way
-            .get(&id)
-            .is_some_and(|(newest, _)| *newest == revision)
-        {
+        let under_way = head.under_way.get(&id);
+        if under_way.is_some_and(|(newest, _)| *newest == object.revision) {
             head.under_way.remove(&id);
         }
-        drop(head);
+    }
+    drop(head);
+    for (object, answer, _turn) in answers {
         // The client may have gone; its write stands.
         drop(answer.send(Ok(object)));
     }

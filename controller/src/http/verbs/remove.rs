@@ -101,7 +101,7 @@ pub(super) async fn delete_collection(
     let cache = state.registry.cache();
     let (objects, revision) =
         list::snapshot(cache, target.kind, selection.namespace.as_deref(), None)
-            .map_err(|list::TooOld| error::timed_out())?;
+            .map_err(|_too_old| error::timed_out())?;
     let mut removed = Vec::new();
     for object in objects
         .into_iter()
