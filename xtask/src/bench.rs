@@ -17,6 +17,8 @@ use std::{
 const WASMTIME: &str = "48.0.8";
 /// All of `wasmtime serve`, and nothing of the rest: built in half the time of the default.
 const WASMTIME_FEATURES: &str = "run,serve,cranelift,parallel-compilation,pooling-allocator,component-model,component-model-async,logging";
+/// Parts that run a controller at most.
+const WITHOUT_AGENTS: [&str; 4] = ["store", "api", "scheduler", "disk"];
 
 /// What the bench is told.
 #[derive(Debug, clap::Args)]
@@ -43,7 +45,10 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let wasmtime = compares("http").then(wasmtime).transpose()?;
     let etcd = compares("api").then(etcd).transpose()?;
     // Alone and for devices: that is the agent whose figures count.
-    let agent = dist::build(dist::Target::X86_64)?;
+    let has_agents = |part: &String| !WITHOUT_AGENTS.contains(&part.as_str());
+    let agent = (arguments.parts.is_empty() || arguments.parts.iter().any(has_agents))
+        .then(|| dist::build(dist::Target::X86_64))
+        .transpose()?;
     let mut build = cargo();
     build.args(["build", "--locked", "--profile", "dist", "--bins"]);
     build.args(["--package", "coracle-cli", "--package", "coracle-tests"]);
@@ -59,12 +64,14 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .current_dir(target_dir())
         .env("CORACLE_KUBECTL", kubectl)
         .env("CORACLE_BIN", dist.join("coracle"))
-        .env("CORACLE_AGENT_BIN", agent)
         // A backtrace for each error costs milliseconds, in ours and in the peer's.
         .env_remove("RUST_BACKTRACE")
         .env_remove("RUST_LIB_BACKTRACE")
         .arg("--out")
         .arg(&out);
+    if let Some(agent) = agent {
+        bench.env("CORACLE_AGENT_BIN", agent);
+    }
     if let Some(wasmtime) = wasmtime {
         bench.env("CORACLE_BENCH_WASMTIME", wasmtime);
     }
