@@ -5,6 +5,7 @@
 mod apps;
 mod batch;
 mod certificate;
+mod cluster;
 mod config;
 mod cron;
 mod meta;
@@ -14,6 +15,7 @@ mod policy;
 mod quota;
 mod rights;
 mod rules;
+mod service;
 mod storage;
 mod workload;
 
@@ -57,7 +59,7 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ("apps", _) => workload::unchanged_selector(new, old, causes),
         ("batch", "Job") => batch::job_changed(new, old, causes),
         ("", "Pod") => pod::unchanged(new, old, causes),
-        ("", "Service") => workload::unchanged_service(new, old, causes),
+        ("", "Service") => service::unchanged(new, old, causes),
         ("", "ConfigMap") => workload::unchanged_if_immutable(new, old, causes),
         ("", "Secret") => {
             config::unchanged_type(new, old, causes);
@@ -76,6 +78,7 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ("networking.k8s.io", _) => network::changed(kind, new, old, causes),
         ("scheduling.k8s.io", _) => policy::priority_class_changed(new, old, causes),
         ("node.k8s.io", _) => rules::unchanged(new, old, "handler", causes),
+        ("discovery.k8s.io", _) => rules::unchanged(new, old, "addressType", causes),
         _ => {}
     }
 }
@@ -90,7 +93,7 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         ("apps", "ControllerRevision") => apps::controller_revision(object, causes),
         ("batch", "Job") => batch::job(object, causes),
         ("batch", "CronJob") => batch::cron_job(object, causes),
-        ("", "Service") => workload::service(&object["spec"], causes),
+        ("", "Service") => service::spec(&object["spec"], causes),
         ("", "ConfigMap") => {
             workload::data_keys(object, &["data", "binaryData"], causes);
             config::config_map(object, causes);
@@ -103,6 +106,10 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         (kind::RBAC, _) => rights::binding(kind, object, causes),
         ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
         ("", "Endpoints") => network::endpoints(object, causes),
+        ("", "Node") => cluster::node(object, causes),
+        ("", "Event") => cluster::event(object, "involvedObject", causes),
+        ("coordination.k8s.io", "Lease") => cluster::lease(&object["spec"], causes),
+        ("discovery.k8s.io", _) => network::endpoint_slice(object, causes),
         ("", "PersistentVolume") => storage::volume(&object["spec"], "spec", causes),
         ("", "PersistentVolumeClaim") => storage::claim(&object["spec"], "spec", causes),
         ("", "PodTemplate") => pod::spec(&object["template"]["spec"], "template.spec", causes),

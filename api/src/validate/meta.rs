@@ -1,13 +1,15 @@
 //! Names, labels and annotations.
 
+use super::text;
 use crate::{KindRef, kind, status::Cause};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 pub(super) const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 pub(super) const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 pub(super) const DNS_1035_MESSAGE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 pub(super) const QUALIFIED_MESSAGE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+pub(super) const VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
 /// All annotations together, bytes.
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 
@@ -75,13 +77,8 @@ pub(super) fn validate(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
     let mut size = 0;
     for (key, value) in meta["annotations"].as_object().into_iter().flatten() {
         size += key.len() + value.as_str().unwrap_or_default().len();
-        if !is_qualified_name(&key.to_lowercase()) {
-            causes.push(Cause::invalid(
-                "metadata.annotations",
-                &json!(key),
-                QUALIFIED_MESSAGE,
-            ));
-        }
+        let path = "metadata.annotations";
+        qualified_name(&key.to_lowercase(), &json!(key), path, causes);
     }
     if size > ANNOTATIONS_BYTES_MAX {
         causes.push(Cause::too_long(
@@ -89,24 +86,88 @@ pub(super) fn validate(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
             ANNOTATIONS_BYTES_MAX,
         ));
     }
-    for (index, finalizer) in meta["finalizers"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .enumerate()
-    {
-        if !finalizer.as_str().is_some_and(is_qualified_name) {
+    for finalizer in meta["finalizers"].as_array().into_iter().flatten() {
+        let name = finalizer.as_str().unwrap_or_default();
+        qualified_name(name, finalizer, "metadata.finalizers", causes);
+    }
+    owners(&meta["ownerReferences"], causes);
+}
+
+/// Source: k8s.io/apimachinery `pkg/api/validation`, `ValidateOwnerReferences`.
+fn owners(owners: &Value, causes: &mut Vec<Cause>) {
+    let path = "metadata.ownerReferences";
+    let mut controller: Option<String> = None;
+    for owner in owners.as_array().into_iter().flatten() {
+        let api_version = text(owner, "apiVersion");
+        let version = api_version.rsplit_once('/');
+        if version
+            .map_or(api_version, |(_, version)| version)
+            .is_empty()
+        {
+            let detail = "version must not be empty";
             causes.push(Cause::invalid(
-                format!("metadata.finalizers[{index}]"),
-                finalizer,
-                QUALIFIED_MESSAGE,
+                format!("{path}.apiVersion"),
+                &json!(api_version),
+                detail,
             ));
+        }
+        for field in ["kind", "name", "uid"] {
+            if text(owner, field).is_empty() {
+                let path = format!("{path}.{field}");
+                causes.push(Cause::invalid(path, &json!(""), "must not be empty"));
+            }
+        }
+        if (api_version, text(owner, "kind")) == ("v1", "Event") {
+            let detail = "/v1, Kind=Event is disallowed from being an owner";
+            causes.push(Cause::invalid(path, owner, detail));
+        }
+        if owner["controller"] != true {
+            continue;
+        }
+        let name = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
+        match &controller {
+            Some(first) => {
+                let detail = format!(
+                    "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
+                );
+                causes.push(Cause::invalid(path, owners, &detail));
+            }
+            None => controller = Some(name),
         }
     }
 }
 
+/// What is wrong with a qualified name, in upstream's parts; `value` is how it was written.
+fn qualified_name(key: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let (prefix, name) = match key.split_once('/') {
+        Some((_, rest)) if rest.contains('/') => {
+            let detail = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
+            causes.push(Cause::invalid(path, value, detail));
+            return;
+        }
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    let mut refuse = |detail: &str| causes.push(Cause::invalid(path, value, detail));
+    match prefix {
+        Some("") => refuse("prefix part must be non-empty"),
+        Some(prefix) if !is_dns_subdomain(prefix) => {
+            refuse(&format!("prefix part {SUBDOMAIN_MESSAGE}"));
+        }
+        _ => {}
+    }
+    if name.is_empty() {
+        refuse("name part must be non-empty");
+    } else if name.len() > 63 {
+        refuse("name part must be no more than 63 bytes");
+    }
+    if !name.get(..name.len().min(63)).is_some_and(is_name_part) {
+        refuse(QUALIFIED_MESSAGE);
+    }
+}
+
 fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
-    let name = super::text(meta, "name");
+    let name = text(meta, "name");
     if name.is_empty() {
         causes.push(Cause::required(
             "metadata.name",
@@ -150,9 +211,7 @@ pub(super) fn path_segment(name: &str) -> Vec<&'static str> {
 
 pub(super) fn labels(labels: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (key, value) in labels.as_object().into_iter().flatten() {
-        if !is_qualified_name(key) {
-            causes.push(Cause::invalid(path, &json!(key), QUALIFIED_MESSAGE));
-        }
+        qualified_name(key, &json!(key), path, causes);
         if !value.as_str().is_some_and(is_label_value) {
             causes.push(Cause::invalid(path, value, VALUE_MESSAGE));
         }
@@ -160,6 +219,7 @@ pub(super) fn labels(labels: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    new_finalizers(&new["metadata"], &old["metadata"], causes);
     for field in ["name", "namespace", "uid", "creationTimestamp"] {
         if new["metadata"][field] != old["metadata"][field] {
             causes.push(Cause::invalid(
@@ -168,6 +228,26 @@ pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
                 "field is immutable",
             ));
         }
+    }
+}
+
+/// An object that goes gets no more to wait for.
+fn new_finalizers(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let names = |meta: &Value| -> BTreeSet<String> {
+        let all = meta["finalizers"].as_array().into_iter().flatten();
+        all.filter_map(|name| Some(name.as_str()?.to_owned()))
+            .collect()
+    };
+    let added: Vec<String> = names(new)
+        .difference(&names(old))
+        .map(|name| format!("{name:?}"))
+        .collect();
+    if !old["deletionTimestamp"].is_null() && !added.is_empty() {
+        let detail = format!(
+            "no new finalizers can be added if the object is being deleted, found new finalizers []string{{{}}}",
+            added.join(", ")
+        );
+        causes.push(Cause::forbidden("metadata.finalizers", &detail));
     }
 }
 

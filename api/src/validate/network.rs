@@ -53,9 +53,54 @@ pub(super) fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
             } else if !name.is_empty() {
                 rules::label(name, format!("{path}.name"), causes);
             }
-            pod::port_number(&port["port"], &format!("{path}.port"), causes);
+            rules::port(&port["port"], format!("{path}.port"), causes);
             rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
         }
+    }
+}
+
+/// Source: k8s.io/kubernetes `pkg/apis/discovery/validation`.
+pub(super) fn endpoint_slice(object: &Value, causes: &mut Vec<Cause>) {
+    let kind = text(object, "addressType");
+    if kind.is_empty() {
+        causes.push(Cause::required("addressType", ""));
+    }
+    let kinds = ["FQDN", "IPv4", "IPv6"];
+    rules::one_of(object, "addressType", &kinds, "", causes);
+    for (path, endpoint) in elements(object, "endpoints", "") {
+        let path = path.trim_start_matches('.').to_owned();
+        let addresses = elements(endpoint, "addresses", &path);
+        if addresses.is_empty() {
+            let detail = "must contain at least 1 address";
+            causes.push(Cause::required(format!("{path}.addresses"), detail));
+        }
+        for (path, address) in addresses {
+            let text = address.as_str().unwrap_or_default();
+            let parsed = text.parse::<IpAddr>().ok();
+            let detail = match kind {
+                "IPv4" if !parsed.is_some_and(|ip| ip.is_ipv4()) => "must be a valid IPv4 address",
+                "IPv6" if !parsed.is_some_and(|ip| ip.is_ipv6()) => "must be a valid IPv6 address",
+                "FQDN" if !super::is_dns_subdomain(text) => meta::SUBDOMAIN_MESSAGE,
+                _ => continue,
+            };
+            causes.push(Cause::invalid(path, address, detail));
+        }
+    }
+    let mut names = Vec::new();
+    for (path, port) in elements(object, "ports", "") {
+        let path = path.trim_start_matches('.').to_owned();
+        let name = text(port, "name");
+        if !name.is_empty() {
+            rules::label(name, format!("{path}.name"), causes);
+        }
+        if names.contains(&name) {
+            causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
+        }
+        names.push(name);
+        if !port["port"].is_null() {
+            rules::port(&port["port"], format!("{path}.port"), causes);
+        }
+        rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
     }
 }
 

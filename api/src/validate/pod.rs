@@ -153,6 +153,10 @@ fn validate_container(
         causes,
     );
     for (path, port) in elements(container, "ports", path) {
+        let name = text(port, "name");
+        if !name.is_empty() {
+            super::rules::port_name(name, &format!("{path}.name"), causes);
+        }
         port_number(
             &port["containerPort"],
             &format!("{path}.containerPort"),

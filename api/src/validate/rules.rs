@@ -83,6 +83,39 @@ pub(super) fn label(value: &str, path: String, causes: &mut Vec<Cause>) {
     }
 }
 
+/// A port's number, which must be there.
+pub(super) fn port(value: &Value, path: String, causes: &mut Vec<Cause>) {
+    let number = value.as_i64().unwrap_or_default();
+    if !(1..=65535).contains(&number) {
+        let detail = "must be between 1 and 65535, inclusive";
+        causes.push(Cause::invalid(path, &json!(number), detail));
+    }
+}
+
+/// A port's name, as IANA has service names (RFC 6335).
+pub(super) fn port_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
+    let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let problems = [
+        (name.len() > 15, "must be no more than 15 characters"),
+        (
+            !name.chars().all(is_inner),
+            "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
+        ),
+        (
+            !name.contains(|c: char| c.is_ascii_lowercase()),
+            "must contain at least one letter (a-z)",
+        ),
+        (name.contains("--"), "must not contain consecutive hyphens"),
+        (
+            name.starts_with('-') || name.ends_with('-'),
+            "must not begin or end with a hyphen",
+        ),
+    ];
+    for (_, problem) in problems.iter().filter(|(is_wrong, _)| *is_wrong) {
+        causes.push(Cause::invalid(path, &json!(name), problem));
+    }
+}
+
 /// A text that must be there.
 pub(super) fn required(of: &Value, field: &str, path: &str, causes: &mut Vec<Cause>) -> bool {
     let there = !text(of, field).is_empty();

@@ -639,3 +639,158 @@ fn scopes_of_quotas() {
         ],
     );
 }
+
+#[test]
+fn services() {
+    let service = |edit: fn(&mut Value)| {
+        let mut object = json!({"spec": {"ports": [{"port": 80}], "selector": {"a": "b"}}});
+        edit(&mut object["spec"]);
+        object
+    };
+    check(kind::SERVICE, service(|_| {}), &[]);
+    let external = |spec| check(kind::SERVICE, json!({"spec": spec}), &[]);
+    external(json!({"type": "ExternalName", "externalName": "example.com."}));
+    for (edit, said) in [
+        (
+            (|spec| spec["clusterIP"] = json!("foo")) as fn(&mut Value),
+            "spec.clusterIPs[0]: Invalid value: \"foo\": must be empty, 'None', or a valid IP address",
+        ),
+        (
+            |spec| spec["sessionAffinity"] = json!("x"),
+            "spec.sessionAffinity: Unsupported value: \"x\": supported values: \"ClientIP\", \"None\"",
+        ),
+        (
+            |spec| spec["internalTrafficPolicy"] = json!("X"),
+            "spec.internalTrafficPolicy: Unsupported value: \"X\": supported values: \"Cluster\", \"Local\"",
+        ),
+        (
+            |spec| spec["externalTrafficPolicy"] = json!("Local"),
+            "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible services",
+        ),
+        (
+            |spec| spec["externalIPs"] = json!(["x"]),
+            "spec.externalIPs[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        ),
+        (
+            |spec| spec["ipFamilies"] = json!(["IPv6"]),
+            "spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster",
+        ),
+        (
+            |spec| spec["ipFamilyPolicy"] = json!("RequireDualStack"),
+            "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
+        ),
+        (
+            |spec| spec["loadBalancerSourceRanges"] = json!(["10.0.0.0/8"]),
+            "spec.loadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
+        ),
+        (
+            |spec| *spec = json!({"type": "ExternalName"}),
+            "spec.externalName: Required value",
+        ),
+        (
+            |spec| *spec = json!({"type": "NodePort", "clusterIP": "None", "ports": [{"port": 1}]}),
+            "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services",
+        ),
+        (
+            |spec| spec["ports"][0]["port"] = json!(0),
+            "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
+        ),
+        (
+            |spec| spec["ports"][0]["targetPort"] = json!("a-port-of-17-long"),
+            "spec.ports[0].targetPort: Invalid value: \"a-port-of-17-long\": must be no more than 15 characters",
+        ),
+    ] {
+        check(kind::SERVICE, service(edit), &[said]);
+    }
+}
+
+#[test]
+fn slices_nodes_leases_and_events() {
+    let slice = json!({"addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"]}], "ports": [{"port": 80}]});
+    check(kind::ENDPOINT_SLICE, slice.clone(), &[]);
+    check_change(
+        kind::ENDPOINT_SLICE,
+        slice,
+        |slice| *slice = json!({"metadata": {"name": "a"}, "addressType": "FQDN"}),
+        &["addressType"],
+    );
+    check(
+        kind::ENDPOINT_SLICE,
+        json!({"addressType": "Foo", "endpoints": [{"addresses": []}], "ports": [{"port": 99_999, "protocol": "X"}]}),
+        &[
+            "addressType: Unsupported value: \"Foo\": supported values: \"FQDN\", \"IPv4\", \"IPv6\"",
+            "endpoints[0].addresses: Required value: must contain at least 1 address",
+            "ports[0].port: Invalid value: 99999: must be between 1 and 65535, inclusive",
+            "ports[0].protocol: Unsupported value: \"X\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
+        ],
+    );
+    check(
+        kind::NODE,
+        json!({"spec": {"taints": [{"key": "a", "effect": "Foo"}, {"key": "a", "effect": "NoSchedule"}]}}),
+        &[
+            "metadata.taints[0].effect: Unsupported value: \"Foo\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"",
+        ],
+    );
+    check(
+        kind::LEASE,
+        json!({"spec": {"leaseDurationSeconds": 0, "leaseTransitions": -1}}),
+        &[
+            "spec.leaseDurationSeconds: Invalid value: 0: must be greater than 0",
+            "spec.leaseTransitions: Invalid value: -1: must be greater than or equal to 0",
+        ],
+    );
+    let event = |namespace: &str| json!({"metadata": {"namespace": "a"}, "involvedObject": {"namespace": namespace}});
+    check(kind::EVENT, event("a"), &[]);
+    check(
+        kind::EVENT,
+        event("b"),
+        &["involvedObject.namespace: Invalid value: \"b\": does not match event.namespace"],
+    );
+}
+
+#[test]
+fn owners_finalizers_and_names() {
+    let map = |meta: Value| json!({"metadata": meta});
+    check(
+        kind::CONFIG_MAP,
+        map(json!({"ownerReferences": [{"kind": "x"}]})),
+        &[
+            "metadata.ownerReferences.apiVersion: Invalid value: \"\": version must not be empty",
+            "metadata.ownerReferences.name: Invalid value: \"\": must not be empty",
+            "metadata.ownerReferences.uid: Invalid value: \"\": must not be empty",
+        ],
+    );
+    let owner = |name: &str| json!({"apiVersion": "apps/v1", "kind": "R", "name": name, "uid": "u", "controller": true});
+    let two = map(json!({"ownerReferences": [owner("a"), owner("b")]}));
+    let said = create(kind::CONFIG_MAP, &two);
+    assert!(
+        said.iter().any(|cause| cause.message.ends_with("Only one reference can have Controller set to true. Found \"true\" in references for R/a and R/b")),
+        "{said:?}"
+    );
+    let going = json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z", "finalizers": ["x.io/f"]}});
+    check_change(kind::CONFIG_MAP, going.clone(), |_| {}, &[]);
+    check_change(
+        kind::CONFIG_MAP,
+        going,
+        |map| map["metadata"]["finalizers"] = json!(["x.io/f", "y.io/g"]),
+        &["metadata.finalizers"],
+    );
+    let long = "n".repeat(70);
+    check(
+        kind::CONFIG_MAP,
+        map(json!({"annotations": {long.clone(): ""}})),
+        &[&format!(
+            "metadata.annotations: Invalid value: \"{long}\": name part must be no more than 63 bytes"
+        )],
+    );
+    let said = create(
+        kind::CONFIG_MAP,
+        &map(json!({"name": "a", "labels": {"a_/b": "c"}})),
+    );
+    assert!(
+        said[0]
+            .message
+            .contains("prefix part a lowercase RFC 1123 subdomain must consist of"),
+        "{said:?}"
+    );
+}

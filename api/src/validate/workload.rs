@@ -1,6 +1,6 @@
 //! Deployments, ReplicaSets, Services, ConfigMaps and Secrets.
 
-use super::{elements, is_dns_label, pod, rules, text};
+use super::{pod, rules, text};
 use crate::status::Cause;
 use serde_json::{Value, json};
 
@@ -104,62 +104,6 @@ pub(super) fn unchanged_selector(new: &Value, old: &Value, causes: &mut Vec<Caus
             "spec.selector",
             &new["spec"]["selector"],
             "field is immutable",
-        ));
-    }
-}
-
-pub(super) fn service(spec: &Value, causes: &mut Vec<Cause>) {
-    let kind = text(spec, "type");
-    let kinds = ["ClusterIP", "ExternalName", "LoadBalancer", "NodePort"];
-    if !kind.is_empty() && !kinds.contains(&kind) {
-        causes.push(Cause::unsupported("spec.type", &json!(kind), &kinds));
-    }
-    let ports = elements(spec, "ports", "spec");
-    let headless = text(spec, "clusterIP") == "None";
-    if ports.is_empty() && kind != "ExternalName" && !headless {
-        causes.push(Cause::required("spec.ports", ""));
-    }
-    let many = ports.len() > 1;
-    let mut seen = Vec::new();
-    for (path, port) in ports {
-        let name = text(port, "name");
-        if many && name.is_empty() {
-            causes.push(Cause::required(format!("{path}.name"), ""));
-        } else if !name.is_empty() && !is_dns_label(name) {
-            causes.push(Cause::invalid(
-                format!("{path}.name"),
-                &json!(name),
-                "must be a DNS label",
-            ));
-        }
-        pod::port_number(&port["port"], &format!("{path}.port"), causes);
-        let protocol = text(port, "protocol");
-        if !protocol.is_empty() && !["SCTP", "TCP", "UDP"].contains(&protocol) {
-            causes.push(Cause::unsupported(
-                format!("{path}.protocol"),
-                &json!(protocol),
-                &["SCTP", "TCP", "UDP"],
-            ));
-        }
-        let id = (port["port"].as_i64(), protocol);
-        if seen.contains(&id) {
-            causes.push(Cause::duplicate(path, port));
-        }
-        seen.push(id);
-    }
-    super::meta::labels(&spec["selector"], "spec.selector", causes);
-}
-
-pub(super) fn unchanged_service(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let (was, is) = (
-        text(&old["spec"], "clusterIP"),
-        text(&new["spec"], "clusterIP"),
-    );
-    if !was.is_empty() && was != is && text(&new["spec"], "type") != "ExternalName" {
-        causes.push(Cause::invalid(
-            "spec.clusterIPs[0]",
-            &new["spec"]["clusterIPs"],
-            "may not change once set",
         ));
     }
 }

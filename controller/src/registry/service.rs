@@ -9,8 +9,13 @@ use super::{
 };
 use coracle_api::{KindRef, StatusError, kind, status::Cause};
 use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use std::{
+    collections::BTreeSet,
+    net::{IpAddr, Ipv4Addr},
+};
 
+/// Addresses of Services.
+const RANGE: &str = "10.96.0.0/16";
 /// Node ports, as upstream's default range.
 const NODE_PORTS: std::ops::RangeInclusive<u64> = 30_000..=32_767;
 
@@ -21,7 +26,13 @@ pub(super) fn allocate(
     mut value: Value,
     old: Option<&Value>,
 ) -> Result<Value, StatusError> {
-    if of != kind::SERVICE || value["spec"]["type"] == "ExternalName" {
+    if of != kind::SERVICE {
+        return Ok(value);
+    }
+    if value["spec"]["type"] == "ExternalName" {
+        if let (Some(old), Some(spec)) = (old, value["spec"].as_object_mut()) {
+            give_back(spec, &old["spec"]);
+        }
         return Ok(value);
     }
     let own = key_of(of, &value);
@@ -36,16 +47,33 @@ pub(super) fn allocate(
         return Ok(value);
     };
     let is_api = own.namespace == "default" && name == "kubernetes";
-    allocate_address(spec, &others, &name, is_api)?;
+    let had = old.and_then(|old| old["spec"]["clusterIP"].as_str());
+    allocate_address(spec, &others, &name, (is_api, had))?;
     allocate_node_ports(spec, &others, &name, old)?;
     Ok(value)
+}
+
+/// What a Service without addresses of its own had before; what was changed along is for the validation to refuse.
+fn give_back(spec: &mut Map<String, Value>, old: &Value) {
+    if old["type"] == "ExternalName" {
+        return;
+    }
+    for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
+        if spec.get(field) == old.get(field) {
+            spec.remove(field);
+        }
+    }
+    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+    for port in ports.into_iter().flatten() {
+        clear(port, "nodePort");
+    }
 }
 
 fn allocate_address(
     spec: &mut Map<String, Value>,
     others: &[Value],
     name: &str,
-    is_api: bool,
+    (is_api, had): (bool, Option<&str>),
 ) -> Result<(), StatusError> {
     let mut used: BTreeSet<&str> = others
         .iter()
@@ -67,19 +95,29 @@ fn allocate_address(
                 .find(|a| !used.contains(a.as_str()));
             free.ok_or_else(|| StatusError::internal("failed to allocate IP: range is full"))?
         }
-        taken if used.contains(taken) => {
-            let detail = "failed to allocate IP: provided IP is already allocated";
-            return Err(StatusError::invalid(
-                kind::SERVICE,
-                name,
-                vec![Cause::invalid("spec.clusterIPs", &json!([taken]), detail)],
-            ));
+        wanted if used.contains(wanted) || !(had == Some(wanted) || is_in_range(wanted)) => {
+            let detail = match used.contains(wanted) {
+                true => format!("failed to allocate IP {wanted}: provided IP is already allocated"),
+                false => format!(
+                    "failed to allocate IP {wanted}: the provided IP ({wanted}) is not in the valid range. The range of valid IPs is {RANGE}"
+                ),
+            };
+            let cause = Cause::invalid("spec.clusterIPs", &json!([wanted]), &detail);
+            return Err(StatusError::invalid(kind::SERVICE, name, vec![cause]));
         }
         free => free.to_owned(),
     };
     spec.insert("clusterIPs".to_owned(), json!([address]));
     spec.insert("clusterIP".to_owned(), json!(address));
     Ok(())
+}
+
+/// What is no address at all is for the validation to refuse.
+fn is_in_range(address: &str) -> bool {
+    address.parse::<Ipv4Addr>().map_or_else(
+        |_| address.parse::<IpAddr>().is_err(),
+        |address| address.octets()[..2] == [10, 96],
+    )
 }
 
 fn allocate_node_ports(
