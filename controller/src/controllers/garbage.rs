@@ -50,6 +50,8 @@ enum Verdict {
     Leave,
     /// Others still own it; these do not.
     Disown(Vec<String>),
+    /// Its owners wait for it, and it would wait for one of them: it is to block nobody first.
+    Unblock,
     Delete(Propagation),
 }
 
@@ -59,6 +61,8 @@ struct Facts<'a> {
     is_deleting: bool,
     finalizers: &'a [String],
     has_dependents: bool,
+    /// Blocks an owner, and one of its own dependents waits already: going, it would wait for itself.
+    closes_circle: bool,
     /// Uid and state of each owner.
     owners: Vec<(String, OwnerState)>,
 }
@@ -83,6 +87,9 @@ fn judge(facts: &Facts<'_>) -> Verdict {
         .owners
         .iter()
         .any(|(_, state)| *state == OwnerState::Waiting);
+    if is_awaited && facts.closes_circle {
+        return Verdict::Unblock;
+    }
     if is_awaited && facts.has_dependents {
         return Verdict::Delete(Propagation::Foreground);
     }
@@ -223,18 +230,25 @@ impl Garbage {
     /// Deletes an object whose owners are gone, or drops the references that lead nowhere.
     async fn collect(&self, object: &Object) -> Result<(), StatusError> {
         let cache = self.registry.cache();
-        let owners = object.meta.owner_references.iter().flatten();
+        let owners = || object.meta.owner_references.iter().flatten();
+        let dependents = cache.dependents(object.uid());
+        let waits =
+            |object: &Arc<Object>| object.is_deleting() && has_finalizer(object, FOREGROUND);
         let facts = Facts {
             is_deleting: object.is_deleting(),
             finalizers: object.meta.finalizers.as_deref().unwrap_or_default(),
-            has_dependents: !cache.dependents(object.uid()).is_empty(),
-            owners: owners
+            has_dependents: !dependents.is_empty(),
+            closes_circle: dependents.iter().any(waits)
+                && owners().any(|owner| owner.block_owner_deletion == Some(true)),
+            owners: owners()
                 .map(|owner| (owner.uid.clone(), state_of(cache, owner, object)))
                 .collect(),
         };
         let propagation = match judge(&facts) {
             Verdict::Leave => return Ok(()),
             Verdict::Disown(uids) => return self.disown(object, &uids).await,
+            // The change brings it back here.
+            Verdict::Unblock => return self.unblock(object).await,
             Verdict::Delete(propagation) => propagation,
         };
         tracing::debug!(kind = object.kind.kind, key = %object.key, "nobody owns it any more");
@@ -303,6 +317,20 @@ impl Garbage {
         self.modify(object, remove).await
     }
 
+    async fn unblock(&self, object: &Object) -> Result<(), StatusError> {
+        let unblock = |value: &mut Value| {
+            still_the_same(object, value)?;
+            let owners = value["metadata"]["ownerReferences"].as_array_mut();
+            for owner in owners.into_iter().flatten() {
+                if owner["blockOwnerDeletion"] == true {
+                    owner["blockOwnerDeletion"] = Value::Bool(false);
+                }
+            }
+            Ok(())
+        };
+        self.modify(object, unblock).await
+    }
+
     async fn remove_finalizer(&self, object: &Object, name: &str) -> Result<(), StatusError> {
         let remove = |value: &mut Value| {
             still_the_same(object, value)?;
@@ -361,9 +389,24 @@ mod tests {
             is_deleting: false,
             finalizers: &finalizers,
             has_dependents: dependents,
+            closes_circle: false,
             owners,
         };
         assert_eq!(judge(&facts), *expected);
+    }
+
+    #[test]
+    fn who_would_close_a_circle_blocks_nobody() {
+        let facts = |closes_circle| Facts {
+            is_deleting: false,
+            finalizers: &[],
+            has_dependents: true,
+            closes_circle,
+            owners: vec![("u".to_owned(), Waiting)],
+        };
+        assert_eq!(judge(&facts(true)), Verdict::Unblock);
+        let foreground = Verdict::Delete(Propagation::Foreground);
+        assert_eq!(judge(&facts(false)), foreground);
     }
 
     #[test]
@@ -393,6 +436,7 @@ mod tests {
             is_deleting: true,
             finalizers: &[],
             has_dependents: false,
+            closes_circle: false,
             owners: vec![("u".to_owned(), Absent)],
         };
         assert_eq!(judge(&facts), Verdict::Leave);

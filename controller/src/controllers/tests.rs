@@ -522,6 +522,39 @@ async fn deletion_reaches_the_dependents_as_asked() {
 }
 
 #[tokio::test]
+async fn a_circle_of_owners_goes_too() {
+    let cluster = start_cluster().await;
+    let names = ["one", "other"];
+    for name in names {
+        let map = json!({"metadata": {"name": name}});
+        cluster.create(kind::CONFIG_MAP, map).await;
+    }
+    let uid_of = |name| {
+        let found = cluster.cache().get(kind::CONFIG_MAP, &key(name));
+        found.unwrap().uid().to_owned()
+    };
+    for (name, owner) in [names, [names[1], names[0]]].map(|pair| (pair[0], pair[1])) {
+        let uid = uid_of(owner);
+        let owners = json!([{
+            "apiVersion": "v1", "kind": "ConfigMap", "name": owner, "uid": uid, "blockOwnerDeletion": true,
+        }]);
+        cluster
+            .edit(kind::CONFIG_MAP, name, |map| {
+                map["metadata"]["ownerReferences"] = owners.clone();
+            })
+            .await;
+    }
+    cluster
+        .delete(kind::CONFIG_MAP, "one", Propagation::Foreground)
+        .await;
+    let gone = |cache: &Cache| {
+        let found = |name: &&str| cache.get(kind::CONFIG_MAP, &key(name)).is_some();
+        !names.iter().any(found)
+    };
+    cluster.until("the end of both", gone).await;
+}
+
+#[tokio::test]
 #[expect(clippy::too_many_lines, reason = "one life of a namespace")]
 async fn a_namespace_has_what_it_needs_and_ends_with_all_it_holds() {
     let cluster = start_cluster().await;
