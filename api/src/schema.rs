@@ -3,6 +3,7 @@
 //! Shapes come from `k8s-openapi`'s types (through schemars); what those do not say, how fields merge, is
 //! added from a table. Shapes never hold descriptions: they stay small.
 
+mod go;
 mod merging;
 mod openapi;
 mod operations;
@@ -16,6 +17,7 @@ pub use types::{ListMerge, ListType, Type};
 
 use crate::{Kind, KindRef, kind};
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use go::Place;
 use jiff::Timestamp;
 use k8s_openapi::{
     api::{
@@ -209,7 +211,12 @@ pub fn check_metadata(of: KindRef, object: &mut Value) -> Findings {
             of,
             findings: &mut findings,
         }
-        .value(meta, schema, "metadata");
+        .value(
+            meta,
+            schema,
+            "metadata",
+            &Place::root(of.kind).field(schema, "metadata"),
+        );
     }
     findings
 }
@@ -251,7 +258,7 @@ pub fn check(of: KindRef, object: &mut Value) -> Findings {
             of,
             findings: &mut findings,
         }
-        .value(object, schema, "");
+        .value(object, schema, "", &Place::root(of.kind));
     }
     findings
 }
@@ -263,8 +270,14 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn value(&mut self, value: &mut Value, schema: &'static Value, path: &str) {
-        let schema = resolve(&self.shapes.definitions, schema);
+    fn value(
+        &mut self,
+        value: &mut Value,
+        reference: &'static Value,
+        path: &str,
+        place: &Place<'_>,
+    ) {
+        let schema = resolve(&self.shapes.definitions, reference);
         if value.is_null() {
             return;
         }
@@ -280,7 +293,7 @@ impl Walk<'_> {
                 .is_some_and(|_| !value.is_number() && !value.is_string()),
         };
         if !fits {
-            self.mistyped(value, schema, path);
+            self.mistyped(value, reference, place);
             return;
         }
         match value {
@@ -291,23 +304,29 @@ impl Walk<'_> {
                     .is_some_and(|number| i32::try_from(number).is_ok());
                 if schema.get("format").is_some_and(|format| format == "int32") && !is_small {
                     let found = format!("number {number}");
-                    self.mistyped_as(&found, "int32", path);
+                    self.mistyped_as(&found, "int32", place);
                 }
             }
-            Value::Object(map) => self.object(map, schema, path),
+            Value::Object(map) => self.object(map, (reference, schema), path, place),
             Value::Array(list) => {
                 let Some(items) = schema.get("items") else {
                     return;
                 };
                 for (index, element) in list.iter_mut().enumerate() {
-                    self.value(element, items, &format!("{path}[{index}]"));
+                    self.value(element, items, &format!("{path}[{index}]"), place);
                 }
             }
             _ => {}
         }
     }
 
-    fn object(&mut self, map: &mut Map<String, Value>, schema: &'static Value, path: &str) {
+    fn object(
+        &mut self,
+        map: &mut Map<String, Value>,
+        (reference, schema): (&'static Value, &'static Value),
+        path: &str,
+        place: &Place<'_>,
+    ) {
         let join = |name: &str| {
             if path.is_empty() {
                 name.to_owned()
@@ -329,7 +348,7 @@ impl Walk<'_> {
             }
             for (name, value) in map.iter_mut() {
                 if let Some(schema) = properties.get(name) {
-                    self.value(value, schema, &join(name));
+                    self.value(value, schema, &join(name), &place.field(reference, name));
                 }
             }
         } else if let Some(schema) = schema
@@ -337,7 +356,7 @@ impl Walk<'_> {
             .filter(|schema| schema.is_object())
         {
             for (name, value) in map.iter_mut() {
-                self.value(value, schema, &join(name));
+                self.value(value, schema, &join(name), place);
             }
         }
     }
@@ -369,28 +388,27 @@ impl Walk<'_> {
         }
     }
 
-    fn mistyped(&mut self, value: &Value, schema: &Value, path: &str) {
+    fn mistyped(&mut self, value: &Value, reference: &Value, place: &Place<'_>) {
+        let wanted = go::type_name(reference);
         let found = match value {
-            Value::Object(_) => "object",
-            Value::Array(_) => "array",
-            Value::String(_) => "string",
-            Value::Bool(_) => "bool",
-            _ => "number",
+            Value::Object(_) => "object".to_owned(),
+            Value::Array(_) => "array".to_owned(),
+            Value::String(_) => "string".to_owned(),
+            Value::Bool(_) => "bool".to_owned(),
+            // Of a number that is none of these, the text.
+            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
+            _ => "number".to_owned(),
         };
-        let wanted = schema
-            .get("type")
-            .and_then(Value::as_str)
-            .unwrap_or("int or string");
-        self.mistyped_as(found, wanted, path);
+        self.mistyped_as(&found, &wanted, place);
     }
 
-    fn mistyped_as(&mut self, found: &str, wanted: &str, path: &str) {
+    fn mistyped_as(&mut self, found: &str, wanted: &str, place: &Place<'_>) {
         if self.findings.mistyped.is_some() {
             return;
         }
-        let (kind, version) = (self.of.kind, self.of.version);
+        let (kind, version, field) = (self.of.kind, self.of.version, place.name());
         self.findings.mistyped = Some(format!(
-            "{kind} in version {version:?} cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct field {kind}.{path} of type {wanted}"
+            "{kind} in version {version:?} cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
         ));
     }
 }
@@ -421,12 +439,41 @@ mod tests {
 
     #[test]
     fn says_what_has_the_wrong_type() {
-        let mut deployment = json!({"spec": {"replicas": "three"}});
-        let said = check(kind::DEPLOYMENT, &mut deployment).mistyped.unwrap();
-        assert!(
-            said.contains("cannot unmarshal string into Go struct field Deployment.spec.replicas"),
-            "{said}"
-        );
+        for (kind, mut object, said) in [
+            (
+                kind::DEPLOYMENT,
+                json!({"spec": {"replicas": "three"}}),
+                "string into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                kind::DEPLOYMENT,
+                json!({"spec": {"replicas": 1.5}}),
+                "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
+            ),
+            (
+                kind::CONFIG_MAP,
+                json!({"data": {"a": 1}}),
+                "number into Go struct field ConfigMap.data of type string",
+            ),
+            (
+                kind::CONFIG_MAP,
+                json!({"metadata": {"labels": "x"}}),
+                "string into Go struct field ObjectMeta.metadata.labels of type map[string]string",
+            ),
+            (
+                kind::POD,
+                json!({"spec": {"containers": ["c"]}}),
+                "string into Go struct field PodSpec.spec.containers of type v1.Container",
+            ),
+            (
+                kind::POD,
+                json!({"spec": {"containers": [{"name": 1}]}}),
+                "number into Go struct field Container.spec.containers.name of type string",
+            ),
+        ] {
+            let found = check(kind, &mut object).mistyped.unwrap();
+            assert!(found.ends_with(said), "{found}");
+        }
         let mut service = json!({"spec": {"ports": [{"port": 80, "targetPort": "http"}]}});
         assert_eq!(check(kind::SERVICE, &mut service), Findings::default());
     }
@@ -447,7 +494,7 @@ mod tests {
             (
                 kind::DEPLOYMENT,
                 json!({"spec": {"replicas": 99_999_999_999_u64}}),
-                "cannot unmarshal number 99999999999 into Go struct field Deployment.spec.replicas of type int32",
+                "cannot unmarshal number 99999999999 into Go struct field DeploymentSpec.spec.replicas of type int32",
             ),
         ] {
             let found = check(kind, &mut object).mistyped.unwrap_or_default();

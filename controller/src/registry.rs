@@ -365,7 +365,9 @@ impl Registry {
                 let shown = view::shown(kind, current.clone());
                 let value = shape::patched(&self.shape(kind), &shown, form, &patch.body)?;
                 put::check_same(key, &value)?;
-                self.decode(context, kind, value)
+                let text = value.to_string();
+                let decoded = self.decode(context, kind, value);
+                decoded.map_err(|error| shape::unreadable(error, form, &patch.body, &text))
             })
             .await?;
         Ok((patched, false))
@@ -427,6 +429,15 @@ impl Registry {
     ) -> Result<Value, StatusError> {
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         put::check_same(key, &applied)?;
+        if let Some(uid) = applied["metadata"]["uid"]
+            .as_str()
+            .filter(|uid| !uid.is_empty())
+        {
+            let why = format!(
+                "uid mismatch: the provided object specified uid {uid}, and no existing object was found"
+            );
+            return Err(StatusError::conflict(kind, &key.name, &why));
+        }
         applied["metadata"]["name"] = json!(key.name);
         let applied = self.decode(context, kind, applied)?;
         let managers = applied["metadata"]["managedFields"].clone();

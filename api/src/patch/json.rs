@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 /// Operations in one patch, as upstream limits them.
-const OPERATIONS_MAX: usize = 10_000;
+pub const OPERATIONS_MAX: usize = 10_000;
 /// What all copies of a patch may add, in bytes of text; as upstream. Without it thirty copies make a gigabyte.
 const COPIED_MAX: usize = 3 * 1024 * 1024;
 /// What all moves of a patch may move, in bytes of text: a move into a deeper place is walked over.

@@ -30,6 +30,8 @@ const EXPIRED_CONTINUE: &str = "The provided continue parameter is too old to di
     token results in an inconsistent list - objects that were created, modified, or deleted \
     between the time the first chunk was returned and now may show up in the list.";
 
+const TOO_OLD_LIST: &str = "The resourceVersion for the provided list is too old.";
+
 /// Where the next page starts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Token {
@@ -120,6 +122,10 @@ fn page(
         "" => None,
         text => Some(Token::decode(text)?),
     };
+    if token.is_some() && options.resource_version.is_some_and(|version| version > 0) {
+        let why = "specifying resource version is not allowed when using continue";
+        return Err(error::bad_request(why));
+    }
     let exact = match (&token, options.version_match) {
         (Some(token), _) => u64::try_from(token.rv).ok().map(Revision),
         (None, Match::Exact) => options.resource_version.map(Revision),
@@ -143,7 +149,7 @@ fn page(
         revision,
     } = selected.map_err(|TooOld| match &token {
         Some(_) => StatusError::expired(EXPIRED_CONTINUE),
-        None => error::too_old(exact.unwrap_or_default(), cache.revision()),
+        None => StatusError::expired(TOO_OLD_LIST),
     })?;
     let mut meta = ListMeta {
         resource_version: revision.0,

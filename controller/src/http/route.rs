@@ -81,7 +81,13 @@ pub(crate) fn parse(method: &Method, path: &str, query: &str) -> Option<RequestI
         info.subresource = segments.next_decoded().unwrap_or_default();
     }
     info.rest = segments.remaining();
-    info.verb = verb(method, &info.name, prefixed_watch || asks_watch(query))?;
+    // The old form watches one object too.
+    let collection = if prefixed_watch {
+        ""
+    } else {
+        info.name.as_str()
+    };
+    info.verb = verb(method, collection, prefixed_watch || asks_watch(query))?;
     Some(info)
 }
 

@@ -9,7 +9,7 @@ use crate::{
 };
 use coracle_api::{
     KindRef,
-    selector::{FieldSelector, LabelSelector},
+    selector::{self, FieldSelector, LabelSelector},
     status::StatusError,
 };
 use serde_json::Value;
@@ -43,9 +43,8 @@ impl Selection {
         let labels = if options.label_selector.is_empty() {
             None
         } else {
-            let selector = LabelSelector::parse(&options.label_selector).map_err(|refused| {
-                error::bad_request(format!("unable to parse requirement: {refused}"))
-            })?;
+            let selector = LabelSelector::parse(&options.label_selector)
+                .map_err(|refused| error::bad_request(refused.to_string()))?;
             Some(selector)
         };
         let fields = if options.field_selector.is_empty() {
@@ -87,8 +86,11 @@ impl Selection {
 
 impl Fields {
     fn parse(kinds: &Kinds, kind: KindRef, text: &str) -> Result<Self, StatusError> {
-        let selector = FieldSelector::parse(text).map_err(|refused| {
-            error::bad_request(format!("invalid field selector {text:?}: {refused}"))
+        let selector = FieldSelector::parse(text).map_err(|refused| match refused {
+            selector::Error::Syntax(part) => error::bad_request(format!(
+                "invalid selector: '{text}'; can't understand '{part}'"
+            )),
+            selector::Error::Field(_) => error::bad_request(refused.to_string()),
         })?;
         let custom = kinds.custom_of(kind);
         let supported: Vec<&str> = match &custom {
@@ -97,7 +99,15 @@ impl Fields {
         };
         selector
             .check(&supported)
-            .map_err(|refused| error::bad_request(refused.to_string()))?;
+            .map_err(|refused| match refused {
+                // A kind that has no others.
+                selector::Error::Field(field) if supported.is_empty() && custom.is_none() => {
+                    error::bad_request(format!(
+                        "{field:?} is not a known field selector: only \"metadata.name\", \"metadata.namespace\""
+                    ))
+                }
+                refused => error::bad_request(refused.to_string()),
+            })?;
         // Only what the text mentions has to be read from an object.
         let paths = supported
             .iter()

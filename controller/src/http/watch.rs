@@ -63,7 +63,16 @@ pub(crate) fn watch(
         Some(Translation::Yaml) => return Err(error::not_acceptable()),
         wanted => wanted == Some(Translation::Protobuf),
     };
-    let options = ListOptions::parse(query, true)?;
+    let mut options = ListOptions::parse(query, true)?;
+    if !info.name.is_empty() {
+        // The old form of one object.
+        let separator = if options.field_selector.is_empty() {
+            ""
+        } else {
+            ","
+        };
+        options.field_selector += &format!("{separator}metadata.name={}", info.name);
+    }
     let cache = state.registry.cache().clone();
     let mut watch = Watch {
         selection: Selection::new(cache.kinds(), kind, namespace, &options)?,

@@ -29,6 +29,8 @@ pub struct Context {
     pub in_memory: bool,
     /// What to do with unknown fields.
     pub field_validation: FieldValidation,
+    /// Fields that stand twice in the body, which strict validation refuses with the unknown ones.
+    pub duplicates: Vec<String>,
     /// What the client is told beside the answer.
     pub warnings: parking_lot::Mutex<Vec<String>>,
 }
@@ -43,6 +45,7 @@ impl Context {
             dry_run: false,
             in_memory: false,
             field_validation: FieldValidation::Ignore,
+            duplicates: Vec::new(),
             warnings: parking_lot::Mutex::default(),
         }
     }

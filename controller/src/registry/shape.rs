@@ -5,7 +5,7 @@ use crate::kinds::Custom;
 use coracle_api::{
     KindRef, StatusError, patch,
     schema::{self, Type},
-    status::Cause,
+    status::{Cause, Details},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -56,18 +56,14 @@ pub(super) fn patched(
     match form {
         PatchForm::Json => patch::json::apply(current.clone(), body).map_err(|error| match error {
             patch::json::Error::Malformed(_) => StatusError::bad_request(error.to_string()),
-            patch::json::Error::Rejected { .. } => {
-                let cause = Cause {
-                    reason: "FieldValueInvalid",
-                    message: error.to_string(),
-                    field: "patch".to_owned(),
-                };
-                StatusError::invalid(
-                    kind,
-                    current["metadata"]["name"].as_str().unwrap_or_default(),
-                    vec![cause],
-                )
-            }
+            // Upstream does not say which operation.
+            patch::json::Error::Rejected { .. } => StatusError {
+                code: 422,
+                reason: "Invalid",
+                message: "the server rejected our request due to an error in our request"
+                    .to_owned(),
+                details: None,
+            },
         }),
         PatchForm::Merge => Ok(patch::merge::apply(current.clone(), body.clone())),
         PatchForm::Strategic if kind.is_custom() => {
@@ -76,5 +72,52 @@ pub(super) fn patched(
         }
         PatchForm::Strategic => patch::strategic::apply(shape.ty(), current.clone(), body.clone())
             .map_err(|error| StatusError::bad_request(error.to_string())),
+    }
+}
+
+/// What came out of a patch is no object of the kind: the patch is to blame. Strict validation speaks for itself.
+///
+/// Source: k8s.io/apiserver `pkg/endpoints/handlers/patch.go`.
+pub(super) fn unreadable(
+    error: StatusError,
+    form: PatchForm,
+    body: &Value,
+    patched: &str,
+) -> StatusError {
+    if error.reason != "BadRequest" || !error.message.contains("json: cannot unmarshal") {
+        return error;
+    }
+    let value = match form {
+        PatchForm::Json | PatchForm::Merge => patched.to_owned(),
+        PatchForm::Strategic => printed(body),
+    };
+    let cause = Cause::invalid("patch", &Value::String(value), &error.message);
+    StatusError {
+        code: 422,
+        reason: "Invalid",
+        message: format!(" \"\" is invalid: patch: {}", cause.message),
+        details: Some(Box::new(Details {
+            causes: vec![cause],
+            ..Details::default()
+        })),
+    }
+}
+
+/// As Go prints it with `%+v`.
+fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let list: Vec<String> = list.iter().map(printed).collect();
+            format!("[{}]", list.join(" "))
+        }
+        Value::Object(map) => {
+            let fields = map
+                .iter()
+                .map(|(name, value)| format!("{name}:{}", printed(value)));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
+        }
+        other => other.to_string(),
     }
 }

@@ -43,8 +43,11 @@ pub(super) fn judge(
         return Err(StatusError::bad_request(mistyped));
     }
     match context.field_validation {
-        FieldValidation::Strict if !findings.unknown.is_empty() => {
-            let list = findings.unknown.join(", ");
+        FieldValidation::Strict
+            if !(context.duplicates.is_empty() && findings.unknown.is_empty()) =>
+        {
+            let list = [context.duplicates.as_slice(), &findings.unknown].concat();
+            let list = list.join(", ");
             let (kind, version) = (of.kind, of.version);
             Err(StatusError::bad_request(format!(
                 "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {list}"

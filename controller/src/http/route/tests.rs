@@ -44,6 +44,8 @@ fn resources() {
     check("GET", "/api/v1/pods?watch=true", "watch - v1 - pods - - -");
     check("GET", "/api/v1/pods?watch=0", "list - v1 - pods - - -");
     check("GET", "/api/v1/watch/pods", "watch - v1 - pods - - -");
+    let one = "/api/v1/watch/namespaces/n/pods/p";
+    check("GET", one, "watch - v1 n pods p - -");
     check(
         "GET",
         "/api/v1/namespaces/a/pods/",

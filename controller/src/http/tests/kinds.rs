@@ -95,7 +95,7 @@ async fn an_autoscaler_has_two_views() {
     let refused = server.ask_with("PATCH", &one("v1"), &bad, &merge).await;
     assert_eq!(
         refused.status,
-        StatusCode::BAD_REQUEST,
+        StatusCode::UNPROCESSABLE_ENTITY,
         "{}",
         refused.text()
     );

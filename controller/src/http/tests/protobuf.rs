@@ -136,7 +136,7 @@ async fn a_field_that_stands_twice_is_named() {
     assert_eq!(strict.status, StatusCode::BAD_REQUEST);
     assert_eq!(
         strict.json()["message"],
-        "strict decoding error: duplicate field \"data.a\""
+        "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \"data.a\""
     );
     let warned = server.ask("POST", MAPS, twice).await;
     assert_eq!(warned.status, StatusCode::CREATED);

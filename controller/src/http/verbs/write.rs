@@ -10,7 +10,7 @@ use crate::{
     object::Object,
     registry::{Context, Patch, PatchForm, PatchKind, Subresource},
 };
-use coracle_api::{Key, KindRef, kind, status::StatusError};
+use coracle_api::{Key, KindRef, kind, patch::json::OPERATIONS_MAX, status::StatusError};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -76,6 +76,15 @@ pub(super) async fn patch(
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
     let (kind, body) = decode::patch(&mut call).await?;
+    if let (PatchType::Json, Some(operations)) = (kind, body.as_array())
+        && operations.len() > OPERATIONS_MAX
+    {
+        let message = format!(
+            "Request entity too large: The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {}",
+            operations.len()
+        );
+        return Err(error::status(413, "RequestEntityTooLarge", message));
+    }
     let force = call.query.flag("force");
     let kind = match kind {
         PatchType::Json => PatchKind::Change(PatchForm::Json),
