@@ -107,8 +107,10 @@ async fn churn(seed: u64) -> anyhow::Result<()> {
     let end = Instant::now() + Duration::from_secs(seconds);
     let _controller = live(&shared, dir.path(), controller, end).await?;
     shared.quiet.store(true, Ordering::Relaxed);
-    finish(writers, "writer").await?;
-    let view = watcher::list_all(&shared).await?;
+    let finished = timeout(SETTLE, finish(writers, "writer")).await;
+    finished.context("a write is never answered")??;
+    let view = timeout(SETTLE, watcher::list_all(&shared)).await;
+    let view = view.context("the final list is never answered")??;
     ensure!(view.len() > 20, "only {} objects are left", view.len());
     tell.send_replace(Some(Arc::new(view)));
     let finished = timeout(SETTLE, finish(watchers, "watcher")).await;

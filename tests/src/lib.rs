@@ -15,6 +15,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _, Seek as _},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    sync::mpsc,
     time::Duration,
 };
 
@@ -32,6 +33,8 @@ pub(crate) fn program(variable: &str) -> anyhow::Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
+/// For a controller to say that it is up.
+const START_LIMIT: Duration = Duration::from_secs(60);
 /// The controller on ports of its own.
 const CONTROLLER: [&str; 5] = [
     "controller",
@@ -108,6 +111,7 @@ impl Controller {
             .stderr(log.try_clone()?)
             .spawn()
             .context("cannot start coracle")?;
+        let _started = end_unless_started(process.id());
         let lines = BufReader::new(process.stdout.take().context("no standard output")?).lines();
         let mut page_url = String::new();
         for line in lines {
@@ -304,6 +308,17 @@ impl Drop for Controller {
 pub fn terminate(mut process: Child, limit: Duration) -> anyhow::Result<()> {
     terminate_pid(process.id())?;
     wait_for_exit(&mut process, limit)
+}
+
+/// Asks a process to end that is not up in time; what is returned says that it was, by being dropped.
+fn end_unless_started(pid: u32) -> mpsc::Sender<()> {
+    let (started, waiting) = mpsc::channel();
+    std::thread::spawn(move || {
+        if waiting.recv_timeout(START_LIMIT) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _gone = terminate_pid(pid);
+        }
+    });
+    started
 }
 
 fn terminate_pid(pid: u32) -> anyhow::Result<()> {
