@@ -120,7 +120,7 @@ fn nextest(
 ) -> anyhow::Result<()> {
     let mut nextest = test::nextest(environment)?;
     nextest.envs(variables.iter().copied());
-    // Long tests are the point; they are not to be killed for it.
-    nextest.args(["--no-fail-fast"]).args(what);
+    nextest.args(["--profile", "soak", "--no-fail-fast"]);
+    nextest.args(what);
     step(name, &mut nextest)
 }
