@@ -107,7 +107,7 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
         ("", "Endpoints") => network::endpoints(object, causes),
         ("", "Node") => cluster::node(object, causes),
-        ("", "Event") => cluster::event(object, "involvedObject", causes),
+        ("", "Event") => cluster::event(object, causes),
         ("coordination.k8s.io", "Lease") => cluster::lease(&object["spec"], causes),
         ("discovery.k8s.io", _) => network::endpoint_slice(object, causes),
         ("", "PersistentVolume") => storage::volume(&object["spec"], "spec", causes),

@@ -365,9 +365,9 @@ impl Registry {
                 let shown = view::shown(kind, current.clone());
                 let value = shape::patched(&self.shape(kind), &shown, form, &patch.body)?;
                 put::check_same(key, &value)?;
-                let text = value.to_string();
-                let decoded = self.decode(context, kind, value);
-                decoded.map_err(|error| shape::unreadable(error, form, &patch.body, &text))
+                self.decode(context, kind, value).map_err(|error| {
+                    shape::unreadable(&self.shape(kind), error, &shown, form, &patch.body)
+                })
             })
             .await?;
         Ok((patched, false))

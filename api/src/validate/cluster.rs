@@ -55,9 +55,9 @@ pub(super) fn lease(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// An Event stands where what it is about stands; of what has no namespace, in `default`.
-pub(super) fn event(object: &Value, about: &str, causes: &mut Vec<Cause>) {
+pub(super) fn event(object: &Value, causes: &mut Vec<Cause>) {
     let namespace = text(&object["metadata"], "namespace");
-    let involved = text(&object[about], "namespace");
+    let involved = text(&object["involvedObject"], "namespace");
     let fits = match involved {
         "" => matches!(namespace, "" | "default"),
         involved => involved == namespace,

@@ -47,12 +47,7 @@ pub(super) fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
         let ports = elements(subset, "ports", &path);
         let many = ports.len() > 1;
         for (path, port) in ports {
-            let name = text(port, "name");
-            if many && name.is_empty() {
-                causes.push(Cause::required(format!("{path}.name"), ""));
-            } else if !name.is_empty() {
-                rules::label(name, format!("{path}.name"), causes);
-            }
+            rules::name_among(many, text(port, "name"), format!("{path}.name"), causes);
             rules::port(&port["port"], format!("{path}.port"), causes);
             rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
         }

@@ -92,6 +92,15 @@ pub(super) fn port(value: &Value, path: String, causes: &mut Vec<Cause>) {
     }
 }
 
+/// A name that only what stands among others needs.
+pub(super) fn name_among(many: bool, name: &str, path: String, causes: &mut Vec<Cause>) {
+    if many && name.is_empty() {
+        causes.push(Cause::required(path, ""));
+    } else if !name.is_empty() {
+        label(name, path, causes);
+    }
+}
+
 /// A port's name, as IANA has service names (RFC 6335).
 pub(super) fn port_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
     let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

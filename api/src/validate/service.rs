@@ -116,12 +116,7 @@ fn ports(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
     let many = ports.len() > 1;
     let mut seen = Vec::new();
     for (path, port) in ports {
-        let name = text(port, "name");
-        if many && name.is_empty() {
-            causes.push(Cause::required(format!("{path}.name"), ""));
-        } else if !name.is_empty() {
-            rules::label(name, format!("{path}.name"), causes);
-        }
+        rules::name_among(many, text(port, "name"), format!("{path}.name"), causes);
         rules::port(&port["port"], format!("{path}.port"), causes);
         let target = format!("{path}.targetPort");
         match &port["targetPort"] {

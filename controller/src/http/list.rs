@@ -19,7 +19,7 @@ use base64::Engine as _;
 use coracle_api::{Key, KindRef, Revision, status::StatusError};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 /// How long a list waits for a revision that this server has not seen yet; as upstream.
 const FRESH_WAIT_MAX: Duration = Duration::from_secs(3);
@@ -205,28 +205,8 @@ pub(crate) fn snapshot(
     namespace: Option<&str>,
     exact: Option<Revision>,
 ) -> Result<(Vec<Arc<Object>>, Revision), TooOld> {
-    let (objects, newest) = cache.list_at(kind, namespace);
-    let at = exact.unwrap_or(newest);
-    if at == newest {
-        return Ok((objects, at));
-    }
-    // What was written after the revision asked for is undone, also what came after the read.
-    let later = cache.since(at)?;
-    let later = later.iter().rev().filter(|change| {
-        change.object.kind.storage() == kind.storage()
-            && namespace.is_none_or(|namespace| namespace == change.object.key.namespace)
-    });
-    let mut sorted: BTreeMap<Key, Arc<Object>> = objects
-        .into_iter()
-        .map(|object| (object.key.clone(), object))
-        .collect();
-    for change in later {
-        match &change.previous {
-            Some(previous) => sorted.insert(change.object.key.clone(), Arc::clone(previous)),
-            None => sorted.remove(&change.object.key),
-        };
-    }
-    Ok((sorted.into_values().collect(), at))
+    let page = cache.page(kind, namespace, exact, None, usize::MAX)?;
+    Ok((page.objects, page.revision))
 }
 
 /// Waits until the cache is at least at `wanted`.

@@ -79,16 +79,21 @@ pub(super) fn patched(
 ///
 /// Source: k8s.io/apiserver `pkg/endpoints/handlers/patch.go`.
 pub(super) fn unreadable(
+    shape: &Shape,
     error: StatusError,
+    shown: &Value,
     form: PatchForm,
     body: &Value,
-    patched: &str,
 ) -> StatusError {
     if error.reason != "BadRequest" || !error.message.contains("json: cannot unmarshal") {
         return error;
     }
     let value = match form {
-        PatchForm::Json | PatchForm::Merge => patched.to_owned(),
+        // Made once more, as it is gone: this is for those who err.
+        PatchForm::Json | PatchForm::Merge => match patched(shape, shown, form, body) {
+            Ok(patched) => patched.to_string(),
+            Err(error) => return error,
+        },
         PatchForm::Strategic => printed(body),
     };
     let cause = Cause::invalid("patch", &Value::String(value), &error.message);
