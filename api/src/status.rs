@@ -32,12 +32,17 @@ impl Cause {
         }
     }
 
-    /// `Invalid value: VALUE: DETAIL`.
+    /// `Invalid value: VALUE: DETAIL`, or without a detail where it is empty.
     #[must_use]
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        let message = if detail.is_empty() {
+            format!("Invalid value: {value}")
+        } else {
+            format!("Invalid value: {value}: {detail}")
+        };
         Self {
             reason: "FieldValueInvalid",
-            message: format!("Invalid value: {value}: {detail}"),
+            message,
             field: field.into(),
         }
     }

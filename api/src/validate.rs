@@ -8,6 +8,7 @@ mod certificate;
 mod cluster;
 mod config;
 mod cron;
+mod event;
 mod meta;
 mod network;
 mod pod;
@@ -17,6 +18,7 @@ mod rights;
 mod rules;
 mod service;
 mod storage;
+mod volume;
 mod workload;
 
 use crate::{KindRef, kind, status::Cause};
@@ -25,14 +27,14 @@ use serde_json::Value;
 pub use certificate::conditions as certificate_conditions;
 pub use meta::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
 
-/// What is wrong with a new object.
+/// What is wrong with a new object in its stored form, of the kind that was asked for.
 #[must_use]
 pub fn create(kind: KindRef, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     meta::validate(kind, object, &mut causes);
     // What is in a custom kind's object is for its definition to say.
     if !kind.is_custom() {
-        spec(kind, object, &mut causes);
+        spec(kind, object, None, &mut causes);
     }
     causes
 }
@@ -46,7 +48,7 @@ pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
     if kind.is_custom() {
         return causes;
     }
-    spec(kind, new, &mut causes);
+    spec(kind, new, Some(old), &mut causes);
     changed(kind, new, old, &mut causes);
     causes
 }
@@ -79,11 +81,13 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ("scheduling.k8s.io", _) => policy::priority_class_changed(new, old, causes),
         ("node.k8s.io", _) => rules::unchanged(new, old, "handler", causes),
         ("discovery.k8s.io", _) => rules::unchanged(new, old, "addressType", causes),
+        ("events.k8s.io", _) => event::unchanged(new, old, causes),
         _ => {}
     }
 }
 
-fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
+/// What is wrong with an object as such; of a few things what was there before is let be.
+fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     match (kind.group, kind.kind) {
         ("", "Pod") => pod::spec(&object["spec"], "spec", causes),
         ("apps", "Deployment") => workload::deployment(&object["spec"], causes),
@@ -92,7 +96,7 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         ("apps", "StatefulSet") => apps::stateful_set(&object["spec"], causes),
         ("apps", "ControllerRevision") => apps::controller_revision(object, causes),
         ("batch", "Job") => batch::job(object, causes),
-        ("batch", "CronJob") => batch::cron_job(object, causes),
+        ("batch", "CronJob") => batch::cron_job(object, old, causes),
         ("", "Service") => service::spec(&object["spec"], causes),
         ("", "ConfigMap") => {
             workload::data_keys(object, &["data", "binaryData"], causes);
@@ -105,9 +109,10 @@ fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         (kind::RBAC, "Role" | "ClusterRole") => rights::role(kind, object, causes),
         (kind::RBAC, _) => rights::binding(kind, object, causes),
         ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
-        ("", "Endpoints") => network::endpoints(object, causes),
+        ("", "Endpoints") => network::endpoints(object, old, causes),
         ("", "Node") => cluster::node(object, causes),
-        ("", "Event") => cluster::event(object, causes),
+        ("", "Event") => event::core(object, causes),
+        ("events.k8s.io", _) => event::strict(object, old, causes),
         ("coordination.k8s.io", "Lease") => cluster::lease(&object["spec"], causes),
         ("discovery.k8s.io", _) => network::endpoint_slice(object, causes),
         ("", "PersistentVolume") => storage::volume(&object["spec"], "spec", causes),

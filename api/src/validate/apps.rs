@@ -39,17 +39,21 @@ pub(super) fn replication_controller(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 pub(super) fn daemon_set(spec: &Value, causes: &mut Vec<Cause>) {
-    if spec["selector"].is_null() {
-        causes.push(Cause::required("spec.selector", ""));
+    let (selector, template) = (&spec["selector"], &spec["template"]);
+    // That there has to be one is said by what it does not select.
+    let before = causes.len();
+    rules::selector(selector, "spec.selector", causes);
+    if causes.len() == before && !workload::says_nothing(selector) {
+        workload::selected(selector, template, causes);
     }
-    workload::selecting(spec, "daemonset", causes);
-    rules::not_negative(
-        spec,
-        &["minReadySeconds", "revisionHistoryLimit"],
-        "spec",
-        causes,
-    );
-    let strategy = &spec["updateStrategy"];
+    workload::empty_selector(selector, "daemonset", causes);
+    workload::always_restarting(template, causes);
+    rules::not_negative(spec, &["minReadySeconds"], "spec", causes);
+    daemon_strategy(&spec["updateStrategy"], causes);
+    rules::not_negative(spec, &["revisionHistoryLimit"], "spec", causes);
+}
+
+fn daemon_strategy(strategy: &Value, causes: &mut Vec<Cause>) {
     let rolling = &strategy["rollingUpdate"];
     match text(strategy, "type") {
         "OnDelete" | "" => {}
@@ -123,9 +127,6 @@ pub(super) fn stateful_set(spec: &Value, causes: &mut Vec<Cause>) {
     let numbers = ["replicas", "minReadySeconds", "revisionHistoryLimit"];
     rules::not_negative(spec, &numbers, "spec", causes);
     rules::not_negative(&spec["ordinals"], &["start"], "spec.ordinals", causes);
-    if spec["selector"].is_null() {
-        causes.push(Cause::required("spec.selector", ""));
-    }
     for (path, claim) in elements(spec, "volumeClaimTemplates", "spec") {
         storage::claim(&claim["spec"], &format!("{path}.spec"), causes);
     }

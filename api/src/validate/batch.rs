@@ -208,33 +208,13 @@ fn unfix(template: &mut Value) {
     }
 }
 
-pub(super) fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
-    let (spec, name) = (&object["spec"], text(&object["metadata"], "name"));
-    // One that was made before this rule may be changed; there is none here.
-    if name.len() > CRON_JOB_NAME_MAX {
-        let detail = format!("must be no more than {CRON_JOB_NAME_MAX} characters");
-        causes.push(Cause::invalid("metadata.name", &json!(name), &detail));
+pub(super) fn cron_job(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let (spec, was) = (&object["spec"], old.map(|old| &old["spec"]));
+    schedule(spec, was, causes);
+    rules::not_negative(spec, &["startingDeadlineSeconds"], "spec", causes);
+    if was.is_none_or(|was| was["timeZone"] != spec["timeZone"]) {
+        time_zone(&spec["timeZone"], causes);
     }
-    let schedule = text(spec, "schedule");
-    if schedule.is_empty() {
-        causes.push(Cause::required("spec.schedule", ""));
-    } else {
-        let path = "spec.schedule";
-        if let Some(why) = cron::refused(schedule) {
-            causes.push(Cause::invalid(path, &json!(schedule), &why));
-        }
-        if schedule.contains("TZ") {
-            let detail = "cannot use TZ or CRON_TZ in schedule, use timeZone field instead";
-            causes.push(Cause::invalid(path, &json!(schedule), detail));
-        }
-    }
-    time_zone(&spec["timeZone"], causes);
-    let numbers = [
-        "startingDeadlineSeconds",
-        "successfulJobsHistoryLimit",
-        "failedJobsHistoryLimit",
-    ];
-    rules::not_negative(spec, &numbers, "spec", causes);
     let policies = ["Allow", "Forbid", "Replace"];
     rules::one_of(spec, "concurrencyPolicy", &policies, "spec", causes);
     let job = &spec["jobTemplate"]["spec"];
@@ -251,9 +231,39 @@ pub(super) fn cron_job(object: &Value, causes: &mut Vec<Cause>) {
         let field = format!("{path}.manualSelector");
         causes.push(Cause::unsupported(field, &json!(true), &["nil", "false"]));
     }
+    let limits = ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"];
+    rules::not_negative(spec, &limits, "spec", causes);
+    // One that was made before this rule may be changed.
+    let name = text(&object["metadata"], "name");
+    if old.is_none() && name.len() > CRON_JOB_NAME_MAX {
+        let detail = format!("must be no more than {CRON_JOB_NAME_MAX} characters");
+        causes.push(Cause::invalid("metadata.name", &json!(name), &detail));
+    }
 }
 
-/// Its form only: which zones there are is known where Jobs are made.
+/// A zone in the schedule is let be where there always was one.
+fn schedule(spec: &Value, was: Option<&Value>, causes: &mut Vec<Cause>) {
+    let (schedule, path) = (text(spec, "schedule"), "spec.schedule");
+    if schedule.is_empty() {
+        causes.push(Cause::required(path, ""));
+        return;
+    }
+    let zoned = |schedule: &str| schedule.contains("TZ");
+    let problem = match was.is_some_and(|was| zoned(text(was, "schedule"))) {
+        true if !spec["timeZone"].is_null() => {
+            "cannot use both timeZone field and TZ or CRON_TZ in schedule"
+        }
+        true => "",
+        false => "cannot use TZ or CRON_TZ in schedule, use timeZone field instead",
+    };
+    if let Some(why) = cron::refused(schedule) {
+        causes.push(Cause::invalid(path, &json!(schedule), &why));
+    }
+    if zoned(schedule) && !problem.is_empty() {
+        causes.push(Cause::invalid(path, &json!(schedule), problem));
+    }
+}
+
 fn time_zone(zone: &Value, causes: &mut Vec<Cause>) {
     let Some(name) = zone.as_str() else {
         return;
@@ -274,9 +284,13 @@ fn time_zone(zone: &Value, causes: &mut Vec<Cause>) {
     } else if !name.split('/').all(part) {
         let detail = format!("unknown time zone {name}");
         causes.push(Cause::invalid(path, zone, &detail));
-    } else if name.eq_ignore_ascii_case("Local") {
-        let detail =
-            "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
-        causes.push(Cause::invalid(path, zone, detail));
+    } else {
+        if name.eq_ignore_ascii_case("Local") {
+            let detail = "timeZone must be an explicit time zone as defined in https://www.iana.org/time-zones";
+            causes.push(Cause::invalid(path, zone, detail));
+        }
+        if let Some(why) = cron::unknown_zone(name) {
+            causes.push(Cause::invalid(path, zone, &why));
+        }
     }
 }

@@ -1,7 +1,6 @@
-//! Nodes, Leases and Events.
+//! Nodes and Leases.
 //!
-//! Source: k8s.io/kubernetes `pkg/apis/core/validation` (`ValidateNode`, `ValidateEventCreate`) and
-//! `pkg/apis/coordination/validation`.
+//! Source: k8s.io/kubernetes `pkg/apis/core/validation` (`ValidateNode`) and `pkg/apis/coordination/validation`.
 
 use super::{elements, is_label_value, is_qualified_name, meta, rules, text};
 use crate::status::Cause;
@@ -52,21 +51,4 @@ pub(super) fn lease(spec: &Value, causes: &mut Vec<Cause>) {
         ));
     }
     rules::not_negative(spec, &["leaseTransitions"], "spec", causes);
-}
-
-/// An Event stands where what it is about stands; of what has no namespace, in `default`.
-pub(super) fn event(object: &Value, causes: &mut Vec<Cause>) {
-    let namespace = text(&object["metadata"], "namespace");
-    let involved = text(&object["involvedObject"], "namespace");
-    let fits = match involved {
-        "" => matches!(namespace, "" | "default"),
-        involved => involved == namespace,
-    };
-    if !fits {
-        causes.push(Cause::invalid(
-            "involvedObject.namespace",
-            &json!(involved),
-            "does not match event.namespace",
-        ));
-    }
 }

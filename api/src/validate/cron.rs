@@ -2,6 +2,8 @@
 //!
 //! Source: github.com/robfig/cron v3 `parser.go`; its words are what users of CronJobs see.
 
+use jiff::tz::TimeZoneDatabase;
+
 /// Of each field: least, most and the names that stand for numbers from the least on.
 const FIELDS: [(u32, u32, &[&str]); 5] = [
     (0, 59, &[]),
@@ -26,6 +28,15 @@ const WORDS: [&str; 7] = [
     "@hourly",
 ];
 
+/// Why there is no time zone of this name. Upper and lower case matter, as upstream.
+pub(super) fn unknown_zone(name: &str) -> Option<String> {
+    // The bundled ones: a device may have none of its own, and nothing in this crate reads files.
+    let zone = TimeZoneDatabase::bundled().get(name);
+    let known = zone.is_ok_and(|zone| zone.iana_name() == Some(name));
+    let is_known = matches!(name, "" | "UTC" | "Local") || known;
+    (!is_known).then(|| format!("unknown time zone {name}"))
+}
+
 /// What is wrong with a schedule.
 pub(super) fn refused(schedule: &str) -> Option<String> {
     check(schedule).err()
@@ -35,11 +46,13 @@ fn check(schedule: &str) -> Result<(), String> {
     if schedule.is_empty() {
         return Err("empty spec string".to_owned());
     }
-    let zoned = schedule.starts_with("TZ=") || schedule.starts_with("CRON_TZ=");
-    let schedule = match schedule.split_once(' ') {
-        Some((_zone, rest)) if zoned => rest.trim(),
-        _ => schedule,
-    };
+    let zoned = ["TZ=", "CRON_TZ="]
+        .iter()
+        .find_map(|prefix| schedule.strip_prefix(prefix)?.split_once(' '));
+    if let Some((zone, why)) = zoned.and_then(|(zone, _)| Some((zone, unknown_zone(zone)?))) {
+        return Err(format!("provided bad location {zone}: {why}"));
+    }
+    let schedule = zoned.map_or(schedule, |(_, rest)| rest.trim());
     if schedule.starts_with('@') {
         return word(schedule);
     }
@@ -137,6 +150,7 @@ mod tests {
             "0,30 9-17/2 * * ?",
             "@hourly",
             "@every 1h30m",
+            "CRON_TZ=America/New_York 0 6 * * *",
         ] {
             assert_eq!(refused(good), None, "{good}");
         }
@@ -161,8 +175,47 @@ mod tests {
                 "failed to parse int from x: strconv.Atoi: parsing \"x\": invalid syntax",
             ),
             ("@never", "unrecognized descriptor: @never"),
+            (
+                "TZ=Mars/Base * * * * *",
+                "provided bad location Mars/Base: unknown time zone Mars/Base",
+            ),
         ] {
             assert_eq!(refused(bad).as_deref(), Some(why), "{bad}");
+        }
+    }
+
+    #[test]
+    fn zones() {
+        let known = [
+            "UTC",
+            "Local",
+            "Europe/Berlin",
+            "America/Argentina/Buenos_Aires",
+            "Asia/Kolkata",
+            "US/Pacific",
+            "EST",
+            "EST5EDT",
+            "Etc/GMT+5",
+            "Etc/UTC",
+            "GMT0",
+            "Factory",
+            "W-SU",
+            "Zulu",
+        ];
+        for zone in known {
+            assert_eq!(unknown_zone(zone), None, "{zone}");
+        }
+        for zone in [
+            "europe/berlin",
+            "Europe",
+            "Europe/Bonn",
+            "utc",
+            "local",
+            "+02:00",
+            "Etc/Unknown",
+        ] {
+            let why = format!("unknown time zone {zone}");
+            assert_eq!(unknown_zone(zone), Some(why), "{zone}");
         }
     }
 }

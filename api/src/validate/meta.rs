@@ -138,7 +138,7 @@ fn owners(owners: &Value, causes: &mut Vec<Cause>) {
 }
 
 /// What is wrong with a qualified name, in upstream's parts; `value` is how it was written.
-fn qualified_name(key: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+pub(super) fn qualified_name(key: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
     let (prefix, name) = match key.split_once('/') {
         Some((_, rest)) if rest.contains('/') => {
             let detail = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
@@ -175,7 +175,8 @@ fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
         ));
         return;
     }
-    if matches!(kind.group, kind::RBAC | "certificates.k8s.io") {
+    let is_event = (kind.group, kind.kind) == ("", "Event");
+    if is_event || matches!(kind.group, kind::RBAC | "certificates.k8s.io") {
         for problem in path_segment(name) {
             causes.push(Cause::invalid("metadata.name", &json!(name), problem));
         }

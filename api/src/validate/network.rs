@@ -1,6 +1,6 @@
 //! Endpoints, Ingresses and their classes, NetworkPolicies, addresses.
 
-use super::{elements, meta, pod, rules, text};
+use super::{elements, meta, rules, text};
 use crate::{KindRef, status::Cause};
 use serde_json::{Value, json};
 use std::net::IpAddr;
@@ -31,7 +31,11 @@ pub(super) fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<
     rules::immutable(&new["spec"][field], &old["spec"][field], &path, causes);
 }
 
-pub(super) fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
+/// Subsets that were there before are let be.
+pub(super) fn endpoints(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    if old.is_some_and(|old| old["subsets"] == object["subsets"]) {
+        return;
+    }
     for (path, subset) in elements(object, "subsets", "") {
         let path = path.trim_start_matches('.').to_owned();
         let lists = ["addresses", "notReadyAddresses"];
@@ -41,7 +45,7 @@ pub(super) fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
         }
         for list in lists {
             for (path, address) in elements(subset, list, &path) {
-                rules::ip(text(address, "ip"), format!("{path}.ip"), causes);
+                endpoint_address(address, &path, causes);
             }
         }
         let ports = elements(subset, "ports", &path);
@@ -52,6 +56,58 @@ pub(super) fn endpoints(object: &Value, causes: &mut Vec<Cause>) {
             rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
         }
     }
+}
+
+fn endpoint_address(address: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let (ip, at) = (text(address, "ip"), format!("{path}.ip"));
+    rules::ip(ip, at.clone(), causes);
+    let (hostname, node) = (text(address, "hostname"), text(address, "nodeName"));
+    if !hostname.is_empty() {
+        rules::label(hostname, format!("{path}.hostname"), causes);
+    }
+    if !address["nodeName"].is_null() {
+        rules::subdomain(node, format!("{path}.nodeName"), causes);
+    }
+    rules::endpoint_ip(ip, &at, causes);
+}
+
+/// An address of a slice, which is of one type.
+fn slice_address(address: &str, kind: &str, path: String, causes: &mut Vec<Cause>) {
+    let other_family = match kind {
+        "IPv4" => "must be an IPv4 address",
+        "IPv6" => "must be an IPv6 address",
+        "FQDN" => return fully_qualified(address, path, causes),
+        _ => return,
+    };
+    rules::ip(address, path.clone(), causes);
+    if let Ok(parsed) = address.parse::<IpAddr>()
+        && parsed.to_canonical().is_ipv4() != (kind == "IPv4")
+    {
+        causes.push(Cause::invalid(path.clone(), &json!(address), other_family));
+    }
+    rules::endpoint_ip(address, &path, causes);
+}
+
+/// A name of a host with its domain; a dot may end it.
+fn fully_qualified(name: &str, path: String, causes: &mut Vec<Cause>) {
+    if name.is_empty() {
+        causes.push(Cause::required(path, ""));
+        return;
+    }
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let (wrong, detail) = if !super::is_dns_subdomain(name) {
+        (name, meta::SUBDOMAIN_MESSAGE)
+    } else if !name.contains('.') {
+        let detail = "should be a domain with at least two segments separated by dots";
+        (name, detail)
+    } else {
+        // A label of a subdomain can only be too long.
+        match name.split('.').find(|label| !super::is_dns_label(label)) {
+            Some(label) => (label, "must be no more than 63 bytes"),
+            None => return,
+        }
+    };
+    causes.push(Cause::invalid(path, &json!(wrong), detail));
 }
 
 /// Source: k8s.io/kubernetes `pkg/apis/discovery/validation`.
@@ -70,15 +126,7 @@ pub(super) fn endpoint_slice(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required(format!("{path}.addresses"), detail));
         }
         for (path, address) in addresses {
-            let text = address.as_str().unwrap_or_default();
-            let parsed = text.parse::<IpAddr>().ok();
-            let detail = match kind {
-                "IPv4" if !parsed.is_some_and(|ip| ip.is_ipv4()) => "must be a valid IPv4 address",
-                "IPv6" if !parsed.is_some_and(|ip| ip.is_ipv6()) => "must be a valid IPv6 address",
-                "FQDN" if !super::is_dns_subdomain(text) => meta::SUBDOMAIN_MESSAGE,
-                _ => continue,
-            };
-            causes.push(Cause::invalid(path, address, detail));
+            slice_address(address.as_str().unwrap_or_default(), kind, path, causes);
         }
     }
     let mut names = Vec::new();
@@ -208,7 +256,7 @@ fn backend(backend: &Value, path: &str, causes: &mut Vec<Cause>) {
                 }
                 ("", _) => {
                     let field = format!("{path}.service.port.number");
-                    pod::port_number(&port["number"], &field, causes);
+                    rules::port(&port["number"], field, causes);
                 }
                 (name, 0) => rules::label(name, format!("{path}.service.port.name"), causes),
                 _ => causes.push(refused("cannot set both port name & port number")),
@@ -284,13 +332,13 @@ fn policy_port(port: &Value, path: &str, causes: &mut Vec<Cause>) {
             "may not be specified when `port` is not specified",
         )),
         Value::Number(number) => {
-            pod::port_number(first, &field, causes);
+            rules::port(first, field, causes);
             if let Some(last) = last.as_i64() {
                 if number.as_i64().is_some_and(|first| last < first) {
                     let detail = "must be greater than or equal to `port`";
                     causes.push(Cause::invalid(end.clone(), &json!(last), detail));
                 }
-                pod::port_number(&json!(last), &end, causes);
+                rules::port(&json!(last), end, causes);
             }
         }
         Value::String(name) => {

@@ -1,18 +1,16 @@
 //! Pod specs.
 
-use super::{elements, is_dns_label, is_dns_subdomain, text};
+use super::{elements, is_dns_subdomain, rules, text, volume};
 use crate::{quantity::Quantity, status::Cause};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
-
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 
 pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let containers = elements(spec, "containers", path);
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
     }
-    let volumes = volumes(spec, path, causes);
+    let volumes = volume::list(spec, path, causes);
     let mut names = BTreeSet::new();
     for (path, container) in elements(spec, "initContainers", path)
         .into_iter()
@@ -24,14 +22,14 @@ pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
         }
     }
-    one_of(
+    rules::one_of(
         spec,
         "restartPolicy",
         &["Always", "Never", "OnFailure"],
         path,
         causes,
     );
-    one_of(
+    rules::one_of(
         spec,
         "dnsPolicy",
         &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
@@ -55,57 +53,6 @@ pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         causes,
     );
     tolerations(spec, path, causes);
-}
-
-fn one_of(of: &Value, name: &str, allowed: &[&str], path: &str, causes: &mut Vec<Cause>) {
-    let value = text(of, name);
-    if !value.is_empty() && !allowed.contains(&value) {
-        causes.push(Cause::unsupported(
-            format!("{path}.{name}"),
-            &json!(value),
-            allowed,
-        ));
-    }
-}
-
-fn volumes<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
-    let mut names = BTreeSet::new();
-    for (path, volume) in elements(spec, "volumes", path) {
-        let name = text(volume, "name");
-        if name.is_empty() {
-            causes.push(Cause::required(format!("{path}.name"), ""));
-        } else if !is_dns_label(name) {
-            causes.push(Cause::invalid(format!("{path}.name"), &json!(name), LABEL));
-        } else if !names.insert(name) {
-            causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
-        }
-        let limit = &volume["emptyDir"]["sizeLimit"];
-        if !limit.is_null() {
-            size_limit(limit, &format!("{path}.emptyDir.sizeLimit"), causes);
-        }
-        let sources = volume
-            .as_object()
-            .map_or(0, |volume| volume.len().saturating_sub(1));
-        if sources > 1 {
-            causes.push(Cause::forbidden(
-                path,
-                "may not specify more than 1 volume type",
-            ));
-        }
-    }
-    names
-}
-
-fn size_limit(limit: &Value, field: &str, causes: &mut Vec<Cause>) {
-    let written = limit
-        .as_str()
-        .map_or_else(|| limit.to_string(), str::to_owned);
-    let why = match Quantity::parse(&written) {
-        Err(error) => error.to_string(),
-        Ok(limit) if limit.milli_value() < 0 => "must be a valid resource quantity".to_owned(),
-        Ok(_) => return,
-    };
-    causes.push(Cause::invalid(field, limit, &why));
 }
 
 /// One source, and one only.
@@ -132,8 +79,8 @@ fn validate_container(
     let name = text(container, "name");
     if name.is_empty() {
         causes.push(Cause::required(format!("{path}.name"), ""));
-    } else if !is_dns_label(name) {
-        causes.push(Cause::invalid(format!("{path}.name"), &json!(name), LABEL));
+    } else {
+        rules::label(name, format!("{path}.name"), causes);
     }
     let image = text(container, "image");
     if image.is_empty() {
@@ -145,7 +92,7 @@ fn validate_container(
             "must not have leading or trailing whitespace",
         ));
     }
-    one_of(
+    rules::one_of(
         container,
         "imagePullPolicy",
         &["Always", "IfNotPresent", "Never"],
@@ -155,14 +102,11 @@ fn validate_container(
     for (path, port) in elements(container, "ports", path) {
         let name = text(port, "name");
         if !name.is_empty() {
-            super::rules::port_name(name, &format!("{path}.name"), causes);
+            rules::port_name(name, &format!("{path}.name"), causes);
         }
-        port_number(
-            &port["containerPort"],
-            &format!("{path}.containerPort"),
-            causes,
-        );
-        one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
+        let at = format!("{path}.containerPort");
+        rules::required_port(&port["containerPort"], at, causes);
+        rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
     }
     for (path, env) in elements(container, "env", path) {
         let name = text(env, "name");
@@ -304,17 +248,8 @@ fn validate_probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
     for handler in ["httpGet", "tcpSocket"] {
         let port = &probe[handler]["port"];
-        if port.is_number()
-            && !port
-                .as_i64()
-                .is_some_and(|port| (1..=65535).contains(&port))
-        {
-            let detail = "must be between 1 and 65535, inclusive";
-            causes.push(Cause::invalid(
-                format!("{path}.{handler}.port"),
-                port,
-                detail,
-            ));
+        if port.is_number() {
+            rules::port(port, format!("{path}.{handler}.port"), causes);
         }
     }
     if !path.ends_with("readinessProbe")
@@ -330,23 +265,10 @@ fn validate_probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// 1 to 65535.
-pub(super) fn port_number(value: &Value, field: &str, causes: &mut Vec<Cause>) {
-    match value.as_i64() {
-        None | Some(0) => causes.push(Cause::required(field, "")),
-        Some(1..=65535) => {}
-        Some(port) => causes.push(Cause::invalid(
-            field,
-            &json!(port),
-            "must be between 1 and 65535, inclusive",
-        )),
-    }
-}
-
 fn tolerations(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (path, toleration) in elements(spec, "tolerations", path) {
-        one_of(toleration, "operator", &["Equal", "Exists"], &path, causes);
-        one_of(
+        rules::one_of(toleration, "operator", &["Equal", "Exists"], &path, causes);
+        rules::one_of(
             toleration,
             "effect",
             &["NoSchedule", "PreferNoSchedule", "NoExecute"],

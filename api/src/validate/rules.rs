@@ -1,6 +1,6 @@
 //! Rules that many kinds share: selectors, ranges, percents, addresses, what may not change.
 
-use super::{elements, is_dns_label, is_dns_subdomain, meta, text};
+use super::{elements, is_dns_label, is_dns_subdomain, is_label_value, meta, text};
 use crate::{quantity::Quantity, selector::LabelSelector, status::Cause};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as types;
 use serde::Deserialize as _;
@@ -83,12 +83,20 @@ pub(super) fn label(value: &str, path: String, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A port's number, which must be there.
+/// A port's number; one that is not there is 0, as Go reads it.
 pub(super) fn port(value: &Value, path: String, causes: &mut Vec<Cause>) {
     let number = value.as_i64().unwrap_or_default();
     if !(1..=65535).contains(&number) {
         let detail = "must be between 1 and 65535, inclusive";
         causes.push(Cause::invalid(path, &json!(number), detail));
+    }
+}
+
+/// A port's number where upstream says of 0 that there is none.
+pub(super) fn required_port(value: &Value, path: String, causes: &mut Vec<Cause>) {
+    match value.as_i64().unwrap_or_default() {
+        0 => causes.push(Cause::required(path, "")),
+        _ => port(value, path, causes),
     }
 }
 
@@ -139,9 +147,6 @@ pub(super) fn selector(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
     let labels = format!("{path}.matchLabels");
     meta::labels(&selector["matchLabels"], &labels, causes);
     for (path, expression) in elements(selector, "matchExpressions", path) {
-        if text(expression, "key").is_empty() {
-            causes.push(Cause::required(format!("{path}.key"), ""));
-        }
         let values = expression["values"].as_array().map_or(0, Vec::len);
         match text(expression, "operator") {
             "In" | "NotIn" if values == 0 => causes.push(Cause::required(
@@ -158,6 +163,13 @@ pub(super) fn selector(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
                 &json!(other),
                 "not a valid selector operator",
             )),
+        }
+        let key = text(expression, "key");
+        meta::qualified_name(key, &json!(key), &format!("{path}.key"), causes);
+        for (path, value) in elements(expression, "values", &path) {
+            if !value.as_str().is_some_and(is_label_value) {
+                causes.push(Cause::invalid(path, value, meta::VALUE_MESSAGE));
+            }
         }
     }
 }
@@ -222,6 +234,40 @@ pub(super) fn quantity(value: &Value, path: &str, causes: &mut Vec<Cause>) -> Op
 pub(super) fn ip(value: &str, path: String, causes: &mut Vec<Cause>) {
     if value.parse::<IpAddr>().is_err() {
         causes.push(Cause::invalid(path, &json!(value), IP));
+    }
+}
+
+/// An address that something may be reached at from elsewhere.
+///
+/// Source: k8s.io/kubernetes `pkg/apis/core/validation`, `ValidateEndpointIP`.
+pub(super) fn endpoint_ip(value: &str, path: &str, causes: &mut Vec<Cause>) {
+    let mut refuse = |detail: &str| causes.push(Cause::invalid(path, &json!(value), detail));
+    let Ok(address) = value.parse::<IpAddr>() else {
+        refuse("must be a valid IP address");
+        return;
+    };
+    let address = address.to_canonical();
+    let (link_local, multicast) = match address {
+        IpAddr::V4(address) => (
+            address.is_link_local(),
+            address.octets()[..3] == [224, 0, 0],
+        ),
+        IpAddr::V6(address) => (
+            address.is_unicast_link_local(),
+            address.segments()[0] & 0xff0f == 0xff02,
+        ),
+    };
+    if address.is_unspecified() {
+        refuse(&format!("may not be unspecified ({value})"));
+    }
+    if address.is_loopback() {
+        refuse("may not be in the loopback range (127.0.0.0/8, ::1/128)");
+    }
+    if link_local {
+        refuse("may not be in the link-local range (169.254.0.0/16, fe80::/10)");
+    }
+    if multicast {
+        refuse("may not be in the link-local multicast range (224.0.0.0/24, ff02::/10)");
     }
 }
 

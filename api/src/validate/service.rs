@@ -41,7 +41,11 @@ pub(super) fn spec(spec: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid(path, seconds, &detail));
     }
     for (path, address) in elements(spec, "externalIPs", "spec") {
-        rules::ip(address.as_str().unwrap_or_default(), path, causes);
+        let (address, before) = (address.as_str().unwrap_or_default(), causes.len());
+        rules::ip(address, path.clone(), causes);
+        if causes.len() == before {
+            rules::endpoint_ip(address, &path, causes);
+        }
     }
     let ranges = elements(spec, "loadBalancerSourceRanges", "spec");
     if !ranges.is_empty() && kind != "LoadBalancer" {

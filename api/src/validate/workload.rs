@@ -5,8 +5,29 @@ use crate::status::Cause;
 use serde_json::{Value, json};
 
 pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
-    replica_set(spec, causes);
-    let kind = text(&spec["strategy"], "type");
+    rules::not_negative(spec, &["replicas"], "spec", causes);
+    selecting(spec, "deployment", causes);
+    strategy(&spec["strategy"], causes);
+    let numbers = [
+        "minReadySeconds",
+        "revisionHistoryLimit",
+        "progressDeadlineSeconds",
+    ];
+    rules::not_negative(spec, &numbers, "spec", causes);
+    let deadline = &spec["progressDeadlineSeconds"];
+    let ready = spec["minReadySeconds"].as_i64().unwrap_or_default();
+    if deadline.as_i64().is_some_and(|deadline| deadline <= ready) {
+        let detail = "must be greater than minReadySeconds";
+        causes.push(Cause::invalid(
+            "spec.progressDeadlineSeconds",
+            deadline,
+            detail,
+        ));
+    }
+}
+
+fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
+    let kind = text(strategy, "type");
     if !kind.is_empty() && !["Recreate", "RollingUpdate"].contains(&kind) {
         causes.push(Cause::unsupported(
             "spec.strategy",
@@ -14,15 +35,11 @@ pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
             &["Recreate", "RollingUpdate"],
         ));
     }
-    if kind == "Recreate"
-        && spec["strategy"]
-            .get("rollingUpdate")
-            .is_some_and(|rolling| !rolling.is_null())
-    {
+    let rolling = &strategy["rollingUpdate"];
+    if kind == "Recreate" && !rolling.is_null() {
         let detail = "may not be specified when strategy `type` is 'Recreate'";
         causes.push(Cause::forbidden("spec.strategy.rollingUpdate", detail));
     }
-    let rolling = &spec["strategy"]["rollingUpdate"];
     if rules::is_zero(&rolling["maxSurge"]) && rules::is_zero(&rolling["maxUnavailable"]) {
         let detail = "may not be 0 when `maxSurge` is 0";
         causes.push(Cause::invalid(
@@ -31,8 +48,6 @@ pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
             detail,
         ));
     }
-    let fields = ["revisionHistoryLimit", "progressDeadlineSeconds"];
-    rules::not_negative(spec, &fields, "spec", causes);
     let path = "spec.strategy.rollingUpdate";
     rules::share(
         &rolling["maxUnavailable"],
@@ -44,38 +59,56 @@ pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
 
 pub(super) fn replica_set(spec: &Value, causes: &mut Vec<Cause>) {
     rules::not_negative(spec, &["replicas", "minReadySeconds"], "spec", causes);
-    if spec["selector"].is_null() {
-        causes.push(Cause::required("spec.selector", ""));
-    }
     selecting(spec, "deployment", causes);
 }
 
 /// What keeps pods: a selector that says something and selects its template's pods, which always
-/// restart.
+/// restart. A ReplicaSet's is called a Deployment's, as upstream.
 pub(super) fn selecting(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
     let (selector, template) = (&spec["selector"], &spec["template"]);
-    let says_nothing = rules::is_absent(&selector["matchLabels"])
-        && rules::is_absent(&selector["matchExpressions"]);
-    if !selector.is_null() && says_nothing {
+    if selector.is_null() {
+        causes.push(Cause::required("spec.selector", ""));
+    }
+    let before = causes.len();
+    rules::selector(selector, "spec.selector", causes);
+    // What is wrong in its parts selects nothing, and the template is not looked at.
+    let usable = causes.len() == before;
+    empty_selector(selector, kind, causes);
+    if !usable {
+        let detail = match kind {
+            "statefulset" => "",
+            _ => "invalid label selector",
+        };
+        causes.push(Cause::invalid("spec.selector", selector, detail));
+        return;
+    }
+    if !says_nothing(selector) {
+        selected(selector, template, causes);
+    }
+    always_restarting(template, causes);
+}
+
+/// A selector that is there, and selects everything.
+pub(super) fn says_nothing(selector: &Value) -> bool {
+    let parts = ["matchLabels", "matchExpressions"];
+    !selector.is_null() && parts.iter().all(|part| rules::is_absent(&selector[*part]))
+}
+
+pub(super) fn empty_selector(selector: &Value, kind: &str, causes: &mut Vec<Cause>) {
+    if says_nothing(selector) {
         let detail = format!("empty selector is invalid for {kind}");
         causes.push(Cause::invalid("spec.selector", selector, &detail));
     }
-    rules::selector(selector, "spec.selector", causes);
-    if template.is_null() {
-        causes.push(Cause::required("spec.template", ""));
-        return;
-    }
+}
+
+/// A selector selects the pods of its template; none selects nothing.
+pub(super) fn selected(selector: &Value, template: &Value, causes: &mut Vec<Cause>) {
     let labels = &template["metadata"]["labels"];
-    if !selector.is_null() && !says_nothing && !rules::selects(selector, labels) {
+    if selector.is_null() || !rules::selects(selector, labels) {
         let detail = "`selector` does not match template `labels`";
-        let value = json!(labels);
-        causes.push(Cause::invalid(
-            "spec.template.metadata.labels",
-            &value,
-            detail,
-        ));
+        let path = "spec.template.metadata.labels";
+        causes.push(Cause::invalid(path, labels, detail));
     }
-    always_restarting(template, causes);
 }
 
 /// A template of pods that run until somebody ends them.
@@ -188,7 +221,10 @@ mod tests {
         check(
             kind::DEPLOYMENT,
             deployment(Value::Null, app(), container()),
-            &[("spec.selector", "FieldValueRequired")],
+            &[
+                ("spec.selector", "FieldValueRequired"),
+                ("spec.template.metadata.labels", "FieldValueInvalid"),
+            ],
         );
         check(
             kind::DEPLOYMENT,
