@@ -175,8 +175,8 @@ impl Registry {
         value: Value,
     ) -> Result<Arc<Object>, StatusError> {
         let value = self.decode(context, kind, value)?;
-        let kind = kind.written_as();
         let mut value = self.prepare_create(context, kind, namespace, value)?;
+        let kind = kind.written_as();
         if kind == kind::POD {
             account::wait(&self.cache, namespace, &value).await;
             account::admit(&self.cache, &mut value)?;
@@ -203,13 +203,15 @@ impl Registry {
             .await
     }
 
+    /// A new object in its stored form, checked; a view may ask more of it than the kind that is stored.
     fn prepare_create(
         &self,
         context: &Context,
-        kind: KindRef,
+        asked: KindRef,
         namespace: &str,
         mut value: Value,
     ) -> Result<Value, StatusError> {
+        let kind = asked.written_as();
         if kind.is_custom() {
             custom::may_create(&self.cache, &*self.custom(kind)?)?;
         }
@@ -236,7 +238,7 @@ impl Registry {
             old: None,
         };
         rights::check(&self.authorizer, &write)?;
-        let mut causes = coracle_api::validate::create(kind, &value);
+        let mut causes = coracle_api::validate::create(asked, &value);
         if let Some(custom) = self.cache.kinds().custom_of(kind) {
             causes.extend(custom::problems(&custom, Subresource::None, &value, None));
         }
@@ -351,13 +353,11 @@ impl Registry {
             PatchKind::Apply => {
                 let body = view::stored(kind, patch.body);
                 let patch = Patch { body, ..patch };
-                return self
-                    .apply(context, kind.written_as(), key, part, &patch)
-                    .await;
+                return self.apply(context, kind, key, part, &patch).await;
             }
         };
         let patched = self
-            .change(context, kind.written_as(), key, part, |current| {
+            .change(context, kind, key, part, |current| {
                 if part == Subresource::Scale {
                     return shape::patched(&self.shape(kind), current, form, &patch.body);
                 }
@@ -377,11 +377,12 @@ impl Registry {
     async fn apply(
         &self,
         context: &Context,
-        kind: KindRef,
+        asked: KindRef,
         key: &Key,
         part: Subresource,
         patch: &Patch,
     ) -> Result<(Arc<Object>, bool), StatusError> {
+        let kind = asked.written_as();
         if kind == kind::POD && self.cache.get(kind, key).is_none() {
             account::wait(&self.cache, &key.namespace, &patch.body).await;
         }
@@ -402,14 +403,15 @@ impl Registry {
                     created = true;
                     let applied =
                         managers::apply(context, place, shape.ty(), &json!({}), &patch, now)?;
-                    let value = self.create_applied(context, kind, key, applied, others)?;
+                    let value = self.create_applied(context, asked, key, applied, others)?;
                     return Ok(Decision::Put(ChangeKind::Added, value));
                 };
                 let old = current.value();
                 let wanted = managers::apply(context, place, shape.ty(), &old, &patch, now)?;
                 let wanted = self.decode(context, kind, wanted)?;
                 let managers = wanted["metadata"]["managedFields"].clone();
-                let mut new = self.admit(context, place, (&current, &old, others), wanted)?;
+                let mut new =
+                    self.admit(context, (asked, part), (&current, &old, others), wanted)?;
                 new["metadata"]["managedFields"] = managers;
                 tightened = pod_security::tightened(kind, &new, &old);
                 Ok(settle(kind, current, &old, new))
@@ -422,11 +424,12 @@ impl Registry {
     fn create_applied(
         &self,
         context: &Context,
-        kind: KindRef,
+        asked: KindRef,
         key: &Key,
         mut applied: Value,
         others: Others<'_>,
     ) -> Result<Value, StatusError> {
+        let kind = asked.written_as();
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         put::check_same(key, &applied)?;
         if let Some(uid) = applied["metadata"]["uid"]
@@ -441,7 +444,7 @@ impl Registry {
         applied["metadata"]["name"] = json!(key.name);
         let applied = self.decode(context, kind, applied)?;
         let managers = applied["metadata"]["managedFields"].clone();
-        let mut value = self.prepare_create(context, kind, &key.namespace, applied)?;
+        let mut value = self.prepare_create(context, asked, &key.namespace, applied)?;
         if kind == kind::POD {
             account::admit(&self.cache, &mut value)?;
         }
@@ -453,17 +456,18 @@ impl Registry {
     async fn change(
         &self,
         context: &Context,
-        kind: KindRef,
+        asked: KindRef,
         key: &Key,
         part: Subresource,
         mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
     ) -> Result<Arc<Object>, StatusError> {
-        let mut tightened = None;
+        let (kind, mut tightened) = (asked.written_as(), None);
         let written = self
             .committer
             .write(kind, key, context.target(false), |current, others| {
                 let before = current.clone();
-                let step = self.step(context, (kind, part), (key, current, others), &mut change)?;
+                let step =
+                    self.step(context, (asked, part), (key, current, others), &mut change)?;
                 tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
                 Ok(step)
             })
@@ -476,10 +480,11 @@ impl Registry {
     fn step(
         &self,
         context: &Context,
-        (kind, part): (KindRef, Subresource),
+        (asked, part): (KindRef, Subresource),
         (key, current, others): (&Key, Option<Arc<Object>>, Others<'_>),
         mut change: impl FnMut(&Value) -> Result<Value, StatusError>,
     ) -> Result<Decision, StatusError> {
+        let kind = asked.written_as();
         let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
         let old = current.value();
         let shown = if part == Subresource::Scale {
@@ -488,7 +493,7 @@ impl Registry {
             old.clone()
         };
         let wanted = change(&shown)?;
-        let mut new = self.admit(context, (kind, part), (&current, &old, others), wanted)?;
+        let mut new = self.admit(context, (asked, part), (&current, &old, others), wanted)?;
         let now = self.clock.now();
         let shape = self.shape(kind);
         managers::track(context, (kind, part), shape.ty(), Some(&old), &mut new, now);
@@ -499,10 +504,11 @@ impl Registry {
     fn admit(
         &self,
         context: &Context,
-        (kind, part): (KindRef, Subresource),
+        (asked, part): (KindRef, Subresource),
         (current, old, others): (&Object, &Value, Others<'_>),
         wanted: Value,
     ) -> Result<Value, StatusError> {
+        let kind = asked.written_as();
         strategy::check_version(kind, current, &wanted)?;
         let custom = match kind.is_custom() {
             true => Some(self.custom(kind)?),
@@ -531,7 +537,7 @@ impl Registry {
         rights::check(&self.authorizer, &write)?;
         let mut causes = match part {
             Subresource::None | Subresource::Scale => {
-                coracle_api::validate::update(kind, &new, old)
+                coracle_api::validate::update(asked, &new, old)
             }
             Subresource::Status | Subresource::Finalize | Subresource::Approval => Vec::new(),
         };

@@ -92,7 +92,7 @@ impl Registry {
         if part != Subresource::Scale {
             value = self.decode(context, kind, value)?;
         }
-        let kind = kind.written_as();
+        let (asked, kind) = (kind, kind.written_as());
         let (mut created, mut tightened) = (false, None);
         let written = self
             .committer
@@ -103,13 +103,14 @@ impl Registry {
                 |current, others| match current {
                     None if part == Subresource::None && creates().contains(&kind) => {
                         created = true;
-                        let value = self.create_put(context, kind, key, value.clone(), others)?;
+                        let value = self.create_put(context, asked, key, value.clone(), others)?;
                         Ok(Decision::Put(ChangeKind::Added, value))
                     }
                     current => {
                         let before = current.clone();
                         let put = |_old: &Value| Ok(value.clone());
-                        let step = self.step(context, (kind, part), (key, current, others), put)?;
+                        let step =
+                            self.step(context, (asked, part), (key, current, others), put)?;
                         tightened = pod_security::tightened_by(kind, before.as_deref(), &step);
                         Ok(step)
                     }
@@ -123,18 +124,19 @@ impl Registry {
     fn create_put(
         &self,
         context: &Context,
-        kind: KindRef,
+        asked: KindRef,
         key: &Key,
         mut value: Value,
         others: Others<'_>,
     ) -> Result<Value, StatusError> {
+        let kind = asked.written_as();
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         // The version that was to be replaced is gone, whichever it was.
         if let Some(meta) = value["metadata"].as_object_mut() {
             meta.remove("resourceVersion");
         }
         value["metadata"]["name"] = json!(key.name);
-        let mut value = self.prepare_create(context, kind, &key.namespace, value)?;
+        let mut value = self.prepare_create(context, asked, &key.namespace, value)?;
         let place = (kind, Subresource::None);
         let (shape, now) = (self.shape(kind), self.clock.now());
         managers::track(context, place, shape.ty(), None, &mut value, now);
