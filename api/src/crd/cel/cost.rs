@@ -31,17 +31,10 @@ pub(super) type Types<'a> = HashMap<*const Expr, Type<'a>>;
 
 /// What an expression costs at worst, whose parts have these types, where `self` is of the schema.
 pub(super) fn estimate(expr: &Expr, types: &Types<'_>, node: &Node, is_resource: bool) -> u64 {
-    let root = |name: &str| {
-        let place = Some(Place::Node(node, is_resource));
-        let local = Local {
-            place,
-            ..Local::default()
-        };
-        (name.to_owned(), local)
-    };
     let mut coster = Coster {
         types,
-        scope: vec![root("self"), root("oldSelf")],
+        root: Place::Node(node, is_resource),
+        scope: Vec::new(),
     };
     coster.part(expr).cost
 }
@@ -108,7 +101,7 @@ impl<'a> Part<'a> {
     /// The size of one element.
     fn element(&self) -> Size {
         let inside = self.place.and_then(Place::inside);
-        inside.map_or(Size::UNKNOWN, Place::size)
+        inside.and_then(Place::size).unwrap_or(Size::UNKNOWN)
     }
 
     fn local(&self) -> Local<'a> {
@@ -122,6 +115,8 @@ impl<'a> Part<'a> {
 
 struct Coster<'a, 't> {
     types: &'t Types<'a>,
+    /// Where `self` is, `oldSelf`, and to upstream every name that no loop gives: those of types, too.
+    root: Place<'a>,
     scope: Vec<(String, Local<'a>)>,
 }
 
@@ -132,11 +127,21 @@ impl<'a> Coster<'a, '_> {
             .unwrap_or(&Type::Dyn)
     }
 
+    /// Where a part of something stands. What was put together in the rule has no place; its parts have that of the
+    /// root, for upstream's path to them is one step long, and the first step is taken for a name.
+    fn step(
+        &self,
+        of: Option<Place<'a>>,
+        step: impl FnOnce(Place<'a>) -> Option<Place<'a>>,
+    ) -> Option<Place<'a>> {
+        Some(of.map_or(self.root, |place| step(place).unwrap_or(Place::Nowhere)))
+    }
+
     /// An expression with the size it has if nothing else says so: the schema's, or that of one value.
     fn part(&mut self, expr: &Expr) -> Part<'a> {
         let mut part = self.bare(expr);
         if part.size.is_none() {
-            part.size = part.place.map(Place::size);
+            part.size = part.place.and_then(Place::size);
         }
         if part.size.is_none() && is_scalar(self.type_of(expr)) {
             part.size = Some(Size::fixed(1));
@@ -154,7 +159,10 @@ impl<'a> Coster<'a, '_> {
                 ..Part::default()
             },
             Kind::Ident(name) => {
-                let local = self.named(name).unwrap_or_default();
+                let local = self.named(name).unwrap_or(Local {
+                    place: Some(self.root),
+                    ..Local::default()
+                });
                 Part {
                     cost: 1,
                     place: local.place,
@@ -181,7 +189,7 @@ impl<'a> Coster<'a, '_> {
                 }
                 Part {
                     cost,
-                    place: of.place.and_then(Place::inside),
+                    place: self.step(of.place, Place::inside),
                     size: of.entry.map(|entry| entry.value),
                     entry: None,
                 }
@@ -234,7 +242,7 @@ impl<'a> Coster<'a, '_> {
             _ => 0,
         };
         Part {
-            place: part.place.and_then(|place| place.field(field)),
+            place: self.step(part.place, |place| place.field(field)),
             ..Part::of(part.cost).plus(price)
         }
     }
@@ -250,7 +258,16 @@ impl<'a> Coster<'a, '_> {
         let is_list = types.iter().any(|of| matches!(of, Type::List(_)));
         let smaller = Size::up_to(one.size().max.min(other.size().max));
         match operator {
-            Binary::Equal | Binary::NotEqual => Part::of(args).plus(smaller.read()),
+            Binary::Equal | Binary::NotEqual => {
+                let price = match types {
+                    [Type::Named(one), Type::Named(two)] if one == two => match operator {
+                        Binary::Equal => calls::same(one, other.size),
+                        _ => smaller.read(),
+                    },
+                    _ => smaller.read(),
+                };
+                Part::of(args).plus(price)
+            }
             Binary::Less | Binary::LessEqual | Binary::Greater | Binary::GreaterEqual
                 if is_text =>
             {
@@ -332,9 +349,10 @@ impl<'a> Coster<'a, '_> {
             size: range.entry.map(size),
             entry: None,
         };
-        let value = local(range.place.and_then(Place::inside), |entry| entry.value);
+        let value = local(self.step(range.place, Place::inside), |entry| entry.value);
         // The index of a list has no place in the schema.
-        let names = range.place.filter(|_| !is_list).and_then(Place::names);
+        let names = |place: Place<'a>| if is_list { None } else { place.names() };
+        let names = self.step(range.place, names);
         let name = local(names, |entry| entry.name);
         match &inner.second {
             Some(second) => vec![(inner.first.clone(), name), (second.clone(), value)],
@@ -367,7 +385,7 @@ impl<'a> Coster<'a, '_> {
         let value = match inner.kind {
             LoopKind::Map => Some(body.size()),
             LoopKind::Filter => first.map(|local| {
-                let placed = local.place.map(Place::size);
+                let placed = local.place.and_then(Place::size);
                 placed.or(local.size).unwrap_or(Size::UNKNOWN)
             }),
             _ => None,

@@ -18,6 +18,8 @@ fn search(text: Size, expression: Size) -> u64 {
         .saturating_mul(pattern(expression))
 }
 
+/// The longest name of a format.
+const NAMED_FORMAT_NAME: u64 = 64;
 /// The longest pattern of a named format, for each character.
 const NAMED_FORMAT: u64 = 128 / 4;
 /// Comparing two addresses of 16 bytes, and then masking one.
@@ -66,20 +68,24 @@ fn function_price(name: &str, parts: &[Part<'_>], types: &[&Type<'_>]) -> (u64, 
             (given.read(), Some(given.multiply(Size { min: 1, max: 4 })))
         }
         ("string", [Type::Bytes | Type::Dyn]) => {
-            let least = given.min / 4;
+            // What is dynamic may be bytes, the one overload whose text has a known length: upstream takes that for all.
             let size = Size {
-                min: least,
+                min: given.min / 4,
                 ..given
             };
-            // What is dynamic may be a number, whose text may have any length.
-            let known = matches!(types, [Type::Bytes]).then_some(size);
-            (given.read(), known)
+            (
+                given.read().max(u64::from(types[0] == &Type::Dyn)),
+                Some(size),
+            )
         }
         ("strings.quote", _) => {
             let size = given.multiply(Size { min: 1, max: 2 }).add(Size::fixed(2));
             (given.read(), Some(size))
         }
-        ("url", _) => (given.read(), None),
+        ("url", _) => (given.read(), Some(given)),
+        ("cidr" | "isIP" | "isCIDR" | "ip" | "quantity" | "isQuantity", _) => (given.read(), None),
+        ("semver" | "isSemver", _) => (given.read(), None),
+        ("ip.isCanonical", _) => (given.copy(), None),
         ("sets.contains" | "sets.intersects", _) => (sets().saturating_add(1), None),
         ("sets.equivalent", _) => (sets().saturating_mul(2).saturating_add(1), None),
         _ => (1, None),
@@ -127,6 +133,15 @@ fn method_price(
         "containsCIDR" => (CONTAINS_CIDR, None),
         "validate" => (size(1).read().saturating_mul(NAMED_FORMAT), None),
         _ => (1, None),
+    }
+}
+
+/// The price of comparing two values of a type of Kubernetes' own.
+pub(super) fn same(name: &str, size: Option<Size>) -> u64 {
+    match name {
+        "kubernetes.URL" => size.unwrap_or(Size::fixed(1)).read(),
+        "kubernetes.NamedFormat" => NAMED_FORMAT_NAME.div_ceil(10),
+        _ => 1,
     }
 }
 

@@ -82,6 +82,8 @@ pub(super) enum Place<'a> {
     Metadata,
     /// It is a text of any length.
     Text,
+    /// No schema says anything of it.
+    Nowhere,
 }
 
 impl<'a> Place<'a> {
@@ -121,16 +123,18 @@ impl<'a> Place<'a> {
                     Some(Self::Node(property, false))
                 }
             },
-            Self::Name | Self::Text => None,
+            Self::Name | Self::Text | Self::Nowhere => None,
         }
     }
 
-    pub(super) fn size(self) -> Size {
-        Size::up_to(match self {
+    /// Nothing where the schema does not say.
+    pub(super) fn size(self) -> Option<Size> {
+        Some(Size::up_to(match self {
             Self::Node(node, _) => node.measure.most,
             Self::Name | Self::Metadata => 0,
             Self::Text => TEXT_MAX,
-        })
+            Self::Nowhere => return None,
+        }))
     }
 }
 

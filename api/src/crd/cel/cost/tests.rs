@@ -192,10 +192,10 @@ fn loops_by_what_they_make() {
         ("self.exists_one(x, x == 'a')", 3 + 10 * (2 + 1 + 1)),
         ("self.filter(x, true).size() == 0", 1 + 11 + 10 * 13 + 1 + 1),
         ("self.map(x, x).size() == 0", 1 + 11 + 10 * 13 + 1 + 1),
-        // What a loop made keeps its elements' sizes: 20 characters cost 2.
+        // An element of what a loop made is priced as what the rule is about: a list of ten.
         (
             "self.map(x, x).all(x, x == x)",
-            1 + 11 + 10 * 13 + 1 + 10 * (3 + 2 + 2),
+            1 + 11 + 10 * 13 + 1 + 10 * (3 + 2 + 1),
         ),
         ("self.exists(i, x, x == 'a')", 2 + 10 * (4 + 1 + 1)),
         ("cel.bind(x, self[0], x == x)", 10 + 2 + 2 + 2),
@@ -205,6 +205,67 @@ fn loops_by_what_they_make() {
         ),
     ] {
         assert_eq!(cost(&names, rule), expected, "{rule}");
+    }
+}
+
+/// What upstream takes and refuses; the first refused one is its issue 124234.
+#[test]
+fn messages_of_several_texts() {
+    let schema = |message: &str| {
+        json!({"type": "object", "properties": {
+            "s": {"type": "string"},
+            "short": {"type": "string", "maxLength": 10},
+            "n": {"type": "integer"},
+            "when": {"type": "string", "format": "date-time"},
+            "any": {"x-kubernetes-int-or-string": true},
+            "names": {"type": "array", "items": {"type": "string"}},
+            "few": {"type": "array", "maxItems": 9, "items": {"type": "string", "maxLength": 9}},
+            "map": {"type": "object", "additionalProperties": {"type": "string"}},
+        }, "x-kubernetes-validations": [{"rule": "true", "messageExpression": message}]})
+    };
+    let sum = |count: u32| -> String {
+        let terms = (0..count).map(|index| format!("self.names[{index}]"));
+        terms.collect::<Vec<_>>().join(" + ")
+    };
+    let taken = [
+        "'a' + 'b' + 'c'",
+        "self.s + ' is not ' + self.short + ', nor ' + self.s",
+        &sum(7),
+        "'not ' + string(self.any) + ' of ' + self.s",
+        "string(dyn(self.n)) + '!'",
+        "self.s.split('/')[1] + ' is no host'",
+        "'wrong: ' + self.s.findAll('[0-9]+')[0]",
+        "'%s and %d'.format([self.s, self.n])",
+        "'only ' + self.few.join(', ')",
+        "self.map['a'] + ' of a'",
+        "(has(self.s) ? self.s : 'none') + '!'",
+        "cel.bind(x, self.s, x + x + x)",
+        "type(self.any) == string ? 'text ' + self.s : 'a number'",
+        "self.few.filter(x, x != 'a')[0] + '!'",
+        "self.s.substring(1) + self.s.trim().upperAscii()",
+        "quantity(self.short) == quantity('1') ? 'one' : 'other'",
+    ];
+    let refused_ones = [
+        "'invalid attempts: ' + string(self.n)",
+        "'at ' + string(self.when)",
+        "string(self.s) + string(self.s)",
+        "'%d'.format([self.n]) + '!'",
+        &sum(8),
+        "'all of ' + self.names.join(', ')",
+        "self.map.a + ' of a'",
+        "self.?s.orValue('') + '!'",
+        "self.s.charAt(1) + '!'",
+    ];
+    let all = taken.iter().map(|message| (message, true));
+    for (message, is_taken) in all.chain(refused_ones.iter().map(|message| (message, false))) {
+        let said = refused(&schema(message));
+        let is_so = if is_taken {
+            said.is_empty()
+        } else {
+            said.first()
+                .is_some_and(|said| said.contains("estimated messageExpression cost exceeds"))
+        };
+        assert!(is_so, "{message}: {said:?}");
     }
 }
 
