@@ -37,12 +37,14 @@ enum Command {
         /// Directory of k8s.io/apimachinery
         apimachinery: PathBuf,
     },
-    /// Write the table of protobuf fields from the Go modules k8s.io/api and k8s.io/apimachinery
+    /// Write the table of protobuf fields from the Go modules of Kubernetes' types
     Protobuf {
         /// Directory of k8s.io/api
         api: PathBuf,
         /// Directory of k8s.io/apimachinery
         apimachinery: PathBuf,
+        /// Directory of k8s.io/apiextensions-apiserver
+        apiextensions: PathBuf,
     },
     /// Write the table of all verbs, codes and shapes from a checkout of the Kubernetes repository
     Upstream {
@@ -88,7 +90,11 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Guests { check } => return guests::run(check),
         Command::Dist { target } => dist::run(target)?,
         Command::Merging { api, apimachinery } => merging::run(&api, &apimachinery)?,
-        Command::Protobuf { api, apimachinery } => protobuf::run(&api, &apimachinery)?,
+        Command::Protobuf {
+            api,
+            apimachinery,
+            apiextensions,
+        } => protobuf::run(&api, &apimachinery, &apiextensions)?,
         Command::Fuzz(arguments) => fuzz::run(&arguments)?,
         Command::Upstream { kubernetes } => upstream::run(&kubernetes)?,
         Command::Bench(arguments) => bench::run(&arguments)?,

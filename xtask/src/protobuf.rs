@@ -1,13 +1,14 @@
 //! `cargo xtask protobuf`: writes the table of protobuf fields that the API crate reads.
 //!
 //! Kubernetes names the number, the wire type and the JSON name of a field in one place: the tags of
-//! the Go types in `k8s.io/api` and `k8s.io/apimachinery`. This reads those tags, and nothing else, from
-//! two directories that hold these modules; it is run when the Kubernetes version changes.
+//! the Go types in `k8s.io/api`, `k8s.io/apimachinery` and `k8s.io/apiextensions-apiserver`. This reads those
+//! tags, and nothing else, from three directories that hold these modules; it is run when the Kubernetes
+//! version changes.
 
 use crate::run::root;
 use anyhow::{Context as _, bail};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     fs,
     path::{Path, PathBuf},
@@ -35,7 +36,7 @@ pub(crate) const GROUPS: [&str; 18] = [
     "storage/v1",
 ];
 /// Types whose protobuf form is written by hand upstream, and here in `api/src/protobuf.rs`.
-const SPECIAL: [&str; 7] = [
+const SPECIAL: [&str; 11] = [
     "resource.Quantity",
     "intstr.IntOrString",
     "meta.v1.Time",
@@ -43,6 +44,10 @@ const SPECIAL: [&str; 7] = [
     "meta.v1.FieldsV1",
     "runtime.RawExtension",
     "meta.v1.Duration",
+    "apiextensions.v1.JSON",
+    "apiextensions.v1.JSONSchemaPropsOrArray",
+    "apiextensions.v1.JSONSchemaPropsOrBool",
+    "apiextensions.v1.JSONSchemaPropsOrStringArray",
 ];
 
 #[derive(Debug, Default)]
@@ -51,6 +56,8 @@ struct Package {
     messages: BTreeMap<String, Vec<Field>>,
     /// `type A B`.
     aliases: BTreeMap<String, String>,
+    /// `type A struct{}`: messages, too.
+    empty: BTreeSet<String>,
 }
 
 #[derive(Debug)]
@@ -61,10 +68,12 @@ struct Field {
     /// The Go type, with imports resolved to package names of ours.
     go: String,
     omit_empty: bool,
+    /// Its elements are values of the field itself, also where a list has a name of its own.
+    repeated: bool,
 }
 
-/// Writes the table from the modules `api` and `apimachinery`.
-pub(crate) fn run(api: &Path, apimachinery: &Path) -> anyhow::Result<()> {
+/// Writes the table from the modules `api`, `apimachinery` and `apiextensions-apiserver`.
+pub(crate) fn run(api: &Path, apimachinery: &Path, apiextensions: &Path) -> anyhow::Result<()> {
     let mut packages: BTreeMap<String, Package> = BTreeMap::new();
     for group in GROUPS {
         packages.insert(group.replace('/', "."), read(&api.join(group))?);
@@ -74,18 +83,27 @@ pub(crate) fn run(api: &Path, apimachinery: &Path) -> anyhow::Result<()> {
         read(&apimachinery.join("pkg/apis/meta/v1"))?,
     );
     packages.insert("types".to_owned(), read(&apimachinery.join("pkg/types"))?);
+    packages.insert(
+        "apiextensions.v1".to_owned(),
+        read(&apiextensions.join("pkg/apis/apiextensions/v1"))?,
+    );
     let mut text = String::from(
         "# Protobuf fields of Kubernetes' kinds: number, JSON name, type. Written by `cargo xtask protobuf`.\n\
          # `?` keeps a zero value, `[]` repeats, `{}` is a map by text; no name: the message's fields stand in its parent.\n",
     );
     for (package, content) in packages.iter().filter(|(name, _)| *name != "types") {
         for (name, fields) in &content.messages {
-            if fields.is_empty() || SPECIAL.contains(&format!("{package}.{name}").as_str()) {
+            let is_bare = fields.is_empty() && !content.empty.contains(name);
+            if is_bare || SPECIAL.contains(&format!("{package}.{name}").as_str()) {
                 continue;
             }
             writeln!(text, "{package}.{name}")?;
             for field in fields {
-                let code = code(&packages, package, &field.go)
+                let listed = content
+                    .aliases
+                    .get(&field.go)
+                    .filter(|go| field.repeated && go.starts_with("[]"));
+                let code = code(&packages, package, listed.unwrap_or(&field.go))
                     .with_context(|| format!("{package}.{name}.{}", field.json))?;
                 let kept = if field.go.starts_with('*') || !field.omit_empty {
                     "?"
@@ -148,6 +166,10 @@ fn read_file(text: &str, package: &mut Package) {
         } else if let Some(rest) = line.strip_prefix("type ") {
             match rest.split_once(' ') {
                 Some((name, "struct {")) => open = Some((name.to_owned(), Vec::new())),
+                Some((name, "struct{}")) => {
+                    package.messages.insert(name.to_owned(), Vec::new());
+                    package.empty.insert(name.to_owned());
+                }
                 Some((name, go)) if !go.starts_with("struct") && !go.starts_with("interface") => {
                     package.aliases.insert(
                         name.to_owned(),
@@ -191,7 +213,8 @@ fn field(line: &str, imports: &BTreeMap<String, String>) -> Option<Field> {
         let (_, rest) = tags.split_once(&format!("{name}:\""))?;
         rest.split_once('"').map(|(value, _)| value)
     };
-    let number = tag("protobuf")?.split(',').nth(1)?.parse().ok()?;
+    let mut wire = tag("protobuf")?.split(',').skip(1);
+    let number = wire.next()?.parse().ok()?;
     let json = tag("json")?;
     let go = before.split_whitespace().last()?;
     Some(Field {
@@ -199,6 +222,7 @@ fn field(line: &str, imports: &BTreeMap<String, String>) -> Option<Field> {
         json: json.split(',').next()?.to_owned(),
         go: resolve(go, imports),
         omit_empty: json.contains("omitempty"),
+        repeated: wire.next() == Some("rep"),
     })
 }
 
@@ -281,5 +305,10 @@ mod tests {
         let packages = BTreeMap::from([("x.v1".to_owned(), package)]);
         assert_eq!(code(&packages, "x.v1", "[]B").unwrap(), "[]{}x.v1.A");
         assert!(code(&packages, "x.v1", "C").is_err());
+        let mut package = Package::default();
+        let text = "type A struct {\n\tRules Rules `json:\"rules,omitempty\" protobuf:\"bytes,4,rep,name=rules\"`\n}\ntype B struct{}\n";
+        read_file(text, &mut package);
+        assert!(package.messages["A"][0].repeated && package.messages["B"].is_empty());
+        assert!(package.empty.contains("B"));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     DEPTH_MAX, Error, VALUES_MAX, special,
-    table::{self, Field, Message, Plural, Shape},
+    table::{self, Field, Message, Otherwise, Plural, Shape},
     wire::{Raw, Reader, text},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -141,11 +141,44 @@ impl Decoder {
                 self.message(message, bytes, &mut object)?;
                 bare_list(message, object)
             }
+            (Shape::Schema(index, otherwise), Raw::Bytes(bytes)) => {
+                self.schema(Shape::Message(index), otherwise, bytes)?
+            }
             _ => {
                 return Err(Error::Malformed(
                     "a field has the wire type of another kind of value",
                 ));
             }
+        })
+    }
+    /// A JSON schema or what stands for one: a message of two fields, of which one is looked at.
+    fn schema(
+        &mut self,
+        schema: Shape,
+        otherwise: Otherwise,
+        bytes: &[u8],
+    ) -> Result<Value, Error> {
+        let (mut found, mut list, mut allows) = (Value::Null, Vec::new(), false);
+        let mut fields = Reader::new(bytes);
+        while let Some((number, raw)) = fields.next()? {
+            self.values += 1;
+            if self.values > VALUES_MAX {
+                return Err(Error::Malformed("it holds too many values"));
+            }
+            match (number, otherwise, raw) {
+                (1, Otherwise::Bool, Raw::Varint(value)) => allows = value != 0,
+                (2, Otherwise::Bool, raw) | (1, Otherwise::List | Otherwise::Names, raw) => {
+                    found = self.single(schema, raw)?;
+                }
+                (2, Otherwise::List, raw) => list.push(self.single(schema, raw)?),
+                (2, Otherwise::Names, raw) => list.push(self.single(Shape::Text, raw)?),
+                _ => {}
+            }
+        }
+        Ok(match otherwise {
+            Otherwise::Bool if found.is_null() => allows.into(),
+            _ if list.is_empty() => found,
+            _ => list.into(),
         })
     }
 }
@@ -166,7 +199,7 @@ fn empty(shape: Shape) -> Value {
         Shape::Int | Shape::Double => 0.into(),
         Shape::Bool => false.into(),
         Shape::Message(_) => Map::new().into(),
-        Shape::Special(_) => Value::Null,
+        Shape::Special(_) | Shape::Schema(..) => Value::Null,
     }
 }
 

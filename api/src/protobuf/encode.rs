@@ -2,7 +2,7 @@
 
 use super::{
     Error, special,
-    table::{self, Field, LIST, Message, Plural, Shape},
+    table::{self, Field, LIST, Message, Otherwise, Plural, Shape},
     wire::{put_bytes, put_number, put_tag},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -94,8 +94,38 @@ fn put_single(out: &mut Vec<u8>, number: u32, shape: Shape, value: &Value) -> Re
                 &special::encode(special, value).map_err(misfit)?,
             );
         }
+        Shape::Schema(index, otherwise) => {
+            put_bytes(
+                out,
+                number,
+                &schema(Shape::Message(index), otherwise, value)?,
+            );
+        }
     }
     Ok(())
+}
+
+/// A JSON schema or what stands for one.
+fn schema(schema: Shape, otherwise: Otherwise, value: &Value) -> Result<Vec<u8>, Error> {
+    let mut out = Vec::new();
+    match (value, otherwise) {
+        (Value::Object(_), Otherwise::Bool) => {
+            put_single(&mut out, 1, Shape::Bool, &Value::Bool(true))?;
+            put_single(&mut out, 2, schema, value)?;
+        }
+        (_, Otherwise::Bool) => put_single(&mut out, 1, Shape::Bool, value)?,
+        (Value::Array(list), Otherwise::List | Otherwise::Names) => {
+            let element = match otherwise {
+                Otherwise::Names => Shape::Text,
+                _ => schema,
+            };
+            for value in list {
+                put_single(&mut out, 2, element, value)?;
+            }
+        }
+        (_, Otherwise::List | Otherwise::Names) => put_single(&mut out, 1, schema, value)?,
+    }
+    Ok(out)
 }
 
 fn misfit(what: &'static str) -> Error {

@@ -41,6 +41,19 @@ pub(super) enum Shape {
     Double,
     Message(usize),
     Special(Special),
+    /// A JSON schema, which is this message, or something else.
+    Schema(usize, Otherwise),
+}
+
+/// What may stand where a JSON schema may stand, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Otherwise {
+    /// A list of schemas.
+    List,
+    /// Whether anything is let in.
+    Bool,
+    /// A list of names.
+    Names,
 }
 
 /// Messages whose JSON is not an object of their fields.
@@ -50,7 +63,7 @@ pub(super) enum Special {
     IntOrString,
     Time,
     MicroTime,
-    /// JSON in a field of bytes: `FieldsV1`, `RawExtension`.
+    /// JSON in a field of bytes: `FieldsV1`, `RawExtension`, `JSON`.
     RawJson,
 }
 
@@ -136,7 +149,17 @@ fn shape(code: &str, names: &HashMap<&str, usize>) -> Option<Shape> {
         "intstr.IntOrString" => Shape::Special(Special::IntOrString),
         "meta.v1.Time" => Shape::Special(Special::Time),
         "meta.v1.MicroTime" => Shape::Special(Special::MicroTime),
-        "meta.v1.FieldsV1" | "runtime.RawExtension" => Shape::Special(Special::RawJson),
+        "meta.v1.FieldsV1" | "runtime.RawExtension" | "apiextensions.v1.JSON" => {
+            Shape::Special(Special::RawJson)
+        }
+        "apiextensions.v1.JSONSchemaPropsOrArray" => schema(names, Otherwise::List)?,
+        "apiextensions.v1.JSONSchemaPropsOrBool" => schema(names, Otherwise::Bool)?,
+        "apiextensions.v1.JSONSchemaPropsOrStringArray" => schema(names, Otherwise::Names)?,
         message => Shape::Message(*names.get(message)?),
     })
+}
+
+fn schema(names: &HashMap<&str, usize>, otherwise: Otherwise) -> Option<Shape> {
+    let index = names.get("apiextensions.v1.JSONSchemaProps")?;
+    Some(Shape::Schema(*index, otherwise))
 }
