@@ -2,7 +2,8 @@
 //! Endpoints.
 //!
 //! Source: k8s.io/kubernetes `pkg/controlplane/controller/kubernetesservice`. There is no slice while the API
-//! listens on loopback only (nobody else could reach it) or on all addresses (which of them others reach is not known).
+//! listens on loopback or a link-local address only (nobody else could reach it), or on all addresses (which of them
+//! others reach is not known).
 
 use crate::registry::{Context, DeleteOptions, Registry, Subresource};
 use coracle_api::{Key, KindRef, StatusError, kind};
@@ -36,7 +37,7 @@ pub(crate) async fn announce(registry: &Registry, api: SocketAddr) -> Result<(),
         service["spec"]["ports"] = ports.clone();
     })
     .await?;
-    if api.ip().is_loopback() || api.ip().is_unspecified() {
+    if !is_reached(api.ip()) {
         let key = Key::new(NAMESPACE, NAME);
         let context = context();
         for of in [kind::ENDPOINT_SLICE, kind::ENDPOINTS] {
@@ -105,6 +106,15 @@ fn context() -> Context {
     Context::system("apiserver")
 }
 
+/// Whether others reach an address; nothing else may be an endpoint.
+fn is_reached(address: IpAddr) -> bool {
+    let is_link_local = match address {
+        IpAddr::V4(address) => address.is_link_local(),
+        IpAddr::V6(address) => address.is_unicast_link_local(),
+    };
+    !(is_link_local || address.is_loopback() || address.is_unspecified())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +131,9 @@ mod tests {
         let key = Key::new(NAMESPACE, NAME);
         let get = |of| registry.cache().get(of, &key).map(|object| object.value());
 
+        let link_local = "169.254.9.9:6443".parse().unwrap();
+        announce(&registry, link_local).await.unwrap();
+        assert!(get(kind::ENDPOINT_SLICE).is_none() && get(kind::ENDPOINTS).is_none());
         let local = "127.0.0.1:6443".parse().unwrap();
         announce(&registry, local).await.unwrap();
         let service = get(kind::SERVICE).unwrap();
