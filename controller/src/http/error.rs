@@ -56,6 +56,16 @@ pub(crate) fn not_acceptable() -> StatusError {
     )
 }
 
+/// 406 for a watch, which is made of frames.
+pub(crate) fn not_acceptable_stream() -> StatusError {
+    status(
+        406,
+        "NotAcceptable",
+        "only the following media types are accepted: application/json;stream=watch, \
+         application/vnd.kubernetes.protobuf;stream=watch",
+    )
+}
+
 /// 415.
 pub(crate) fn unsupported_media_type(accepted: &[&str]) -> StatusError {
     status(

@@ -79,8 +79,8 @@ pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
     ranges
 }
 
-/// The best shape this server can answer in; none means 406.
-pub(crate) fn format(accept: &str) -> Option<Format> {
+/// The best shape this server can answer in; none means 406. Custom objects have no protobuf.
+pub(crate) fn format(accept: &str, has_protobuf: bool) -> Option<Format> {
     ranges(accept)
         .iter()
         .filter(|range| range.takes_json())
@@ -96,7 +96,13 @@ pub(crate) fn format(accept: &str) -> Option<Format> {
                 _ => None,
             }
         })
-        .or_else(|| translation(accept).map(|_other| Format::Json))
+        .or_else(|| {
+            let found = translations(accept);
+            let mut spoken = found
+                .iter()
+                .filter(|other| has_protobuf || **other == Translation::Yaml);
+            spoken.next().map(|_other| Format::Json)
+        })
 }
 
 /// An encoding that an answer in JSON is translated to on its way out.
@@ -106,20 +112,21 @@ pub(crate) enum Translation {
     Yaml,
 }
 
-/// The best encoding of whole objects that both sides speak, for a client that takes no JSON.
-pub(crate) fn translation(accept: &str) -> Option<Translation> {
+/// The encodings of whole objects that both sides speak, best first, for a client that takes no JSON.
+pub(crate) fn translations(accept: &str) -> Vec<Translation> {
     let ranges = ranges(accept);
     if ranges.iter().any(Range::takes_json) {
-        return None;
+        return Vec::new();
     }
-    let mut whole = ranges
+    let whole = ranges
         .iter()
         .filter(|range| range.parameter("as").is_empty());
-    whole.find_map(|range| match range.media.to_ascii_lowercase().as_str() {
+    let spoken = whole.filter_map(|range| match range.media.to_ascii_lowercase().as_str() {
         protobuf::MEDIA_TYPE => Some(Translation::Protobuf),
         YAML => Some(Translation::Yaml),
         _ => None,
-    })
+    });
+    spoken.collect()
 }
 
 /// Whether plain JSON will do.
@@ -168,9 +175,24 @@ mod tests {
             (";;,,=", None),
         ];
         for (accept, expected) in cases {
-            assert_eq!(format(accept), expected, "{accept}");
+            assert_eq!(format(accept, true), expected, "{accept}");
         }
-        assert_eq!(translation("application/yaml"), Some(Translation::Yaml));
-        assert_eq!(translation("application/yaml,application/json"), None);
+        let both = "application/vnd.kubernetes.protobuf,application/yaml;q=0.5";
+        assert_eq!(
+            translations(both),
+            [Translation::Protobuf, Translation::Yaml]
+        );
+        assert_eq!(translations("application/yaml,application/json"), []);
+        for (accept, expected) in [
+            ("application/vnd.kubernetes.protobuf", None),
+            (both, Some(Format::Json)),
+            (
+                "application/vnd.kubernetes.protobuf,application/json",
+                Some(Format::Json),
+            ),
+            (table, Some(Format::Table)),
+        ] {
+            assert_eq!(format(accept, false), expected, "{accept}");
+        }
     }
 }

@@ -92,24 +92,25 @@ pub(crate) fn translate(response: Response<Body>, accept: &str) -> Response<Body
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind == "application/json");
-    let Some(wanted) = negotiate::translation(accept).filter(|_other| is_json) else {
+    let wanted = negotiate::translations(accept);
+    if wanted.is_empty() || !is_json {
         return response;
-    };
+    }
     let Some(bytes) = response.body().bytes() else {
         return response;
     };
     let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-    let (encoded, media) = match wanted {
-        Translation::Protobuf => {
-            let encoded = value.and_then(|value| protobuf::encode(&value).ok());
-            (encoded, protobuf::MEDIA_TYPE)
-        }
-        Translation::Yaml => {
-            let encoded = value.and_then(|value| serde_yaml_ng::to_string(&value).ok());
-            (encoded.map(String::into_bytes), negotiate::YAML)
-        }
+    let encode = |wanted: &Translation| {
+        let value = value.as_ref()?;
+        Some(match wanted {
+            Translation::Protobuf => (protobuf::encode(value).ok()?, protobuf::MEDIA_TYPE),
+            Translation::Yaml => {
+                let text = serde_yaml_ng::to_string(value).ok()?;
+                (text.into_bytes(), negotiate::YAML)
+            }
+        })
     };
-    let Some(encoded) = encoded else {
+    let Some((encoded, media)) = wanted.iter().find_map(encode) else {
         return error::reply(&error::not_acceptable());
     };
     let mut response = response;

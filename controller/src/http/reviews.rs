@@ -100,7 +100,7 @@ pub(crate) async fn answer(
     if !info.name.is_empty() {
         return Err(error::no_such_resource());
     }
-    negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?;
+    negotiate::format(call.accept(), true).ok_or_else(error::not_acceptable)?;
     let body = decode::object(&mut call).await?;
     let version = format!("{}/{}", review.group, review.version);
     write::check_type(&body, &version, review.kind)?;

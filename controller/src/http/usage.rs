@@ -193,7 +193,7 @@ pub(crate) fn answer(
         return Err(error::no_such_resource());
     }
     // A table of these has no columns of ours: plain JSON, or nothing.
-    if negotiate::format(call.accept())
+    if negotiate::format(call.accept(), true)
         .is_none_or(|format| format != Format::Json && !negotiate::takes_json(call.accept()))
     {
         return Err(error::not_acceptable());

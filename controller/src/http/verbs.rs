@@ -63,7 +63,10 @@ pub(crate) async fn handle(
     if !info.rest.trim_matches('/').is_empty() {
         return Err(error::no_such_resource());
     }
-    let format = negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?;
+    // What is custom has no protobuf, but its scale is a kind of Kubernetes' own.
+    let has_protobuf = !kind.is_custom() || info.subresource == "scale";
+    let format =
+        negotiate::format(call.accept(), has_protobuf).ok_or_else(error::not_acceptable)?;
     let target = Target {
         state,
         info,

@@ -58,10 +58,11 @@ pub(crate) fn watch(
     format: Format,
 ) -> Result<Response<Body>, StatusError> {
     let (namespace, query) = (&info.namespace, &call.query);
-    let is_protobuf = match negotiate::translation(call.accept()) {
-        // YAML has no frames.
-        Some(Translation::Yaml) => return Err(error::not_acceptable()),
-        wanted => wanted == Some(Translation::Protobuf),
+    let is_protobuf = match negotiate::translations(call.accept()).first() {
+        None => false,
+        Some(Translation::Protobuf) if !kind.is_custom() => true,
+        // YAML has no frames, and what is custom no protobuf.
+        Some(_) => return Err(error::not_acceptable_stream()),
     };
     let mut options = ListOptions::parse(query, true)?;
     if !info.name.is_empty() {

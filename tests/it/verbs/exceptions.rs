@@ -104,9 +104,9 @@ pub(super) fn is_created_by_put(row: &Row) -> bool {
     CREATED_BY_PUT.contains(&&*id(row))
 }
 
-/// Custom kinds have no protobuf, upstream as here; definitions have it upstream, and not here yet.
+/// Custom kinds have no protobuf, upstream as here.
 pub(super) fn has_no_protobuf(row: &Row) -> bool {
-    super::custom::is_custom(row) || row.name == "customresourcedefinitions"
+    super::custom::is_custom(row)
 }
 
 pub(super) fn has_own_names(row: &Row) -> bool {

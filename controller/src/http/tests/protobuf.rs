@@ -1,6 +1,7 @@
 //! Clients that speak protobuf: bodies, answers and watches; and bodies that are hostile.
 
 use super::client::{MAPS, Server, config_map};
+use crate::kinds;
 use coracle_api::protobuf;
 use http::StatusCode;
 use http_body_util::BodyExt as _;
@@ -124,6 +125,93 @@ async fn what_cannot_be_read_is_refused() {
     )];
     let refused = server.ask_with("GET", MAPS, "", &table).await;
     assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+
+fn definition() -> Value {
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "foos.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster",
+            "names": {"plural": "foos", "singular": "foo", "kind": "Foo", "listKind": "FooList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "properties": {
+                    "n": {"type": "integer", "default": 3, "enum": [3, 4]},
+                    "map": {"type": "object", "additionalProperties": {"type": "string"}},
+                },
+            }}}]},
+    })
+}
+
+#[tokio::test]
+async fn definitions_have_it_and_what_they_define_has_not() {
+    let server = Server::start().await;
+    let body = protobuf::encode(&definition()).unwrap();
+    let made = server
+        .ask_with("POST", DEFINITIONS, &body, &[MEDIA, ONLY])
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let made = protobuf::decode(&made.bytes).unwrap();
+    let schema = &definition()["spec"]["versions"][0]["schema"];
+    assert_eq!(&made["spec"]["versions"][0]["schema"], schema);
+    let list = server.ask_with("GET", DEFINITIONS, "", &[ONLY]).await;
+    let list = protobuf::decode(&list.bytes).unwrap();
+    assert_eq!(list["kind"], "CustomResourceDefinitionList");
+    assert_eq!(list["items"][0]["metadata"]["name"], "foos.example.com");
+    let watch = format!(
+        "{DEFINITIONS}?watch=1&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true&timeoutSeconds=1"
+    );
+    let frames = server.ask_with("GET", &watch, "", &[ONLY]).await;
+    let frames = String::from_utf8_lossy(&frames.bytes).into_owned();
+    assert!(
+        frames.contains("ADDED") && frames.contains("foos.example.com"),
+        "{frames}"
+    );
+
+    // No controller runs here that would do so.
+    let mut established = made;
+    let is_true = |kind: &str| json!({"type": kind, "status": "True", "reason": "Tried", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z"});
+    established["status"] = json!({"acceptedNames": definition()["spec"]["names"], "storedVersions": ["v1"],
+        "conditions": [is_true("NamesAccepted"), is_true("Established")]});
+    let body = protobuf::encode(&established).unwrap();
+    let path = format!("{DEFINITIONS}/foos.example.com/status");
+    let put = server.ask_with("PUT", &path, &body, &[MEDIA]).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    let versions = kinds::versions(&established).unwrap();
+    let kinds = server.registry.cache().kinds();
+    kinds.set("foos.example.com", versions);
+    let foos = "/apis/example.com/v1/foos";
+    let served = server.ask("GET", foos, "").await;
+    assert_eq!(served.status, StatusCode::OK, "{}", served.text());
+    let foo = r#"{"apiVersion":"example.com/v1","kind":"Foo","metadata":{"name":"a"}}"#;
+    // Refused before anything is done, and the refusal has it.
+    for (verb, path, body) in [
+        ("POST", foos, foo),
+        ("GET", foos, ""),
+        ("GET", &watch_of(foos), ""),
+    ] {
+        let refused = server.ask_with(verb, path, body, &[ONLY]).await;
+        assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE, "{verb} {path}");
+        let refused = protobuf::decode(&refused.bytes).unwrap();
+        assert_eq!(
+            refused["message"],
+            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf"
+        );
+    }
+    let either = [(
+        "accept",
+        "application/vnd.kubernetes.protobuf,application/yaml;q=0.5",
+    )];
+    let listed = server.ask_with("GET", foos, "", &either).await;
+    assert_eq!(listed.headers["content-type"], "application/yaml");
+    assert!(listed.text().contains("items: []"), "{}", listed.text());
+    let watched = server.ask_with("GET", &watch_of(foos), "", &either).await;
+    assert_eq!(watched.status, StatusCode::NOT_ACCEPTABLE);
+}
+
+fn watch_of(path: &str) -> String {
+    format!("{path}?watch=1&timeoutSeconds=1")
 }
 
 #[tokio::test]

@@ -154,7 +154,7 @@ pub(super) async fn bindings(
         state,
         info,
         kind: kind::POD,
-        format: negotiate::format(call.accept()).ok_or_else(error::not_acceptable)?,
+        format: negotiate::format(call.accept(), true).ok_or_else(error::not_acceptable)?,
     };
     bind(&target, call).await
 }
