@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod encrypted;
+mod events;
 mod fairness;
 mod kinds;
 mod page;

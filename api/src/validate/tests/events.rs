@@ -126,7 +126,7 @@ fn of_their_own_group() {
 #[test]
 fn nothing_but_its_series_changes() {
     let series = |event: &mut Value| {
-        event["series"] = json!({"count": 2, "lastObservedTime": "2026-01-02T03:04:06.000000Z"})
+        event["series"] = json!({"count": 2, "lastObservedTime": "2026-01-02T03:04:06.000000Z"});
     };
     check_change(kind::EVENTS_EVENT, whole(), series, &[]);
     check_change(
