@@ -84,6 +84,12 @@ impl Kind {
         }
     }
 
+    /// A group, a version and a kind as upstream prints them together: `apps/v1, Kind=Deployment`, `/v1, Kind=Pod`.
+    #[must_use]
+    pub fn full_name((group, version, kind): (&str, &str, &str)) -> String {
+        format!("{group}/{version}, Kind={kind}")
+    }
+
     /// `deployments.apps`, or `pods`.
     #[must_use]
     pub fn group_resource(&self) -> String {

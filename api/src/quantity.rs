@@ -28,11 +28,17 @@ enum Format {
 }
 
 /// Not a quantity.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
-)]
-pub struct Error;
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// It does not look like one.
+    #[error(
+        "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"
+    )]
+    Format,
+    /// It looks like one, of a unit that nobody knows.
+    #[error("unable to parse quantity's suffix")]
+    Suffix,
+}
 
 /// Suffix to factor in millis: (numerator, denominator).
 fn factor(suffix: &str) -> Option<(i128, i128, Format)> {
@@ -66,6 +72,17 @@ fn factor(suffix: &str) -> Option<(i128, i128, Format)> {
     }
 }
 
+/// Letters of suffixes, and then a power.
+fn unknown_suffix(suffix: &str) -> Error {
+    let power = suffix.trim_start_matches(|c| "eEinumkKMGTP".contains(c));
+    let digits = power.strip_prefix(['+', '-']).unwrap_or(power);
+    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        Error::Suffix
+    } else {
+        Error::Format
+    }
+}
+
 impl Quantity {
     /// Parses a quantity.
     ///
@@ -73,7 +90,7 @@ impl Quantity {
     /// When the text is none, or is larger than any machine.
     pub fn parse(text: &str) -> Result<Self, Error> {
         if text.len() > TEXT_BYTES_MAX {
-            return Err(Error);
+            return Err(Error::Format);
         }
         let (negative, unsigned) = match text.strip_prefix(['+', '-']) {
             Some(rest) => (text.starts_with('-'), rest),
@@ -88,15 +105,16 @@ impl Quantity {
             || fraction.contains('.')
             || whole.len() > DIGITS_MAX
         {
-            return Err(Error);
+            return Err(Error::Format);
         }
-        let (numerator, denominator, format) = factor(suffix).ok_or(Error)?;
+        let known = factor(suffix);
+        let (numerator, denominator, format) = known.ok_or_else(|| unknown_suffix(suffix))?;
         let fraction = &fraction[..fraction.len().min(12)];
-        let scale = 10i128.pow(u32::try_from(fraction.len()).map_err(|_long| Error)?);
+        let scale = 10i128.pow(u32::try_from(fraction.len()).map_err(|_long| Error::Format)?);
         let digits: i128 = format!("0{whole}{fraction}")
             .parse()
-            .map_err(|_digits| Error)?;
-        let product = digits.checked_mul(numerator).ok_or(Error)?;
+            .map_err(|_digits| Error::Format)?;
+        let product = digits.checked_mul(numerator).ok_or(Error::Format)?;
         let milli = ceil_div(product, denominator * scale).min(MILLI_MAX);
         Ok(Self {
             milli: if negative { -milli } else { milli },
@@ -280,6 +298,10 @@ mod tests {
         ] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
+        for text in ["1mi", "1kM", "1e", "1Ki2"] {
+            assert_eq!(Quantity::parse(text), Err(Error::Suffix), "{text}");
+        }
+        assert_eq!(Quantity::parse("1zz"), Err(Error::Format));
     }
 
     proptest! {

@@ -4,6 +4,7 @@
 //! added from a table. Shapes never hold descriptions: they stay small.
 
 mod go;
+mod identity;
 mod merging;
 mod openapi;
 mod operations;
@@ -11,14 +12,21 @@ mod reviews;
 mod swagger;
 mod types;
 
+pub use identity::{
+    Mismatch, TypeName, custom_kind_mismatch, custom_version_mismatch, mismatch, name_of,
+};
 pub use openapi::{documented, metadata_names, openapi_v3, openapi_v3_custom};
 pub use swagger::{Section, openapi_v2};
 pub use types::{ListMerge, ListType, Type};
 
-use crate::{Kind, KindRef, kind};
+use crate::{
+    KindRef,
+    go::{Layout, read_time, type_of as go_type_of},
+    kind,
+    quantity::Quantity,
+};
 use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
 use go::Place;
-use jiff::Timestamp;
 use k8s_openapi::{
     api::{
         apps::v1 as apps,
@@ -208,7 +216,6 @@ pub fn check_metadata(of: KindRef, object: &mut Value) -> Findings {
     if let Some(meta) = object.get_mut("metadata") {
         Walk {
             shapes: shapes(),
-            of,
             findings: &mut findings,
         }
         .value(
@@ -241,11 +248,11 @@ fn resolve<'a>(definitions: &'a Map<String, Value>, mut schema: &'a Value) -> &'
 pub struct Findings {
     /// `unknown field "spec.foo"`, in the words of upstream's strict decoding.
     pub unknown: Vec<String>,
-    /// The first value of a wrong type, as a sentence.
+    /// Why it is no object of its kind: the first value of a wrong type, in the words of Go's decoder.
     pub mistyped: Option<String>,
 }
 
-/// Checks an object's shape, and removes unknown fields from it.
+/// Checks an object's shape, removes unknown fields from it, and writes quantities and times as upstream does.
 #[must_use]
 pub fn check(of: KindRef, object: &mut Value) -> Findings {
     let shapes = shapes();
@@ -255,7 +262,6 @@ pub fn check(of: KindRef, object: &mut Value) -> Findings {
     {
         Walk {
             shapes,
-            of,
             findings: &mut findings,
         }
         .value(object, schema, "", &Place::root(of.kind));
@@ -265,8 +271,13 @@ pub fn check(of: KindRef, object: &mut Value) -> Findings {
 
 struct Walk<'a> {
     shapes: &'static Shapes,
-    of: &'static Kind,
     findings: &'a mut Findings,
+}
+
+/// Whether a schema refers to this type of upstream's.
+fn refers_to(schema: &Value, name: &str) -> bool {
+    let reference = schema.get("$ref").and_then(Value::as_str);
+    reference.is_some_and(|reference| reference.ends_with(name))
 }
 
 impl Walk<'_> {
@@ -281,6 +292,14 @@ impl Walk<'_> {
         if value.is_null() {
             return;
         }
+        if refers_to(reference, ".api.resource.Quantity") {
+            self.quantity(value);
+            return;
+        }
+        if schema.get("x-kubernetes-int-or-string").is_some() {
+            self.number_or_text(value);
+            return;
+        }
         let fits = match schema.get("type").and_then(Value::as_str) {
             Some("object") => value.is_object(),
             Some("array") => value.is_array(),
@@ -288,16 +307,14 @@ impl Walk<'_> {
             Some("integer") => value.is_i64() || value.is_u64(),
             Some("number") => value.is_number(),
             Some("boolean") => value.is_boolean(),
-            _ => !schema
-                .get("x-kubernetes-int-or-string")
-                .is_some_and(|_| !value.is_number() && !value.is_string()),
+            _ => true,
         };
         if !fits {
             self.mistyped(value, reference, place);
             return;
         }
         match value {
-            Value::String(text) => self.text(text, schema),
+            Value::String(text) => self.text(text, reference, schema),
             Value::Number(number) => {
                 let is_small = number
                     .as_i64()
@@ -362,53 +379,75 @@ impl Walk<'_> {
     }
 
     /// Texts that stand for something else: bytes and times.
-    fn text(&mut self, text: &str, schema: &Value) {
-        let wrong = match schema.get("format").and_then(Value::as_str) {
-            Some("byte") => STANDARD.decode(text).err().map(|error| {
-                let at = match error {
-                    DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
-                    DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+    fn text(&mut self, text: &mut String, reference: &Value, schema: &Value) {
+        match schema.get("format").and_then(Value::as_str) {
+            Some("byte") => {
+                if let Err(error) = STANDARD.decode(&*text) {
+                    let at = match error {
+                        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => {
+                            at
+                        }
+                        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+                    };
+                    self.unreadable(format!("illegal base64 data at input byte {at}"));
+                }
+            }
+            Some("date-time") => {
+                let layout = if refers_to(reference, ".MicroTime") {
+                    Layout::Micros
+                } else {
+                    Layout::Seconds
                 };
-                format!("illegal base64 data at input byte {at}")
-            }),
-            Some("date-time") => text.parse::<Timestamp>().err().map(|_form| {
-                format!(
-                    "parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse {text:?}"
-                )
-            }),
-            _ => None,
-        };
-        if let Some(wrong) = wrong
-            && self.findings.mistyped.is_none()
-        {
-            let (kind, version) = (self.of.kind, self.of.version);
-            self.findings.mistyped = Some(format!(
-                "{kind} in version {version:?} cannot be handled as a {kind}: {wrong}"
-            ));
+                match read_time(text, layout) {
+                    Ok(written) => *text = written,
+                    Err(why) => self.unreadable(why),
+                }
+            }
+            _ => {}
         }
+    }
+
+    fn quantity(&mut self, value: &mut Value) {
+        match Quantity::read(value) {
+            Ok(quantity) => *value = quantity.to_string().into(),
+            Err(why) => self.unreadable(why.to_string()),
+        }
+    }
+
+    fn number_or_text(&mut self, value: &Value) {
+        let is_number = value
+            .as_i64()
+            .is_some_and(|number| i32::try_from(number).is_ok());
+        if value.is_string() || is_number {
+            return;
+        }
+        let found = match value {
+            Value::Number(number) => format!("number {number}"),
+            other => go_type_of(other).to_owned(),
+        };
+        self.unreadable(format!(
+            "json: cannot unmarshal {found} into Go value of type int32"
+        ));
+    }
+
+    fn unreadable(&mut self, why: String) {
+        self.findings.mistyped.get_or_insert(why);
     }
 
     fn mistyped(&mut self, value: &Value, reference: &Value, place: &Place<'_>) {
         let wanted = go::type_name(reference);
         let found = match value {
-            Value::Object(_) => "object".to_owned(),
-            Value::Array(_) => "array".to_owned(),
-            Value::String(_) => "string".to_owned(),
-            Value::Bool(_) => "bool".to_owned(),
             // Of a number that is none of these, the text.
             Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
-            _ => "number".to_owned(),
+            other => go_type_of(other).to_owned(),
         };
         self.mistyped_as(&found, &wanted, place);
     }
 
     fn mistyped_as(&mut self, found: &str, wanted: &str, place: &Place<'_>) {
-        if self.findings.mistyped.is_some() {
-            return;
-        }
-        let (kind, version, field) = (self.of.kind, self.of.version, place.name());
-        self.findings.mistyped = Some(format!(
-            "{kind} in version {version:?} cannot be handled as a {kind}: json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
+        let field = place.name();
+        self.unreadable(format!(
+            "json: cannot unmarshal {found} into Go struct field {field} of type {wanted}"
         ));
     }
 }
@@ -484,12 +523,27 @@ mod tests {
             (
                 kind::SECRET,
                 json!({"data": {"a": "not base64!"}}),
-                "Secret in version \"v1\" cannot be handled as a Secret: illegal base64 data at input byte 3",
+                "illegal base64 data at input byte 3",
             ),
             (
                 kind::LEASE,
                 json!({"spec": {"renewTime": "yesterday"}}),
                 "parsing time \"yesterday\"",
+            ),
+            (
+                kind::POD,
+                json!({"spec": {"containers": [{"resources": {"limits": {"cpu": "1.2.3"}}}]}}),
+                "quantities must match the regular expression",
+            ),
+            (
+                kind::POD,
+                json!({"spec": {"overhead": {"cpu": true}}}),
+                "quantities must match the regular expression",
+            ),
+            (
+                kind::SERVICE,
+                json!({"spec": {"ports": [{"targetPort": false}]}}),
+                "json: cannot unmarshal bool into Go value of type int32",
             ),
             (
                 kind::DEPLOYMENT,
@@ -500,8 +554,16 @@ mod tests {
             let found = check(kind, &mut object).mistyped.unwrap_or_default();
             assert!(found.contains(said), "{found}");
         }
-        let mut lease = json!({"spec": {"renewTime": "2026-01-02T03:04:05.678901Z", "leaseDurationSeconds": 15}});
+        let mut lease = json!({"spec": {"renewTime": "2026-01-02T03:04:05.678901+00:00", "leaseDurationSeconds": 15}});
         assert_eq!(check(kind::LEASE, &mut lease), Findings::default());
+        assert_eq!(lease["spec"]["renewTime"], "2026-01-02T03:04:05.678901Z");
+        let mut pod =
+            json!({"spec": {"volumes": [{"name": "v", "emptyDir": {"sizeLimit": 1_048_576}}]}});
+        assert_eq!(check(kind::POD, &mut pod), Findings::default());
+        assert_eq!(
+            pod["spec"]["volumes"][0]["emptyDir"]["sizeLimit"],
+            "1048576"
+        );
     }
 
     #[test]

@@ -227,6 +227,28 @@ impl StatusError {
     /// 422 with causes.
     #[must_use]
     pub fn invalid(kind: KindRef, name: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid_of((kind.group, kind.kind), name, causes)
+    }
+
+    /// 422 for the options of a request: `ListOptions`, `PatchOptions`, ...
+    #[must_use]
+    pub fn invalid_options(options: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid_of(("meta.k8s.io", options), "", causes)
+    }
+
+    /// 422 for a patch that makes no object of its kind; upstream says no name and no kind then.
+    #[must_use]
+    pub fn invalid_patch(cause: Cause) -> Self {
+        Self::invalid_of(("", ""), "", vec![cause])
+    }
+
+    /// 422 for a subresource of a kind of its own: group and kind.
+    #[must_use]
+    pub fn invalid_part(of: (&str, &str), name: &str, cause: Cause) -> Self {
+        Self::invalid_of(of, name, vec![cause])
+    }
+
+    fn invalid_of((group, kind): (&str, &str), name: &str, causes: Vec<Cause>) -> Self {
         let listed: Vec<String> = causes
             .iter()
             .map(|cause| format!("{}: {}", cause.field, cause.message))
@@ -235,10 +257,10 @@ impl StatusError {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let qualified = if kind.group.is_empty() {
-            kind.kind.to_owned()
+        let qualified = if group.is_empty() {
+            kind.to_owned()
         } else {
-            format!("{}.{}", kind.kind, kind.group)
+            format!("{kind}.{group}")
         };
         let mut error = Self::new(
             422,
@@ -247,12 +269,21 @@ impl StatusError {
         );
         error.details = Some(Box::new(Details {
             name: name.to_owned(),
-            group: kind.group.to_owned(),
-            kind: kind.kind.to_owned(),
+            group: group.to_owned(),
+            kind: kind.to_owned(),
             causes,
             ..Details::default()
         }));
         error
+    }
+
+    /// 400 for what cannot be read as an object of its kind.
+    #[must_use]
+    pub fn unreadable(kind: KindRef, why: &str) -> Self {
+        let (name, version) = (kind.kind, kind.version);
+        Self::bad_request(format!(
+            "{name} in version {version:?} cannot be handled as a {name}: {why}"
+        ))
     }
 
     /// 400.

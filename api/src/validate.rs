@@ -25,7 +25,10 @@ use crate::{KindRef, kind, status::Cause};
 use serde_json::Value;
 
 pub use certificate::conditions as certificate_conditions;
-pub use meta::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name};
+pub use meta::{
+    is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_value_problems,
+    qualified_name_problems,
+};
 
 /// What is wrong with a new object in its stored form, of the kind that was asked for.
 #[must_use]

@@ -331,6 +331,26 @@ impl State {
         info: Option<RequestInfo>,
         call: Call,
     ) -> Result<Response<Body>, StatusError> {
+        let kinds = self.registry.cache().kinds();
+        let has_kind = info.as_ref().is_some_and(|info| {
+            let found = kinds.find(&info.group, &info.version, &info.resource);
+            found.is_some()
+        });
+        let is_nowhere = !has_kind && !discovery::is_ours(call.parts.uri.path());
+        match self.find(info, call).await {
+            // Upstream's own places answer with a Status, and all others in plain words.
+            Err(refused) if is_nowhere && refused == error::no_such_resource() => {
+                Ok(respond::text(StatusCode::NOT_FOUND, health::NO_PAGE))
+            }
+            answered => answered,
+        }
+    }
+
+    async fn find(
+        &self,
+        info: Option<RequestInfo>,
+        call: Call,
+    ) -> Result<Response<Body>, StatusError> {
         if let Some(info) = info {
             return verbs::handle(self, &info, call).await;
         }

@@ -28,6 +28,7 @@ pub use request::{
     Context, DeleteOptions, Deleted, FieldValidation, Patch, PatchForm, PatchKind, Propagation,
     Subresource,
 };
+pub(crate) use shape::refused_patch;
 
 use crate::{
     auth::Authorizer,
@@ -40,7 +41,7 @@ use commit::{Committer, Decision, Others};
 use coracle_api::{Key, KindRef, Revision, StatusError, kind, priority::SYSTEM_CLASSES, view};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
-use shape::Shape;
+use shape::{Refused, Shape};
 use std::sync::Arc;
 
 /// Why the registry cannot start.
@@ -276,15 +277,19 @@ impl Registry {
         }
     }
 
+    /// As [`Registry::read`], of what somebody sent.
+    fn decode(&self, context: &Context, kind: KindRef, value: Value) -> Result<Value, StatusError> {
+        self.read(context, kind, value)
+            .map_err(|refused| match refused {
+                Refused::Unreadable(why) => StatusError::unreadable(kind, why.why()),
+                Refused::Status(error) => error,
+            })
+    }
+
     /// Strict decoding by the kind's shape; what comes out is in the form that is stored.
-    fn decode(
-        &self,
-        context: &Context,
-        kind: KindRef,
-        mut value: Value,
-    ) -> Result<Value, StatusError> {
+    fn read(&self, context: &Context, kind: KindRef, mut value: Value) -> Result<Value, Refused> {
         if !kind.is_custom() {
-            return strategy::decode_as(context, kind, value);
+            return Ok(strategy::decode_as(context, kind, value)?);
         }
         custom::decode(context, &*self.custom(kind)?, &mut value)?;
         Ok(value)
@@ -363,11 +368,14 @@ impl Registry {
                 }
                 // A patch is about the object as its client sees it.
                 let shown = view::shown(kind, current.clone());
-                let value = shape::patched(&self.shape(kind), &shown, form, &patch.body)?;
-                put::check_same(key, &value)?;
-                self.decode(context, kind, value).map_err(|error| {
-                    shape::unreadable(&self.shape(kind), error, &shown, form, &patch.body)
-                })
+                let shape = self.shape(kind);
+                let make = || -> Result<Value, Refused> {
+                    let value = shape::patched(&shape, &shown, form, &patch.body)?;
+                    shape::check_type(&shape, &shown, &value, form)?;
+                    put::check_same(key, &value)?;
+                    self.read(context, kind, value)
+                };
+                make().map_err(|refused| shape::blame(refused, &shape, &shown, form, &patch.body))
             })
             .await?;
         Ok((patched, false))

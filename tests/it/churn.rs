@@ -50,8 +50,14 @@ pub(crate) struct Shared {
     /// Set when no more is written, before the last list is taken.
     quiet: AtomicBool,
     /// The final list; none while there are writes.
-    last: watch::Receiver<Option<Arc<View>>>,
+    last: watch::Receiver<Option<Arc<Last>>>,
     counts: Counts,
+}
+
+/// The final list, and when that was the state.
+pub(crate) struct Last {
+    view: View,
+    revision: u64,
 }
 
 /// What happened: a run in which nothing did proves nothing.
@@ -109,10 +115,11 @@ async fn churn(seed: u64) -> anyhow::Result<()> {
     shared.quiet.store(true, Ordering::Relaxed);
     let finished = timeout(SETTLE, finish(writers, "writer")).await;
     finished.context("a write is never answered")??;
-    let view = timeout(SETTLE, watcher::list_all(&shared)).await;
-    let view = view.context("the final list is never answered")??;
-    ensure!(view.len() > 20, "only {} objects are left", view.len());
-    tell.send_replace(Some(Arc::new(view)));
+    let last = timeout(SETTLE, watcher::list_all(&shared)).await;
+    let last = last.context("the final list is never answered")??;
+    let left = last.view.len();
+    ensure!(left > 20, "only {left} objects are left");
+    tell.send_replace(Some(Arc::new(last)));
     let finished = timeout(SETTLE, finish(watchers, "watcher")).await;
     eprintln!("{:?}", shared.counts);
     finished.context("a watcher never saw the final list")??;

@@ -87,7 +87,9 @@ fn quotas_and_limits_are_described_and_kept() -> anyhow::Result<()> {
         "{described}"
     );
     let limits = up.ok(&["describe", "limits", "bounds"], "")?;
-    let limits = rows(&limits, &["Container", "Pod"]);
+    let mut limits = rows(&limits, &["Container", "Pod"]);
+    // kubectl prints the resources in no order.
+    limits.sort();
     ensure!(
         limits
             == [

@@ -82,7 +82,7 @@ fn owners_conflicts_and_force() -> anyhow::Result<()> {
     );
     let said = controller.refused(&APPLY, &MAP.replace("\ndata:", "\ndota:"))?;
     assert!(
-        said.contains("failed to create typed patch object (default/c; v1, Kind=ConfigMap): .dota: field not declared in schema"),
+        said.contains("failed to create typed patch object (default/c; /v1, Kind=ConfigMap): .dota: field not declared in schema"),
         "{said}"
     );
     Ok(())

@@ -176,13 +176,20 @@ async fn what_is_nothing_is_not_found() -> anyhow::Result<()> {
         "/api/v1/nothings",
         "/api/v2/pods",
         "/apis/apps/v2/deployments",
+    ] {
+        let answer = session.ask("GET", path, &Value::Null).await?;
+        session.refused(path, &answer, 404, "NotFound");
+    }
+    // Upstream's server of last resort knows no Status.
+    for path in [
         "/apis/nothing.example.com/v1/things",
         "/apis/nothing.example.com/v1",
         "/apis/nothing.example.com",
         "/nothing",
     ] {
         let answer = session.ask("GET", path, &Value::Null).await?;
-        session.refused(path, &answer, 404, "NotFound");
+        let is_plain = answer.status == 404 && &*answer.body == b"404 page not found\n";
+        session.check(path, is_plain, || format!("{answer:?}"));
     }
     judge(&session.problems)
 }

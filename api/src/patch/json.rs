@@ -2,6 +2,7 @@
 //!
 //! Operations apply in order to a copy: either all of them, or none.
 
+use crate::go::type_of;
 use serde_json::Value;
 
 /// Operations in one patch, as upstream limits them.
@@ -36,9 +37,7 @@ pub enum Error {
 /// # Errors
 /// When the patch is malformed, a path does not exist, or a test fails.
 pub fn apply(mut target: Value, patch: &Value) -> Result<Value, Error> {
-    let operations = patch
-        .as_array()
-        .ok_or_else(|| Error::Malformed("a JSON patch is a list".to_owned()))?;
+    let operations = as_operations(patch).map_err(Error::Malformed)?;
     if operations.len() > OPERATIONS_MAX {
         return Err(Error::Malformed(format!(
             "more than {OPERATIONS_MAX} operations"
@@ -52,6 +51,33 @@ pub fn apply(mut target: Value, patch: &Value) -> Result<Value, Error> {
         step(&mut target, operation, &mut budget).map_err(|why| Error::Rejected { index, why })?;
     }
     Ok(target)
+}
+
+/// The operations of a patch, each of which is an object whose fields have their types.
+///
+/// # Errors
+/// In the words of Go's decoder.
+pub fn as_operations(patch: &Value) -> Result<&[Value], String> {
+    let refused = |found: &Value, wanted: &str| {
+        let found = type_of(found);
+        Err(format!("json: cannot unmarshal {found} into Go {wanted}"))
+    };
+    let Some(operations) = patch.as_array() else {
+        return refused(patch, "value of type []handlers.jsonPatchOp");
+    };
+    for operation in operations {
+        if !operation.is_object() {
+            return refused(operation, "value of type handlers.jsonPatchOp");
+        }
+        for name in ["op", "path", "from"] {
+            let value = &operation[name];
+            if !value.is_string() && !value.is_null() {
+                let field = format!("struct field jsonPatchOp.{name} of type string");
+                return refused(value, &field);
+            }
+        }
+    }
+    Ok(operations)
 }
 
 /// Bytes that are left.

@@ -4,7 +4,10 @@
 //! merge), `$deleteFromPrimitiveList/x`, `$setElementOrder/x`, `$retainKeys`.
 
 use super::merge;
-use crate::schema::{ListMerge, Type};
+use crate::{
+    go::{printed, type_of},
+    schema::{ListMerge, Type},
+};
 use serde_json::{Map, Value};
 
 /// Why a patch is refused.
@@ -18,9 +21,28 @@ pub enum Error {
         /// The key it lacks.
         key: String,
     },
-    /// A directive that does not exist or does not fit.
-    #[error("{0}")]
-    Directive(String),
+    /// A directive that does not exist.
+    #[error("unknown patch type: {directive} in map: {map}")]
+    Unknown {
+        /// Its value.
+        directive: String,
+        /// What it stands in.
+        map: String,
+    },
+    /// Something else where an object with a key has to be.
+    #[error("expected a map[string]interface {{}}, but received a {0}")]
+    NoObject(&'static str),
+    /// A list of fields to keep that is none.
+    #[error("invalid patch format of retainKeys")]
+    RetainKeys,
+}
+
+impl Error {
+    /// Whether upstream calls it a bad request; the others are errors without a name.
+    #[must_use]
+    pub fn is_bad_request(&self) -> bool {
+        *self == Self::RetainKeys
+    }
 }
 
 /// Applies `patch` to `target`, an object of type `ty`.
@@ -41,25 +63,25 @@ fn objects(
     mut patch: Map<String, Value>,
     ty: Type<'_>,
 ) -> Result<Map<String, Value>, Error> {
-    match patch
-        .remove("$patch")
-        .as_ref()
-        .map(|directive| directive.as_str())
-    {
-        None | Some(Some("merge")) => {}
-        Some(Some("replace")) => return Ok(patch),
+    let directive = patch.get("$patch").cloned();
+    match directive.as_ref().map(Value::as_str) {
+        None | Some(Some("merge")) => {
+            patch.remove("$patch");
+        }
+        Some(Some("replace")) => {
+            patch.remove("$patch");
+            return Ok(patch);
+        }
         Some(Some("delete")) => return Ok(Map::new()),
-        Some(other) => {
-            return Err(Error::Directive(format!(
-                "unknown patch type found: {}",
-                other.unwrap_or("not a string")
-            )));
+        Some(_unknown) => {
+            return Err(Error::Unknown {
+                directive: printed(&directive.unwrap_or_default()),
+                map: printed(&Value::Object(patch)),
+            });
         }
     }
     if let Some(keys) = patch.remove("$retainKeys") {
-        let keys: Vec<String> = serde_json::from_value(keys).map_err(|_shape| {
-            Error::Directive("invalid retainKeys directive: expected a list of strings".to_owned())
-        })?;
+        let keys: Vec<String> = serde_json::from_value(keys).map_err(|_shape| Error::RetainKeys)?;
         target.retain(|name, _| keys.contains(name));
     }
     let orders = take_directives(&mut patch, "$setElementOrder/");
@@ -145,16 +167,14 @@ fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<V
     };
     for element in new {
         let Value::Object(element) = element else {
-            return Err(Error::Directive(format!(
-                "expected an object with the key {key:?} in a list"
-            )));
+            return Err(Error::NoObject(type_of(&element)));
         };
         if element.len() == 1 && element.contains_key("$patch") {
             continue;
         }
         let Some(id) = element.get(key).cloned() else {
             return Err(Error::NoKey {
-                element: Value::Object(element).to_string(),
+                element: printed(&Value::Object(element)),
                 key: key.to_owned(),
             });
         };
@@ -252,7 +272,14 @@ mod tests {
             pod(json!([{"$patch": "replace"}, {"name": "c"}])),
             pod(json!([{"name": "c"}])),
         );
-        assert!(apply_to_pod(old(), pod(json!([{"image": "y"}]))).is_err());
+        let refused = apply_to_pod(old(), pod(json!([{"image": "y"}]))).unwrap_err();
+        assert_eq!(
+            (refused.to_string().as_str(), refused.is_bad_request()),
+            (
+                "map: map[image:y] does not contain declared merge key: name",
+                false
+            )
+        );
     }
 
     #[test]
@@ -296,6 +323,22 @@ mod tests {
             json!({"x": {"args": ["b"]}}),
             json!({"x": {"args": ["b"]}}),
         );
-        assert!(apply_to_pod(json!({"a": {}}), json!({"a": {"$patch": "what"}})).is_err());
+        for (patch, said) in [
+            (
+                json!({"a": {"$patch": "what"}}),
+                "unknown patch type: what in map: map[$patch:what]",
+            ),
+            (
+                json!({"a": {"$retainKeys": 1}}),
+                "invalid patch format of retainKeys",
+            ),
+            (
+                pod(json!(["c"])),
+                "expected a map[string]interface {}, but received a string",
+            ),
+        ] {
+            let refused = apply_to_pod(json!({"a": {}}), patch).unwrap_err();
+            assert_eq!(refused.to_string(), said);
+        }
     }
 }

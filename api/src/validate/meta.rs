@@ -137,33 +137,52 @@ fn owners(owners: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-/// What is wrong with a qualified name, in upstream's parts; `value` is how it was written.
-pub(super) fn qualified_name(key: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+/// What is wrong with a qualified name, in upstream's parts.
+#[must_use]
+pub fn qualified_name_problems(key: &str) -> Vec<String> {
     let (prefix, name) = match key.split_once('/') {
         Some((_, rest)) if rest.contains('/') => {
-            let detail = "a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')";
-            causes.push(Cause::invalid(path, value, detail));
-            return;
+            return vec!["a qualified name must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]') with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')".to_owned()];
         }
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
-    let mut refuse = |detail: &str| causes.push(Cause::invalid(path, value, detail));
+    let mut problems = Vec::new();
     match prefix {
-        Some("") => refuse("prefix part must be non-empty"),
+        Some("") => problems.push("prefix part must be non-empty".to_owned()),
         Some(prefix) if !is_dns_subdomain(prefix) => {
-            refuse(&format!("prefix part {SUBDOMAIN_MESSAGE}"));
+            problems.push(format!("prefix part {SUBDOMAIN_MESSAGE}"));
         }
         _ => {}
     }
     if name.is_empty() {
-        refuse("name part must be non-empty");
+        problems.push("name part must be non-empty".to_owned());
     } else if name.len() > 63 {
-        refuse("name part must be no more than 63 bytes");
+        problems.push("name part must be no more than 63 bytes".to_owned());
     }
     if !name.get(..name.len().min(63)).is_some_and(is_name_part) {
-        refuse(QUALIFIED_MESSAGE);
+        problems.push(QUALIFIED_MESSAGE.to_owned());
     }
+    problems
+}
+
+/// What is wrong with a label's value, in upstream's parts.
+#[must_use]
+pub fn label_value_problems(value: &str) -> Vec<&'static str> {
+    let mut problems = Vec::new();
+    if value.len() > 63 {
+        problems.push("must be no more than 63 bytes");
+    }
+    if !value.get(..value.len().min(63)).is_some_and(is_label_value) {
+        problems.push(VALUE_MESSAGE);
+    }
+    problems
+}
+
+/// `value` is how the name was written.
+pub(super) fn qualified_name(key: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let problems = qualified_name_problems(key);
+    causes.extend(problems.iter().map(|why| Cause::invalid(path, value, why)));
 }
 
 fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
@@ -213,9 +232,8 @@ pub(super) fn path_segment(name: &str) -> Vec<&'static str> {
 pub(super) fn labels(labels: &Value, path: &str, causes: &mut Vec<Cause>) {
     for (key, value) in labels.as_object().into_iter().flatten() {
         qualified_name(key, &json!(key), path, causes);
-        if !value.as_str().is_some_and(is_label_value) {
-            causes.push(Cause::invalid(path, value, VALUE_MESSAGE));
-        }
+        let problems = label_value_problems(value.as_str().unwrap_or_default());
+        causes.extend(problems.iter().map(|why| Cause::invalid(path, value, why)));
     }
 }
 

@@ -1,12 +1,18 @@
 //! Request bodies: size, media type, JSON, YAML and protobuf.
 //!
-//! Every body is capped before it is read, and nesting is capped by every decoder (128 levels; 64 messages).
+//! Every body is capped before it is read, and nesting is capped by every decoder (127 levels; 64 messages).
 
+mod mend;
 mod once;
 
 use super::{Call, error};
 use bytes::Bytes;
-use coracle_api::{protobuf, status::StatusError};
+use coracle_api::{
+    go::{syntax_error, type_of},
+    patch::json::as_operations,
+    protobuf,
+    status::StatusError,
+};
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -95,24 +101,61 @@ fn media_type(call: &Call) -> String {
         .to_ascii_lowercase()
 }
 
-/// An object; the body must not be empty.
-pub(crate) async fn object(call: &mut Call) -> Result<Value, StatusError> {
+/// An object of this kind, as far as it is one of any kind.
+pub(crate) async fn object(call: &mut Call, kind: &str) -> Result<Value, StatusError> {
     let media = media_type(call);
     let read = reader(&media)?;
     let bytes = bytes(call).await?;
-    if bytes.iter().all(u8::is_ascii_whitespace) {
-        return Err(error::bad_request("the object provided is empty"));
-    }
-    let read = read(&bytes)?;
-    call.duplicates = read.duplicates;
-    let value = read.value;
-    if value.is_object() {
-        Ok(value)
-    } else {
-        Err(error::bad_request(
-            "couldn't get version/kind; json parse error: the body is no object",
+    let read = read(&bytes).and_then(typed);
+    let read = read.map_err(|why| {
+        let body = summary(&bytes);
+        error::bad_request(format!(
+            "the object provided is unrecognized (must be of type {kind}): {why} ({body})"
         ))
+    })?;
+    call.duplicates = read.duplicates;
+    Ok(read.value)
+}
+
+/// What can say what it is: upstream looks for that first.
+fn typed(mut read: Read) -> Result<Read, String> {
+    if read.value.is_null() {
+        read.value = Value::Object(serde_json::Map::new());
     }
+    let refused = |what: String| {
+        Err(format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {what}"
+        ))
+    };
+    if !read.value.is_object() {
+        let found = type_of(&read.value);
+        return refused(format!(
+            r#"{found} into Go value of type struct {{ APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }}"#
+        ));
+    }
+    for name in ["apiVersion", "kind"] {
+        let value = &read.value[name];
+        if !value.is_string() && !value.is_null() {
+            let found = type_of(value);
+            return refused(format!(
+                "{found} into Go struct field .{name} of type string"
+            ));
+        }
+    }
+    Ok(read)
+}
+
+/// The beginning of a body, as upstream shows it: as it is if it looks like JSON.
+fn summary(body: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    let shown = &body[..body.len().min(SHOWN)];
+    let text = match shown {
+        [] => return "<empty>".to_owned(),
+        [b'{', ..] => String::from_utf8_lossy(shown).into_owned(),
+        other => other.iter().map(|byte| format!("{byte:02x}")).collect(),
+    };
+    let more = if body.len() > SHOWN { " ..." } else { "" };
+    format!("{text}{more}")
 }
 
 /// An object that may be left out, as the options of a DELETE.
@@ -122,7 +165,9 @@ pub(crate) async fn optional_object(call: &mut Call) -> Result<Option<Value>, St
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    reader(&media)?(&bytes).map(|read| Some(read.value))
+    let read = reader(&media)?(&bytes).and_then(typed);
+    read.map(|read| Some(read.value))
+        .map_err(error::bad_request)
 }
 
 /// A patch and how to apply it.
@@ -135,16 +180,34 @@ pub(crate) async fn patch(call: &mut Call) -> Result<(PatchType, Value), StatusE
         _ => return Err(error::unsupported_media_type(&PATCH_TYPES)),
     };
     let bytes = bytes(call).await?;
-    let read = if kind == PatchType::Apply {
-        yaml(&bytes)?
-    } else {
-        json(&bytes)?
-    };
+    let read = read_patch(kind, &bytes).map_err(|why| match kind {
+        PatchType::Strategic => error::bad_request(why),
+        _ => error::bad_request(format!("error decoding patch: {why}")),
+    })?;
     call.duplicates = read.duplicates;
     Ok((kind, read.value))
 }
 
-type Reader = fn(&[u8]) -> Result<Read, StatusError>;
+fn read_patch(kind: PatchType, bytes: &[u8]) -> Result<Read, String> {
+    let mut read = match kind {
+        PatchType::Apply => yaml(bytes)?,
+        _ => read_json(bytes)?,
+    };
+    if kind == PatchType::Json {
+        as_operations(&read.value)?;
+        for twice in &mut read.duplicates {
+            twice.insert_str(0, "json patch ");
+        }
+    } else if !read.value.is_object() {
+        let found = type_of(&read.value);
+        return Err(format!(
+            "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+        ));
+    }
+    Ok(read)
+}
+
+type Reader = fn(&[u8]) -> Result<Read, String>;
 
 fn reader(media: &str) -> Result<Reader, StatusError> {
     match media {
@@ -156,29 +219,40 @@ fn reader(media: &str) -> Result<Reader, StatusError> {
     }
 }
 
-fn proto(bytes: &[u8]) -> Result<Read, StatusError> {
-    let value =
-        protobuf::decode(bytes).map_err(|refused| error::bad_request(refused.to_string()))?;
+fn proto(bytes: &[u8]) -> Result<Read, String> {
+    let value = protobuf::decode(bytes).map_err(|refused| refused.to_string())?;
     Ok(Read {
         value,
         duplicates: Vec::new(),
     })
 }
 
-fn json(bytes: &[u8]) -> Result<Read, StatusError> {
-    once::json(bytes).map_err(|refused| error::bad_request(format!("json parse error: {refused}")))
+fn json(bytes: &[u8]) -> Result<Read, String> {
+    read_json(bytes).map_err(|why| format!("couldn't get version/kind; json parse error: {why}"))
 }
 
-fn yaml(bytes: &[u8]) -> Result<Read, StatusError> {
+/// JSON as Go reads it: what is no character is U+FFFD, and a fault is said in Go's words.
+fn read_json(bytes: &[u8]) -> Result<Read, String> {
+    let refused = match once::json(bytes) {
+        Ok(read) => return Ok(read),
+        Err(refused) => refused,
+    };
+    if let Some(read) = mend::characters(bytes).and_then(|mended| once::json(&mended).ok()) {
+        return Ok(read);
+    }
+    // The one thing that Go's scanner has nothing against is a number of no size that there is.
+    Err(syntax_error(bytes, once::DEPTH_MAX).unwrap_or_else(|| format!("json: {refused}")))
+}
+
+fn yaml(bytes: &[u8]) -> Result<Read, String> {
     // JSON is YAML, and by far the more common of the two.
     if bytes.trim_ascii_start().first() == Some(&b'{')
         && let Ok(read) = once::json(bytes)
     {
         return Ok(read);
     }
-    let value = serde_yaml_ng::from_slice(bytes).map_err(|refused| {
-        error::bad_request(format!("error converting YAML to JSON: {refused}"))
-    })?;
+    let value = serde_yaml_ng::from_slice(bytes)
+        .map_err(|refused| format!("error converting YAML to JSON: yaml: {refused}"))?;
     Ok(Read {
         value,
         duplicates: Vec::new(),
@@ -192,12 +266,89 @@ mod tests {
     #[test]
     fn deep_and_broken_bodies_are_refused() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
-        assert_eq!(json(deep.as_bytes()).unwrap_err().code, 400);
-        assert_eq!(yaml(deep.as_bytes()).unwrap_err().code, 400);
-        assert_eq!(json(b"{\"a\":").unwrap_err().code, 400);
-        assert_eq!(yaml(b"a: [").unwrap_err().code, 400);
+        assert_eq!(
+            read_json(deep.as_bytes()).unwrap_err(),
+            "exceeded max depth"
+        );
+        let deep = format!("{}{}", "[".repeat(128), "]".repeat(128));
+        assert_eq!(
+            read_json(deep.as_bytes()).unwrap_err(),
+            "exceeded max depth"
+        );
+        let not_deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
+        assert!(read_json(not_deep.as_bytes()).is_ok());
+        let deep = "[".repeat(1_000);
+        assert!(yaml(deep.as_bytes()).is_err());
+        assert_eq!(
+            read_json(b"{\"a\":").unwrap_err(),
+            "unexpected end of JSON input"
+        );
+        assert!(read_json(b"[1e999]").unwrap_err().contains("out of range"));
+        assert!(yaml(b"a: [").is_err());
         let bomb = "a: &a [x,x,x,x,x,x,x,x,x]\nb: &b [*a,*a,*a,*a,*a,*a,*a,*a,*a]\nc: &c [*b,*b,*b,*b,*b,*b,*b,*b,*b]\nd: &d [*c,*c,*c,*c,*c,*c,*c,*c,*c]\ne: &e [*d,*d,*d,*d,*d,*d,*d,*d,*d]\nf: &f [*e,*e,*e,*e,*e,*e,*e,*e,*e]\ng: &g [*f,*f,*f,*f,*f,*f,*f,*f,*f]\nh: [*g,*g,*g,*g,*g,*g,*g,*g,*g]\n";
-        assert_eq!(yaml(bomb.as_bytes()).unwrap_err().code, 400);
+        assert!(yaml(bomb.as_bytes()).is_err());
+    }
+
+    #[test]
+    fn what_is_no_object_is_said_as_upstream_says_it() {
+        let said = |text: &str| json(text.as_bytes()).and_then(typed).err();
+        let parse = "couldn't get version/kind; json parse error: ";
+        for (text, why) in [
+            ("", "unexpected end of JSON input"),
+            (
+                "{a}",
+                "invalid character 'a' looking for beginning of object key string",
+            ),
+            (
+                "[]",
+                "json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" }",
+            ),
+            (
+                "{\"kind\":5}",
+                "json: cannot unmarshal number into Go struct field .kind of type string",
+            ),
+        ] {
+            assert_eq!(said(text), Some(format!("{parse}{why}")));
+        }
+        assert_eq!((said("null"), said("{}")), (None, None));
+    }
+
+    #[test]
+    fn patches_are_said_as_upstream_says_them() {
+        for (kind, text, why) in [
+            (
+                PatchType::Json,
+                "{}",
+                "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp",
+            ),
+            (PatchType::Json, "[", "unexpected end of JSON input"),
+            (
+                PatchType::Merge,
+                "[]",
+                "json: cannot unmarshal array into Go value of type map[string]interface {}",
+            ),
+            (
+                PatchType::Strategic,
+                "1",
+                "json: cannot unmarshal number into Go value of type map[string]interface {}",
+            ),
+        ] {
+            assert_eq!(read_patch(kind, text.as_bytes()).unwrap_err(), why);
+        }
+        let twice = b"[{\"op\":\"remove\",\"op\":\"remove\",\"path\":\"/a\"}]";
+        let read = read_patch(PatchType::Json, twice).unwrap();
+        assert_eq!(read.duplicates, ["json patch [0].op"]);
+    }
+
+    #[test]
+    fn bodies_are_summed_up() {
+        assert_eq!(summary(b""), "<empty>");
+        assert_eq!(summary(b"{\"a\":"), "{\"a\":");
+        assert_eq!(summary(b"[1]"), "5b315d");
+        assert_eq!(
+            summary("{0123456789012345678901234567890".as_bytes()),
+            "{01234567890123456789012345678 ..."
+        );
     }
 
     #[test]
@@ -212,7 +363,7 @@ mod tests {
     fn media_types() {
         assert!(reader("").is_ok() && reader("application/yaml").is_ok());
         assert!(reader("application/vnd.kubernetes.protobuf").is_ok());
-        let refused = reader("application/cbor").unwrap_err();
+        let refused = reader("application/cbor").err().unwrap();
         assert_eq!(
             (refused.code, refused.reason),
             (415, "UnsupportedMediaType")

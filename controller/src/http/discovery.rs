@@ -103,6 +103,20 @@ impl Documents {
     }
 }
 
+/// Whether a path is one of the API's, of a group that is built in.
+pub(crate) fn is_ours(path: &str) -> bool {
+    let mut parts = path.split('/').filter(|part| !part.is_empty());
+    match (parts.next(), parts.next()) {
+        (Some("api"), _) | (Some("apis"), None) => true,
+        (Some("apis"), Some(group)) => {
+            group == usage::GROUP
+                || reviews::is_group(group)
+                || kind::KINDS.iter().any(|row| row.group == group)
+        }
+        _ => false,
+    }
+}
+
 /// Answers a path; a path that is nothing is a 404.
 pub(crate) fn answer(
     state: &State,

@@ -3,6 +3,9 @@
 use super::{Body, State, query::Query, respond};
 use http::{Response, StatusCode};
 
+/// What is said of a path that is nothing.
+pub(crate) const NO_PAGE: &str = "404 page not found\n";
+
 /// A check: its name and whether it passes.
 type Check = (&'static str, fn(&State) -> bool);
 
@@ -35,7 +38,7 @@ pub(crate) fn answer(state: &State, path: &str, query: &Query) -> Option<Respons
         })
         .collect();
     if checks.is_empty() && !one.is_empty() {
-        return Some(respond::text(StatusCode::NOT_FOUND, "404 page not found\n"));
+        return Some(respond::text(StatusCode::NOT_FOUND, NO_PAGE));
     }
     let mut passed = true;
     let mut lines = String::new();

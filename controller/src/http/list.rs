@@ -15,8 +15,8 @@ use crate::{
     cache::{self, Cache, TooOld},
     object::Object,
 };
-use base64::Engine as _;
-use coracle_api::{Key, KindRef, Revision, status::StatusError};
+use base64::{DecodeError, Engine as _};
+use coracle_api::{Key, KindRef, Revision, go::syntax_error, status::StatusError};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -33,7 +33,8 @@ const EXPIRED_CONTINUE: &str = "The provided continue parameter is too old to di
 const TOO_OLD_LIST: &str = "The resourceVersion for the provided list is too old.";
 
 /// Where the next page starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
 struct Token {
     v: String,
     /// -1: whatever is newest.
@@ -53,14 +54,38 @@ impl Token {
         base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(json)
     }
 
+    /// Source: k8s.io/apiserver `pkg/storage/continue.go`.
     fn decode(text: &str) -> Result<Self, StatusError> {
-        let refused = || error::bad_request("continue key is not valid".to_owned());
-        base64::engine::general_purpose::URL_SAFE_NO_PAD
-            .decode(text.trim_end_matches('='))
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Self>(&json).ok())
-            .filter(|token| token.v == "meta.k8s.io/v1")
-            .ok_or_else(refused)
+        let refused = |why: String| {
+            error::bad_request(format!(
+                "invalid continue token: continue key is not valid: {why}"
+            ))
+        };
+        let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text);
+        let json = json.map_err(|why| {
+            let at = match why {
+                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
+                DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+            };
+            refused(format!("illegal base64 data at input byte {at}"))
+        })?;
+        let token: Self = serde_json::from_slice(&json).map_err(|why| {
+            let syntax = syntax_error(&json, json.len());
+            refused(syntax.unwrap_or_else(|| format!("json: {why}")))
+        })?;
+        if token.v != "meta.k8s.io/v1" {
+            let why = format!("server does not recognize this encoded version {}", token.v);
+            return Err(refused(why));
+        }
+        if token.rv == 0 {
+            let why = "incorrect encoded start resourceVersion (version meta.k8s.io/v1)";
+            return Err(refused(why.to_owned()));
+        }
+        if token.start.is_empty() {
+            let why = "encoded start key empty (version meta.k8s.io/v1)";
+            return Err(refused(why.to_owned()));
+        }
+        Ok(token)
     }
 
     /// The last object of the page before.

@@ -3,7 +3,11 @@
 //! Pure. A value that cannot be understood is a 400 that names the parameter.
 
 use super::{error, route};
-use coracle_api::status::StatusError;
+use coracle_api::{
+    go::{parse_int, parse_uint},
+    status::{Cause, StatusError},
+};
+use serde_json::json;
 
 /// The decoded parameters, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -54,13 +58,7 @@ impl Query {
     /// A whole number.
     pub(crate) fn number(&self, name: &str) -> Result<Option<i64>, StatusError> {
         self.get(name)
-            .map(|value| {
-                value.parse().map_err(|_not_a_number| {
-                    error::bad_request(format!(
-                        "unable to parse query parameter {name:?}: {value:?} is not a number"
-                    ))
-                })
-            })
+            .map(|value| parse_int(value).map_err(error::bad_request))
             .transpose()
     }
 }
@@ -74,6 +72,8 @@ pub(crate) enum Match {
     NotOlderThan,
     /// Exactly this one.
     Exact,
+    /// As nobody knows: refused.
+    Unknown,
 }
 
 /// Options of LIST, WATCH and DELETECOLLECTION.
@@ -100,12 +100,7 @@ impl ListOptions {
             None => Match::Unset,
             Some("NotOlderThan") => Match::NotOlderThan,
             Some("Exact") => Match::Exact,
-            Some(other) => {
-                return Err(invalid(format!(
-                    "resourceVersionMatch: Unsupported value: {other:?}: supported values: \
-                     \"Exact\", \"NotOlderThan\", \"\""
-                )));
-            }
+            Some(_) => Match::Unknown,
         };
         let initial = query.get("sendInitialEvents").map(route::truthy);
         let options = Self {
@@ -122,63 +117,71 @@ impl ListOptions {
                 .and_then(|seconds| u64::try_from(seconds).ok())
                 .filter(|seconds| *seconds > 0),
         };
-        options.check(watch)?;
-        Ok(options)
+        let word = query.get("resourceVersionMatch").unwrap_or_default();
+        let causes = if watch {
+            options.wrong_for_watch(word)
+        } else {
+            options.wrong_for_list(word)
+        };
+        if causes.is_empty() {
+            Ok(options)
+        } else {
+            Err(StatusError::invalid_options("ListOptions", causes))
+        }
     }
 
-    fn check(&self, watch: bool) -> Result<(), StatusError> {
-        if watch {
-            return match (self.send_initial_events, self.version_match) {
-                (None, Match::Unset) | (Some(_), Match::NotOlderThan) => Ok(()),
-                (None, _) => Err(invalid(
-                    "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch \
-                     unless sendInitialEvents is provided",
-                )),
-                (Some(_), _) => Err(invalid(
-                    "resourceVersionMatch: Forbidden: sendInitialEvents requires setting \
-                     resourceVersionMatch to NotOlderThan",
-                )),
-            };
-        }
-        if self.send_initial_events.is_some() {
-            return Err(invalid(
-                "sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list",
-            ));
+    /// Source: k8s.io/apimachinery `pkg/apis/meta/internalversion/validation`.
+    fn wrong_for_watch(&self, word: &str) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        let mut forbid = |why: &str| causes.push(Cause::forbidden("resourceVersionMatch", why));
+        let is_newer = self.version_match == Match::NotOlderThan;
+        if self.send_initial_events.is_some() && !is_newer {
+            forbid("sendInitialEvents requires setting resourceVersionMatch to NotOlderThan");
         }
         if self.version_match == Match::Unset {
-            return Ok(());
+            return causes;
         }
-        if self.resource_version.is_none() {
-            return Err(invalid(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless \
-                 resourceVersion is provided",
-            ));
+        if self.send_initial_events.is_none() {
+            forbid(
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided",
+            );
+        }
+        if !is_newer {
+            let path = "resourceVersionMatch";
+            causes.push(Cause::unsupported(path, &json!(word), &["NotOlderThan"]));
         }
         if !self.continue_token.is_empty() {
-            return Err(invalid(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden when continue \
-                 is provided",
-            ));
+            let why = "resourceVersionMatch is forbidden when continue is provided";
+            causes.push(Cause::forbidden("resourceVersionMatch", why));
         }
-        if self.version_match == Match::Exact && self.resource_version == Some(0) {
-            return Err(invalid(
-                "resourceVersionMatch: Forbidden: resourceVersionMatch \"Exact\" is forbidden for \
-                 resourceVersion \"0\"",
-            ));
-        }
-        Ok(())
+        causes
     }
-}
 
-fn invalid(message: impl Into<String>) -> StatusError {
-    error::status(
-        422,
-        "Invalid",
-        format!(
-            "ListOptions.meta.k8s.io \"\" is invalid: {}",
-            message.into()
-        ),
-    )
+    fn wrong_for_list(&self, word: &str) -> Vec<Cause> {
+        let mut causes = Vec::new();
+        let path = "resourceVersionMatch";
+        if self.version_match != Match::Unset {
+            let mut forbid = |why: &str| causes.push(Cause::forbidden(path, why));
+            if self.resource_version.is_none() {
+                forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
+            }
+            if !self.continue_token.is_empty() {
+                forbid("resourceVersionMatch is forbidden when continue is provided");
+            }
+            if self.version_match == Match::Exact && self.resource_version == Some(0) {
+                forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
+            }
+        }
+        if self.version_match == Match::Unknown {
+            let known = ["Exact", "NotOlderThan", ""];
+            causes.push(Cause::unsupported(path, &json!(word), &known));
+        }
+        if self.send_initial_events.is_some() {
+            let why = "sendInitialEvents is forbidden for list";
+            causes.push(Cause::forbidden("sendInitialEvents", why));
+        }
+        causes
+    }
 }
 
 /// `resourceVersion`: none when unset.
@@ -186,11 +189,8 @@ pub(crate) fn resource_version(query: &Query) -> Result<Option<u64>, StatusError
     query
         .get("resourceVersion")
         .map(|value| {
-            value.parse().map_err(|_not_a_number| {
-                error::bad_request(format!(
-                    "resourceVersion: Invalid value: {value:?}: strconv.ParseUint: parsing \
-                     {value:?}: invalid syntax"
-                ))
+            parse_uint(value).map_err(|why| {
+                error::bad_request(format!("resourceVersion: Invalid value: {value:?}: {why}"))
             })
         })
         .transpose()
@@ -236,5 +236,30 @@ mod tests {
         check("sendInitialEvents=true", false, false);
         check("resourceVersionMatch=NotOlderThan", true, false);
         check("resourceVersion=abc", false, false);
+    }
+
+    #[test]
+    fn refusals_say_what_upstream_says() {
+        for (query, watch, said) in [
+            (
+                "limit=foo",
+                false,
+                "strconv.ParseInt: parsing \"foo\": invalid syntax",
+            ),
+            (
+                "resourceVersionMatch=Sometimes&sendInitialEvents=true",
+                false,
+                "ListOptions.meta.k8s.io \"\" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden unless resourceVersion is provided, resourceVersionMatch: Unsupported value: \"Sometimes\": supported values: \"Exact\", \"NotOlderThan\", \"\", sendInitialEvents: Forbidden: sendInitialEvents is forbidden for list]",
+            ),
+            (
+                "resourceVersionMatch=Exact&resourceVersion=5",
+                true,
+                "ListOptions.meta.k8s.io \"\" is invalid: [resourceVersionMatch: Forbidden: resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided, resourceVersionMatch: Unsupported value: \"Exact\": supported values: \"NotOlderThan\"]",
+            ),
+        ] {
+            let refused = ListOptions::parse(&Query::parse(query), watch).unwrap_err();
+            assert_eq!(refused.message, said);
+            assert_eq!(refused.details.is_some(), refused.code == 422);
+        }
     }
 }

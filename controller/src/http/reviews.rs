@@ -5,7 +5,7 @@
 mod access;
 
 use super::{
-    Body, Call, State, decode, error, negotiate, respond, route::RequestInfo, verbs::write,
+    Body, Call, State, decode, error, negotiate, respond, route::RequestInfo, verbs::identity,
 };
 use crate::auth::{UserInfo, accounts};
 use coracle_api::status::StatusError;
@@ -87,6 +87,11 @@ pub(crate) fn find(group: &str, version: &str, plural: &str) -> Option<&'static 
         .find(|review| (review.group, review.version, review.plural) == (group, version, plural))
 }
 
+/// Whether a group has reviews.
+pub(crate) fn is_group(group: &str) -> bool {
+    REVIEWS.iter().any(|review| review.group == group)
+}
+
 /// Answers one.
 pub(crate) async fn answer(
     state: &State,
@@ -101,9 +106,9 @@ pub(crate) async fn answer(
         return Err(error::no_such_resource());
     }
     negotiate::format(call.accept(), true).ok_or_else(error::not_acceptable)?;
-    let body = decode::object(&mut call).await?;
+    let body = decode::object(&mut call, review.kind).await?;
     let version = format!("{}/{}", review.group, review.version);
-    write::check_type(&body, &version, review.kind)?;
+    identity::check_type(&body, (review.group, review.version, review.kind))?;
     let spec = body.get("spec").cloned().unwrap_or_default();
     let authorizer = state.registry.authorizer();
     let status = match review.kind {

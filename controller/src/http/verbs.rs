@@ -3,11 +3,12 @@
 //! Generic over the table of kinds; subresources that deviate have their own step here.
 
 mod evict;
+pub(super) mod identity;
 mod options;
 mod remove;
 mod scale;
 mod token_request;
-pub(super) mod write;
+mod write;
 
 use super::{
     Body, Call, State, connect, error, list,

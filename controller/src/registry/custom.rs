@@ -2,7 +2,10 @@
 //!
 //! Source: k8s.io/apiextensions-apiserver `pkg/registry`.
 
-use super::{Context, Subresource, strategy};
+use super::{
+    Context, Subresource,
+    strategy::{self, Unreadable},
+};
 use crate::{cache::Cache, kinds::Custom};
 use coracle_api::{
     KindRef, StatusError,
@@ -17,17 +20,17 @@ pub(super) fn decode(
     context: &Context,
     custom: &Custom,
     value: &mut Value,
-) -> Result<(), StatusError> {
+) -> Result<(), Unreadable> {
     let of = custom.kind;
     if !value.is_object() {
-        return Err(strategy::no_object());
+        return Err(strategy::no_object(value));
     }
     value["apiVersion"] = of.api_version().into();
     value["kind"] = of.kind.into();
     let mut findings = schema::check_metadata(of, value);
     if findings.mistyped.is_none() {
         let dropped = custom.version.decode(value);
-        let dropped = dropped.map_err(|error| StatusError::bad_request(error.to_string()))?;
+        let dropped = dropped.map_err(|error| Unreadable::new(error.to_string()))?;
         let unknown = dropped.iter().map(|path| format!("unknown field {path:?}"));
         findings.unknown.extend(unknown);
     }
@@ -35,7 +38,7 @@ pub(super) fn decode(
         .warnings
         .lock()
         .extend(custom.version.deprecation.clone());
-    strategy::judge(context, of, findings)
+    strategy::judge(context, findings)
 }
 
 /// An object of a kind that is going may not be created.

@@ -5,7 +5,7 @@
 
 use super::{Context, Patch, Subresource};
 use coracle_api::{
-    KindRef, StatusError,
+    Kind, KindRef, StatusError,
     apply::{self, Error, Writer},
     schema::Type,
 };
@@ -74,8 +74,8 @@ pub(super) fn apply(
             let text = |name: &str| patch.body["metadata"][name].as_str().unwrap_or_default();
             let (namespace, name) = (text("namespace"), text("name"));
             StatusError::plain(format!(
-                "failed to create typed patch object ({namespace}/{name}; {api_version}, Kind={}): {error}",
-                kind.kind
+                "failed to create typed patch object ({namespace}/{name}; {}): {error}",
+                Kind::full_name((kind.group, kind.version, kind.kind))
             ))
         }
         Error::Conflicts(_) => StatusError::apply_conflict(error.to_string(), error.causes()),

@@ -8,7 +8,8 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, defaults, kind, schema, selector, status::Cause, time, view,
+    Key, KindRef, StatusError, defaults, go::type_of, kind, schema, selector, status::Cause, time,
+    view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -20,27 +21,40 @@ const SUFFIX_LEN: usize = 5;
 /// Longest base of a generated name.
 const BASE_LEN_MAX: usize = 58;
 
-/// Strict decoding: types are checked, unknown fields go, with a word or an error as asked.
-pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Result<(), StatusError> {
-    if !value.is_object() {
-        return Err(no_object());
+/// Why a body, or what a patch made, is no object of its kind.
+#[derive(Debug)]
+pub(super) struct Unreadable(String);
+
+impl Unreadable {
+    pub(super) fn new(why: impl Into<String>) -> Self {
+        Self(why.into())
     }
-    let findings = schema::check(of, value);
-    judge(context, of, findings)
+
+    pub(super) fn why(&self) -> &str {
+        &self.0
+    }
 }
 
-pub(super) fn no_object() -> StatusError {
-    StatusError::bad_request("the object provided is unrecognized: it is no JSON object")
+/// Strict decoding: types are checked, unknown fields go, with a word or an error as asked.
+pub(super) fn decode(context: &Context, of: KindRef, value: &mut Value) -> Result<(), Unreadable> {
+    if !value.is_object() {
+        return Err(no_object(value));
+    }
+    let findings = schema::check(of, value);
+    judge(context, findings)
+}
+
+pub(super) fn no_object(value: &Value) -> Unreadable {
+    let found = type_of(value);
+    Unreadable(format!(
+        "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+    ))
 }
 
 /// A wrong type is an error; of unknown fields the client hears as it asked.
-pub(super) fn judge(
-    context: &Context,
-    of: KindRef,
-    findings: schema::Findings,
-) -> Result<(), StatusError> {
+pub(super) fn judge(context: &Context, findings: schema::Findings) -> Result<(), Unreadable> {
     if let Some(mistyped) = findings.mistyped {
-        return Err(StatusError::bad_request(mistyped));
+        return Err(Unreadable(mistyped));
     }
     match context.field_validation {
         FieldValidation::Strict
@@ -48,10 +62,7 @@ pub(super) fn judge(
         {
             let list = [context.duplicates.as_slice(), &findings.unknown].concat();
             let list = list.join(", ");
-            let (kind, version) = (of.kind, of.version);
-            Err(StatusError::bad_request(format!(
-                "{kind} in version {version:?} cannot be handled as a {kind}: strict decoding error: {list}"
-            )))
+            Err(Unreadable(format!("strict decoding error: {list}")))
         }
         FieldValidation::Warn => {
             context.warnings.lock().extend(findings.unknown);
@@ -66,7 +77,7 @@ pub(super) fn decode_as(
     context: &Context,
     of: KindRef,
     mut value: Value,
-) -> Result<Value, StatusError> {
+) -> Result<Value, Unreadable> {
     decode(context, of, &mut value)?;
     if of.storage() == of {
         return Ok(value);
@@ -74,7 +85,7 @@ pub(super) fn decode_as(
     let mut stored = view::stored(of, value);
     // What a view keeps as text was not looked into yet.
     match schema::check(of.storage(), &mut stored).mistyped {
-        Some(mistyped) => Err(StatusError::bad_request(mistyped)),
+        Some(mistyped) => Err(Unreadable(mistyped)),
         None => Ok(stored),
     }
 }

@@ -145,7 +145,7 @@ async function patches() {
   );
   assert.equal(scale.status.selector, 'app=web');
   const typo = { spec: { typo: 1 } };
-  await refused(400, patch(MergePatch, typo, { fieldValidation: 'Strict' }));
+  await refused(422, patch(MergePatch, typo, { fieldValidation: 'Strict' }));
 }
 
 async function applies() {

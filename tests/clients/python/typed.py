@@ -134,7 +134,7 @@ def patches():
     assert sorted(env.name for env in web.env) == ["A", "B"], web
     scale = apps.patch_namespaced_deployment_scale("web", namespace, {"spec": {"replicas": 0}})
     assert scale.status.selector == "app=web", scale
-    refused(400, patch, MERGE, {"spec": {"typo": 1}}, field_validation="Strict")
+    refused(422, patch, MERGE, {"spec": {"typo": 1}}, field_validation="Strict")
 
 
 def applies():

@@ -1,7 +1,7 @@
 //! One watcher: a view, and the connections that keep it.
 
 use super::{
-    NAMESPACES, Shared, count,
+    Last, NAMESPACES, Shared, count,
     view::{Kept, View, read, version},
 };
 use anyhow::{Context as _, bail, ensure};
@@ -73,19 +73,18 @@ impl Scope {
 }
 
 /// Everything there is, once the controller answers.
-pub(super) async fn list_all(shared: &Shared) -> anyhow::Result<View> {
+pub(super) async fn list_all(shared: &Shared) -> anyhow::Result<Last> {
     let list = shared
         .endpoint
         .connect()
         .await?
         .get(&Scope::default().path())
         .await?;
-    list["items"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(read)
-        .collect()
+    let items = list["items"].as_array().into_iter().flatten();
+    Ok(Last {
+        view: items.map(read).collect::<anyhow::Result<_>>()?,
+        revision: version(&list["metadata"])?,
+    })
 }
 
 pub(super) struct Watcher {
@@ -98,7 +97,7 @@ pub(super) struct Watcher {
     position: Option<u64>,
     /// Initial events, until their end.
     initial: Option<View>,
-    last: watch::Receiver<Option<Arc<View>>>,
+    last: watch::Receiver<Option<Arc<Last>>>,
 }
 
 impl Watcher {
@@ -259,7 +258,7 @@ impl Watcher {
     fn is_done(&self) -> anyhow::Result<bool> {
         let last = self.last.borrow().clone();
         let at_home = self.initial.is_none() && self.position.is_some();
-        Ok(at_home && last.is_some_and(|whole| self.scope.part(&whole) == self.kept.view))
+        Ok(at_home && last.is_some_and(|last| self.scope.part(&last.view) == self.kept.view))
     }
 
     fn take(&mut self, kind: &str, object: &Value) -> anyhow::Result<()> {
@@ -307,19 +306,28 @@ impl Watcher {
         self.kept.change(kind, key, seen)
     }
 
-    /// Once all is seen, a watch from there has nothing to tell.
+    /// Once all is seen, a watch from there has nothing to tell of what came after the final list. The view may have
+    /// been that list too early: what entered and left it since is still to come.
     async fn silence(&mut self) -> anyhow::Result<()> {
+        let last = self.last.borrow().clone().context("no final list")?;
         let Some(mut stream) = self.open(Some(SILENCE_SECONDS)).await? else {
             bail!("the controller is gone");
         };
         while let Some((kind, object)) = stream.next().await? {
             self.take(&kind, &object)?;
             // Who saw its last event long ago may be forgotten.
+            let is_event = !matches!(kind.as_str(), "BOOKMARK" | "ERROR");
             ensure!(
-                matches!(kind.as_str(), "BOOKMARK" | "ERROR"),
-                "{kind} after the end: {object}"
+                !is_event || version(&object["metadata"])? <= last.revision,
+                "{kind} after the end at {}: {object}",
+                last.revision
             );
         }
+        let (has, wanted) = (&self.kept.view, self.scope.part(&last.view));
+        ensure!(
+            *has == wanted,
+            "the view ends as {has:?}, not as {wanted:?}"
+        );
         Ok(())
     }
 }

@@ -1,7 +1,7 @@
 //! What must be refused, and how: wrong methods, media types, names, versions and bodies.
 
 use super::{
-    exceptions,
+    custom, exceptions,
     session::{MANAGER, Session, text},
 };
 use serde_json::{Value, json};
@@ -129,13 +129,19 @@ async fn identities(session: &mut Session<'_>) -> anyhow::Result<()> {
     other_version["apiVersion"] = json!("other.example.com/v1");
     let mut other_kind = object.clone();
     other_kind["kind"] = json!("Other");
-    for (what, body) in [
-        ("another apiVersion", &other_version),
-        ("another kind", &other_kind),
+    // A custom object's kind is looked at by its own rules, which are asked late.
+    let of_kind = if custom::is_custom(session.row) {
+        (422, "Invalid")
+    } else {
+        (400, "BadRequest")
+    };
+    for (what, body, (code, reason)) in [
+        ("another apiVersion", &other_version, (400, "BadRequest")),
+        ("another kind", &other_kind, of_kind),
     ] {
         for (method, path) in [("POST", &collection), ("PUT", &one)] {
             let answer = session.ask(method, path, body).await?;
-            session.refused(&format!("{method} of {what}"), &answer, 400, "BadRequest");
+            session.refused(&format!("{method} of {what}"), &answer, code, reason);
         }
     }
     let mut other_name = object.clone();

@@ -62,13 +62,13 @@ async fn codes_and_causes() {
             "fieldManager=one",
             json!({"metadata": {"name": "c"}}),
             400,
-            "missing",
+            "invalid object type: /, Kind=",
         ),
         (
             "fieldManager=one",
             map(json!({"a": 1})),
             500,
-            "failed to create typed patch object (/c; v1, Kind=ConfigMap): .data.a: expected string",
+            "failed to create typed patch object (/c; /v1, Kind=ConfigMap): .data.a: expected string",
         ),
         (
             "fieldManager=one",

@@ -113,7 +113,7 @@ async fn what_cannot_be_read_is_refused() {
         (
             &[("content-type", "application/json")],
             b"{\"metadata\": {\"name\": \"\xff\"}}",
-            400,
+            422,
         ),
     ] {
         let refused = server.ask_with("POST", MAPS, body, headers).await;

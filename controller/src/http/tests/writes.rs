@@ -121,7 +121,7 @@ const REFUSED: [Refused; 18] = [
     ("PATCH", ONE, JSON, "{}", 415, "UnsupportedMediaType"),
     ("PATCH", ONE, "application/apply-patch+yaml", "{}", 422, "Invalid"),
     ("GET", "/api/v1/namespaces/default/nothings", JSON, "", 404, "NotFound"),
-    ("GET", "/apis/nothing/v1/things", JSON, "", 404, "NotFound"),
+    ("GET", "/apis/apps/v9/things", JSON, "", 404, "NotFound"),
     ("GET", "/api/v1/namespaces/default/nodes", JSON, "", 404, "NotFound"),
     ("GET", "/api/v1/namespaces/default/pods/p/nothing", JSON, "", 404, "NotFound"),
     ("DELETE", "/api/v1/namespaces/default/pods/p/log", JSON, "", 405, "MethodNotAllowed"),
@@ -146,6 +146,86 @@ async fn what_cannot_be_done_is_said_as_a_status() {
             (&json!("Status"), &json!(reason))
         );
         assert_eq!(status["code"], code);
+    }
+}
+
+const UNRECOGNIZED: &str = "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: ";
+const HANDLED: &str = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: ";
+const POD: &str = "Pod in version \"v1\" cannot be handled as a Pod: ";
+const JSON_PATCH: &str = "application/json-patch+json";
+const MERGE: &str = "application/merge-patch+json";
+const STRATEGIC: &str = "application/strategic-merge-patch+json";
+const PODS: &str = "/api/v1/namespaces/default/pods";
+
+/// Method, path, media type, body; code and message, in two parts.
+type Worded = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static str,
+    u16,
+    &'static str,
+    &'static str,
+);
+
+#[rustfmt::skip]
+const WORDED: [Worded; 28] = [
+    ("POST", MAPS, JSON, "", 400, UNRECOGNIZED, "unexpected end of JSON input (<empty>)"),
+    ("POST", MAPS, JSON, "{\"a\":1,}", 400, UNRECOGNIZED, "invalid character '}' looking for beginning of object key string ({\"a\":1,})"),
+    ("POST", MAPS, JSON, "[]", 400, UNRECOGNIZED, "json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" } (5b5d)"),
+    ("POST", MAPS, JSON, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}", 400, "Pod in version \"v1\" cannot be handled as a ConfigMap: ", "converting (v1.Pod) to (core.ConfigMap): unknown conversion"),
+    ("POST", MAPS, JSON, "{\"kind\":\"Pods\"}", 400, "Pods in version \"v1\" cannot be handled as a ConfigMap: ", "no kind \"Pods\" is registered for version \"v1\" in scheme \"pkg/api/legacyscheme/scheme.go:30\""),
+    ("POST", MAPS, JSON, "{\"data\":1}", 400, HANDLED, "json: cannot unmarshal number into Go struct field ConfigMap.data of type map[string]string"),
+    ("POST", "/api/v1/namespaces/default/configmaps?fieldValidation=Strict", JSON, "{\"a\":1,\"a\":2}", 400, HANDLED, "strict decoding error: duplicate field \"a\", unknown field \"a\""),
+    ("POST", PODS, JSON, "{\"spec\":{\"overhead\":{\"cpu\":\"1zz\"}}}", 400, POD, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
+    ("POST", PODS, JSON, "{\"spec\":{\"overhead\":{\"cpu\":\"1kk\"}}}", 400, POD, "unable to parse quantity's suffix"),
+    ("PATCH", ONE, JSON_PATCH, "{}", 400, "error decoding patch: ", "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
+    ("PATCH", ONE, JSON_PATCH, "[", 400, "error decoding patch: ", "unexpected end of JSON input"),
+    ("PATCH", ONE, JSON_PATCH, "[{\"op\":\"remove\",\"path\":\"/x\"}]", 422, "the server rejected our request due to an error in our request", ""),
+    ("PATCH", ONE, JSON_PATCH, "[{\"op\":\"replace\",\"path\":\"\",\"value\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}}]", 422, " \"\" is invalid: patch: Invalid value: \"{\\\"kind\\\":\\\"Pod\\\",\\\"metadata\\\":{\\\"name\\\":\\\"a\\\"}}\": ", "converting (v1.Pod) to (core.ConfigMap): unknown conversion"),
+    ("PATCH", ONE, MERGE, "[]", 400, "error decoding patch: ", "json: cannot unmarshal array into Go value of type map[string]interface {}"),
+    ("PATCH", ONE, STRATEGIC, "[]", 400, "", "json: cannot unmarshal array into Go value of type map[string]interface {}"),
+    ("PATCH", ONE, STRATEGIC, "{\"$patch\":\"x\"}", 500, "unknown patch type: x in map: map[$patch:x]", ""),
+    ("PATCH", ONE, STRATEGIC, "{\"$retainKeys\":1}", 400, "invalid patch format of retainKeys", ""),
+    ("PATCH", ONE, STRATEGIC, "{\"metadata\":{\"ownerReferences\":[{\"name\":\"x\"}]}}", 500, "map: map[name:x] does not contain declared merge key: uid", ""),
+    ("PATCH", ONE, STRATEGIC, "{\"data\":{\"a\":1}}", 422, " \"\" is invalid: patch: Invalid value: \"map[data:map[a:1]]\": ", "json: cannot unmarshal number into Go struct field ConfigMap.data of type string"),
+    ("GET", "/api/v1/configmaps?labelSelector=a%20b", JSON, "", 400, "unable to parse requirement: ", "found 'b', expected: in, notin, =, ==, !=, gt, lt"),
+    ("GET", "/api/v1/configmaps?limit=foo", JSON, "", 400, "strconv.ParseInt: parsing \"foo\": invalid syntax", ""),
+    ("GET", "/api/v1/configmaps?continue=a.b", JSON, "", 400, "invalid continue token: continue key is not valid: ", "illegal base64 data at input byte 1"),
+    ("GET", "/api/v1/configmaps?continue=e30", JSON, "", 400, "invalid continue token: continue key is not valid: ", "server does not recognize this encoded version "),
+    ("DELETE", ONE, JSON, "{\"propagationPolicy\":\"x\"}", 422, "DeleteOptions.meta.k8s.io \"\" is invalid: propagationPolicy: Unsupported value: \"x\": supported values: ", "\"Foreground\", \"Background\", \"Orphan\", \"nil\""),
+    ("DELETE", ONE, JSON, "{\"gracePeriodSeconds\":\"x\"}", 400, "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64", ""),
+    ("DELETE", "/api/v1/namespaces/default/configmaps/a?dryRun=x", JSON, "", 422, "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"x\"]: ", "supported values: \"All\""),
+    ("PUT", "/api/v1/namespaces/default/configmaps/a?fieldManager=%01", JSON, "{\"metadata\":{\"name\":\"a\"}}", 422, "UpdateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value: \"\\u0001\": ", "invalid character U+0001 (at position 0)"),
+    ("DELETE", ONE, JSON, "{\"gracePeriodSeconds\":-5}", 200, "", ""),
+];
+
+#[tokio::test]
+async fn bad_input_is_told_in_upstreams_words() {
+    let server = Server::start().await;
+    let made = server
+        .ask("POST", MAPS, "{\"metadata\":{\"name\":\"a\"}}")
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    for (method, path, media, body, code, frame, why) in WORDED {
+        let answer = server
+            .ask_with(method, path, body, &[("content-type", media)])
+            .await;
+        let said = answer.json()["message"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let expected = (code, format!("{frame}{why}"));
+        assert_eq!(
+            (answer.status.as_u16(), said),
+            expected,
+            "{method} {path} {body}"
+        );
+    }
+    for path in ["/nothing", "/apis/nothing/v1/things", "/apis/nothing"] {
+        let answer = server.ask("GET", path, "").await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+        assert_eq!(answer.text(), "404 page not found\n", "{path}");
     }
 }
 

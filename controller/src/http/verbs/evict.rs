@@ -13,7 +13,7 @@ pub(super) async fn evict(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let body = decode::object(&mut call).await?;
+    let body = decode::object(&mut call, "Eviction").await?;
     let text = |value: &Value, name: &str| {
         value
             .get(name)

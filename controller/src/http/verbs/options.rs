@@ -1,9 +1,13 @@
 //! From query parameters to what the registry is told of a write.
 
-use super::super::{Call, error, query::Query};
+use super::super::{Call, query::Query};
 use crate::registry::{Context, FieldValidation};
-use coracle_api::status::StatusError;
+use coracle_api::status::{Cause, StatusError};
 use http::{Method, header};
+use serde_json::json;
+
+/// As upstream limits it.
+const MANAGER_BYTES_MAX: usize = 128;
 
 /// The context of a write; its body was read before. A field that stands twice in it is treated as an
 /// unknown one: refused, warned of or ignored, as the client asks.
@@ -16,12 +20,6 @@ pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
         .iter()
         .map(|path| format!("duplicate field {path:?}"))
         .collect();
-    // Of a patch they are no object's.
-    if field_validation == FieldValidation::Strict && !twice.is_empty() && options == "PatchOptions"
-    {
-        let list = twice.join(", ");
-        return Err(error::bad_request(format!("strict decoding error: {list}")));
-    }
     let (duplicates, warnings) = match field_validation {
         FieldValidation::Warn => (Vec::new(), twice),
         FieldValidation::Strict => (twice, Vec::new()),
@@ -64,17 +62,18 @@ pub(super) fn require_manager(call: &Call) -> Result<(), StatusError> {
     {
         return Ok(());
     }
-    Err(error::status(
-        422,
-        "Invalid",
-        "PatchOptions.meta.k8s.io \"\" is invalid: fieldManager: Required value: is required for apply patch",
-    ))
+    let cause = Cause::required("fieldManager", "is required for apply patch");
+    Err(StatusError::invalid_options("PatchOptions", vec![cause]))
 }
 
 /// What `fieldManager` upstream takes when none is given: the program's name.
 fn default_manager(user_agent: &str) -> String {
     let name = user_agent.split('/').next().unwrap_or_default();
-    let clean: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
+    let clean: String = name
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(MANAGER_BYTES_MAX)
+        .collect();
     if clean.is_empty() {
         "unknown".to_owned()
     } else {
@@ -82,38 +81,43 @@ fn default_manager(user_agent: &str) -> String {
     }
 }
 
+/// Source: k8s.io/apimachinery `pkg/apis/meta/v1/validation`.
 fn check_manager(manager: &str, options: &str) -> Result<(), StatusError> {
-    if manager.chars().count() > 128 {
-        return Err(invalid(
-            options,
-            "fieldManager: Too long: may not be more than 128 bytes".to_owned(),
-        ));
+    let path = "fieldManager";
+    let mut causes = Vec::new();
+    if manager.len() > MANAGER_BYTES_MAX {
+        causes.push(Cause::too_long(path, MANAGER_BYTES_MAX));
     }
-    if manager.chars().any(char::is_control) {
-        return Err(invalid(
-            options,
-            format!(
-                "fieldManager: Invalid value: {manager:?}: should only contain printable characters"
-            ),
-        ));
+    let strange = manager.char_indices().find(|(_, c)| c.is_control());
+    if let Some((at, c)) = strange {
+        let why = format!(
+            "invalid character U+{:04X} (at position {at})",
+            u32::from(c)
+        );
+        causes.push(Cause::invalid(path, &json!(manager), &why));
     }
-    Ok(())
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(StatusError::invalid_options(options, causes))
 }
 
 /// `dryRun`: absent or `All`.
 fn dry_run(query: &Query, options: &str) -> Result<bool, StatusError> {
-    let mut values = query
+    let values: Vec<&str> = query
         .all("dryRun")
         .filter(|value| !value.is_empty())
-        .peekable();
-    let asked = values.peek().is_some();
-    match values.find(|value| *value != "All") {
-        Some(other) => Err(invalid(
-            options,
-            format!("dryRun: Unsupported value: [{other:?}]: supported values: \"All\""),
-        )),
-        None => Ok(asked),
+        .collect();
+    if let Some(cause) = wrong_dry_run(&values) {
+        return Err(StatusError::invalid_options(options, vec![cause]));
     }
+    Ok(!values.is_empty())
+}
+
+/// What is wrong with the values of `dryRun`.
+pub(super) fn wrong_dry_run(values: &[&str]) -> Option<Cause> {
+    let is_known = values.iter().all(|value| *value == "All");
+    (!is_known).then(|| Cause::unsupported("dryRun", &json!(values), &["All"]))
 }
 
 fn field_validation(query: &Query, options: &str) -> Result<FieldValidation, StatusError> {
@@ -121,22 +125,13 @@ fn field_validation(query: &Query, options: &str) -> Result<FieldValidation, Sta
         None | Some("Warn") => Ok(FieldValidation::Warn),
         Some("Strict") => Ok(FieldValidation::Strict),
         Some("Ignore") => Ok(FieldValidation::Ignore),
-        Some(other) => Err(invalid(
-            options,
-            format!(
-                "fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \
-                 \"Strict\", \"Warn\""
-            ),
-        )),
+        Some(other) => {
+            // With the empty one, as upstream has it.
+            let known = ["", "Ignore", "Strict", "Warn"];
+            let cause = Cause::unsupported("fieldValidation", &json!(other), &known);
+            Err(StatusError::invalid_options(options, vec![cause]))
+        }
     }
-}
-
-fn invalid(options: &str, message: String) -> StatusError {
-    error::status(
-        422,
-        "Invalid",
-        format!("{options}.meta.k8s.io \"\" is invalid: {message}"),
-    )
 }
 
 #[cfg(test)]

@@ -10,7 +10,11 @@ use super::{
     Target, options,
 };
 use crate::registry::{Context, DeleteOptions, Deleted, Propagation};
-use coracle_api::{Kind, status::StatusError};
+use coracle_api::{
+    Kind,
+    go::type_of,
+    status::{Cause, StatusError},
+};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -150,71 +154,72 @@ fn orphans(body: &Value, query: &Query) -> Option<bool> {
 }
 
 /// How to delete; the context learns whether it is only tried.
+///
+/// Source: k8s.io/apimachinery `pkg/apis/meta/v1/validation`, `ValidateDeleteOptions`.
 pub(super) fn parse(
     body: &Value,
     query: &Query,
     context: &mut Context,
 ) -> Result<DeleteOptions, StatusError> {
     let text = |name: &str| body.get(name).and_then(Value::as_str);
-    let grace = match body.get("gracePeriodSeconds") {
-        Some(seconds) if !seconds.is_null() => Some(
-            seconds
-                .as_i64()
-                .ok_or_else(|| error::bad_request("gracePeriodSeconds: must be a whole number"))?,
-        ),
-        _ => query.number("gracePeriodSeconds")?,
+    let mistyped = |value: &Value, field: &str, wanted: &str| {
+        let found = type_of(value);
+        error::bad_request(format!(
+            "json: cannot unmarshal {found} into Go struct field DeleteOptions.{field} of type {wanted}"
+        ))
     };
-    if grace.is_some_and(|seconds| seconds < 0) {
-        return Err(invalid(
-            "gracePeriodSeconds: Invalid value: must be greater than or equal to 0",
-        ));
-    }
+    let field = "gracePeriodSeconds";
+    let grace = match body.get(field) {
+        Some(seconds) if !seconds.is_null() => {
+            let number = seconds.as_i64();
+            Some(number.ok_or_else(|| mistyped(seconds, field, "int64"))?)
+        }
+        _ => query.number(field)?,
+    };
+    let mut causes = Vec::new();
     let orphan = orphans(body, query);
-    let propagation = text("propagationPolicy").or(query.get("propagationPolicy"));
-    let propagation = match (propagation, orphan) {
-        (None | Some(""), None) => None,
-        (None | Some(""), Some(true)) | (Some("Orphan"), None) => Some(Propagation::Orphan),
-        (None | Some(""), Some(false)) | (Some("Background"), None) => {
-            Some(Propagation::Background)
-        }
-        (Some("Foreground"), None) => Some(Propagation::Foreground),
-        (Some(_), Some(_)) => {
-            return Err(invalid(
-                "propagationPolicy: Invalid value: orphanDependents and deletionPropagation cannot \
-                 be both set",
+    let policy = text("propagationPolicy").or(query.get("propagationPolicy"));
+    let policy = policy.filter(|policy| !policy.is_empty());
+    let propagation = match policy {
+        None => orphan.map(|orphan| match orphan {
+            true => Propagation::Orphan,
+            false => Propagation::Background,
+        }),
+        Some("Orphan") => Some(Propagation::Orphan),
+        Some("Background") => Some(Propagation::Background),
+        Some("Foreground") => Some(Propagation::Foreground),
+        Some(other) => {
+            let known = ["Foreground", "Background", "Orphan", "nil"];
+            causes.push(Cause::unsupported(
+                "propagationPolicy",
+                &json!(other),
+                &known,
             ));
-        }
-        (Some(other), None) => {
-            return Err(invalid(&format!(
-                "propagationPolicy: Unsupported value: {other:?}: supported values: \"Background\", \
-                 \"Foreground\", \"Orphan\""
-            )));
+            None
         }
     };
-    let body_dry = body
-        .get("dryRun")
-        .and_then(Value::as_array)
-        .is_some_and(|all| !all.is_empty());
-    if body_dry && body["dryRun"] != json!(["All"]) {
-        return Err(invalid(
-            "dryRun: Unsupported value: supported values: \"All\"",
-        ));
+    if let (Some(policy), Some(_)) = (policy, orphan) {
+        let why = "orphanDependents and deletionPropagation cannot be both set";
+        causes.insert(0, Cause::invalid("propagationPolicy", &json!(policy), why));
     }
-    context.dry_run |= body_dry;
+    let dry = body.get("dryRun").and_then(Value::as_array);
+    let dry: Vec<&str> = dry
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    causes.extend(options::wrong_dry_run(&dry));
+    if !causes.is_empty() {
+        return Err(StatusError::invalid_options("DeleteOptions", causes));
+    }
+    context.dry_run |= !dry.is_empty();
     let condition = |name: &str| body["preconditions"][name].as_str().map(str::to_owned);
     Ok(DeleteOptions {
-        grace_period_seconds: grace,
+        // As upstream: less than nothing is a second.
+        grace_period_seconds: grace.map(|seconds| if seconds < 0 { 1 } else { seconds }),
         propagation,
         uid: condition("uid"),
         resource_version: condition("resourceVersion"),
         dry_run: context.dry_run,
     })
-}
-
-fn invalid(why: &str) -> StatusError {
-    error::status(
-        422,
-        "Invalid",
-        format!("DeleteOptions.meta.k8s.io \"\" is invalid: {why}"),
-    )
 }

@@ -6,11 +6,19 @@ use super::{
 };
 use crate::{
     object::Object,
-    registry::{Patch, PatchKind, Subresource},
+    registry::{Patch, PatchKind, Subresource, refused_patch},
 };
-use coracle_api::{patch, selector, status::StatusError};
+use coracle_api::{
+    go::type_of,
+    patch,
+    schema::{Mismatch, TypeName, mismatch, name_of},
+    selector,
+    status::{Cause, StatusError},
+};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+
+const SCALE: TypeName<'_> = ("autoscaling", "v1", "Scale");
 
 /// GET, PUT and PATCH.
 pub(super) async fn scale(
@@ -22,14 +30,13 @@ pub(super) async fn scale(
         return Ok(respond::ok(&of(target, &object)?));
     }
     let wanted = match target.info.verb {
-        "update" => decode::object(&mut call).await?,
+        "update" => decode::object(&mut call, "Scale").await?,
         _ => {
             let (kind, body) = decode::patch(&mut call).await?;
             let current = || of(target, &*target.object()?);
             match kind {
                 PatchType::Apply => return apply(target, &call, body).await,
-                PatchType::Json => patch::json::apply(current()?, &body)
-                    .map_err(|refused| error::status(422, "Invalid", refused.to_string()))?,
+                PatchType::Json => patch::json::apply(current()?, &body).map_err(refused_patch)?,
                 // A Scale has no lists: the others mean the same.
                 PatchType::Merge | PatchType::Strategic => patch::merge::apply(current()?, body),
             }
@@ -103,6 +110,11 @@ async fn apply(
 }
 
 fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
+    if let Some(Mismatch::Version(why) | Mismatch::Kind(why)) =
+        mismatch(name_of(wanted, SCALE), SCALE)
+    {
+        return Err(unreadable(target, wanted, &why));
+    }
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
     if !name.is_empty() && name != target.info.name {
         return Err(error::bad_request(format!(
@@ -111,24 +123,44 @@ fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
         )));
     }
     // As upstream: an absent number is zero.
-    let replicas = match &wanted["spec"]["replicas"] {
-        Value::Null => 0,
+    let sent = &wanted["spec"]["replicas"];
+    let number = match sent {
+        Value::Null => Some(0),
         number => number
             .as_i64()
-            .ok_or_else(|| error::bad_request("spec.replicas: must be a whole number"))?,
+            .and_then(|number| i32::try_from(number).ok()),
     };
-    match i32::try_from(replicas) {
-        Ok(replicas) if replicas >= 0 => Ok(replicas),
-        _ => Err(error::status(
-            422,
-            "Invalid",
-            format!(
-                "Scale.autoscaling {:?} is invalid: spec.replicas: Invalid value: {replicas}: must \
-                 be greater than or equal to 0",
-                target.info.name
-            ),
-        )),
+    let Some(replicas) = number else {
+        let found = match sent {
+            Value::Number(number) => format!("number {number}"),
+            other => type_of(other).to_owned(),
+        };
+        let why = format!(
+            "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
+        );
+        return Err(unreadable(target, wanted, &why));
+    };
+    if replicas >= 0 {
+        return Ok(replicas);
     }
+    let why = "must be greater than or equal to 0";
+    let cause = Cause::invalid("spec.replicas", sent, why);
+    Err(StatusError::invalid_part(
+        ("autoscaling", "Scale"),
+        &target.info.name,
+        cause,
+    ))
+}
+
+/// The body is to blame, or the patch that made this of the Scale.
+fn unreadable(target: &Target<'_>, wanted: &Value, why: &str) -> StatusError {
+    if target.info.verb == "update" {
+        return error::bad_request(format!(
+            "Scale in version \"v1\" cannot be handled as a Scale: {why}"
+        ));
+    }
+    let shown = Value::String(wanted.to_string());
+    StatusError::invalid_patch(Cause::invalid("patch", &shown, why))
 }
 
 /// The Scale of a workload.

@@ -36,7 +36,7 @@ pub(super) async fn create(
     info: &RequestInfo,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let mut body = decode::object(&mut call).await?;
+    let mut body = decode::object(&mut call, "TokenRequest").await?;
     let kind_sent = body["kind"].as_str().unwrap_or_default();
     if !matches!(kind_sent, "" | "TokenRequest") {
         return Err(error::bad_request(format!(

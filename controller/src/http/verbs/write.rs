@@ -4,13 +4,17 @@ use super::{
     super::{
         Body, Call, State, decode, decode::PatchType, error, negotiate, respond, route::RequestInfo,
     },
-    Target, options,
+    Target, identity, options,
 };
 use crate::{
     object::Object,
     registry::{Context, Patch, PatchForm, PatchKind, Subresource},
 };
-use coracle_api::{Key, KindRef, kind, patch::json::OPERATIONS_MAX, status::StatusError};
+use coracle_api::{
+    Key, kind,
+    patch::json::OPERATIONS_MAX,
+    status::{Cause, StatusError},
+};
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
@@ -19,8 +23,8 @@ pub(super) async fn create(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let body = decode::object(&mut call).await?;
-    check_identity(target.kind, &body, &target.info.namespace, "")?;
+    let body = decode::object(&mut call, target.kind.kind).await?;
+    identity::check(target.kind, &body, &target.info.namespace, "")?;
     let context = options::context(&call)?;
     let namespace = if target.kind.namespaced {
         target.info.namespace.as_str()
@@ -47,8 +51,8 @@ pub(super) async fn update(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let body = decode::object(&mut call).await?;
-    check_identity(
+    let body = decode::object(&mut call, target.kind.kind).await?;
+    identity::check(
         target.kind,
         &body,
         &target.info.namespace,
@@ -92,15 +96,7 @@ pub(super) async fn patch(
         PatchType::Strategic => PatchKind::Change(PatchForm::Strategic),
         PatchType::Apply => {
             options::require_manager(&call)?;
-            if ["apiVersion", "kind"]
-                .iter()
-                .any(|name| !body[*name].is_string())
-            {
-                return Err(error::bad_request(
-                    "Object 'Kind' or 'apiVersion' is missing in the applied configuration",
-                ));
-            }
-            check_identity(
+            identity::check_applied(
                 target.kind,
                 &body,
                 &target.info.namespace,
@@ -110,14 +106,16 @@ pub(super) async fn patch(
         }
     };
     if force && kind != PatchKind::Apply {
-        return Err(error::status(
-            422,
-            "Invalid",
-            "PatchOptions.meta.k8s.io \"\" is invalid: force: Forbidden: may not be specified for \
-             non-apply patch",
-        ));
+        let cause = Cause::forbidden("force", "may not be specified for non-apply patch");
+        return Err(StatusError::invalid_options("PatchOptions", vec![cause]));
     }
     let context = options::context(&call)?;
+    if kind == PatchKind::Apply && !context.duplicates.is_empty() {
+        let list = context.duplicates.join(", ");
+        return Err(error::bad_request(format!(
+            "error strict decoding patch: {list}"
+        )));
+    }
     let part = part(&target.info.subresource)?;
     let key = target.key();
     let patch = Patch { kind, body, force };
@@ -164,8 +162,8 @@ pub(super) async fn bind(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let body = decode::object(&mut call).await?;
-    check_type(&body, "v1", "Binding")?;
+    let body = decode::object(&mut call, "Binding").await?;
+    identity::check_type(&body, ("", "v1", "Binding"))?;
     let text = |value: &Value, name: &str| {
         value
             .get(name)
@@ -246,72 +244,4 @@ fn written(
     let mut response = target.show(status, object, call.query.get("includeObject"));
     respond::warn(&mut response, &context.warnings.lock());
     response
-}
-
-/// A body may leave out what it is, and may not say something else.
-pub(in crate::http) fn check_type(
-    body: &Value,
-    version: &str,
-    kind: &str,
-) -> Result<(), StatusError> {
-    let sent = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
-    let (sent_version, sent_kind) = (sent("apiVersion"), sent("kind"));
-    if (!sent_version.is_empty() && sent_version != version)
-        || (!sent_kind.is_empty() && sent_kind != kind)
-    {
-        return Err(error::bad_request(format!(
-            "the API version in the data ({sent_version}, Kind={sent_kind}) does not match the \
-             expected API version ({version}, Kind={kind})"
-        )));
-    }
-    Ok(())
-}
-
-/// What the body says it is must be what the URL says it is.
-pub(super) fn check_identity(
-    kind: KindRef,
-    body: &Value,
-    namespace: &str,
-    name: &str,
-) -> Result<(), StatusError> {
-    let text = |value: &Value, field: &str| {
-        value
-            .get(field)
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned()
-    };
-    check_type(body, &kind.api_version(), kind.kind)?;
-    let meta = body.get("metadata").cloned().unwrap_or_default();
-    let sent = text(&meta, "namespace");
-    if kind.namespaced && !sent.is_empty() && sent != namespace {
-        return Err(error::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    let sent = text(&meta, "name");
-    if !name.is_empty() && !sent.is_empty() && sent != name {
-        return Err(StatusError::other_name(&sent, name));
-    }
-    Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_body_for_something_else_is_refused() {
-        let check = |body: Value| check_identity(kind::DEPLOYMENT, &body, "a", "d").is_ok();
-        assert!(check(json!({})));
-        assert!(check(
-            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "d", "namespace": "a"}})
-        ));
-        assert!(!check(json!({"apiVersion": "v1", "kind": "Deployment"})));
-        assert!(!check(
-            json!({"apiVersion": "apps/v1", "kind": "ReplicaSet"})
-        ));
-        assert!(!check(json!({"metadata": {"namespace": "b"}})));
-        assert!(!check(json!({"metadata": {"name": "e"}})));
-    }
 }

@@ -1,0 +1,97 @@
+//! What Go's library says of bad input: upstream's messages end in its words, and people look for them.
+//!
+//! Pure. Source: Go's `encoding/json`, `fmt`, `strconv` and `time`.
+
+mod json;
+mod time;
+
+pub use json::syntax_error;
+pub use time::{Layout, read_time};
+
+use serde_json::Value;
+
+/// A value as `%v` prints it: maps by the order of their keys, and no quotes.
+#[must_use]
+pub fn printed(value: &Value) -> String {
+    match value {
+        Value::Null => "<nil>".to_owned(),
+        Value::String(text) => text.clone(),
+        Value::Array(list) => {
+            let list: Vec<String> = list.iter().map(printed).collect();
+            format!("[{}]", list.join(" "))
+        }
+        Value::Object(map) => {
+            let fields = map
+                .iter()
+                .map(|(name, value)| format!("{name}:{}", printed(value)));
+            format!("map[{}]", fields.collect::<Vec<_>>().join(" "))
+        }
+        other => other.to_string(),
+    }
+}
+
+/// What a value is, as `encoding/json` calls it.
+#[must_use]
+pub fn type_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+/// A whole number of 64 bits.
+///
+/// # Errors
+/// With the sentence of `strconv.ParseInt`.
+pub fn parse_int(text: &str) -> Result<i64, String> {
+    text.parse()
+        .map_err(|refused: std::num::ParseIntError| number_error("ParseInt", text, &refused))
+}
+
+/// A whole number of 64 bits without a sign.
+///
+/// # Errors
+/// With the sentence of `strconv.ParseUint`.
+pub fn parse_uint(text: &str) -> Result<u64, String> {
+    // A sign that Rust takes, and Go does not.
+    let digits = if text.starts_with('+') { "" } else { text };
+    digits
+        .parse()
+        .map_err(|refused: std::num::ParseIntError| number_error("ParseUint", text, &refused))
+}
+
+fn number_error(function: &str, text: &str, refused: &std::num::ParseIntError) -> String {
+    use std::num::IntErrorKind::{NegOverflow, PosOverflow};
+    let why = match refused.kind() {
+        PosOverflow | NegOverflow => "value out of range",
+        _ => "invalid syntax",
+    };
+    format!("strconv.{function}: parsing {text:?}: {why}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn values_are_printed_without_quotes() {
+        let value = json!({"b": [1, "x", null], "a": {"c": true}});
+        assert_eq!(printed(&value), "map[a:map[c:true] b:[1 x <nil>]]");
+    }
+
+    #[test]
+    fn numbers_are_refused_in_the_words_of_strconv() {
+        assert_eq!(parse_int("-7"), Ok(-7));
+        let syntax = "strconv.ParseInt: parsing \"foo\": invalid syntax";
+        assert_eq!(parse_int("foo"), Err(syntax.to_owned()));
+        let range = "strconv.ParseUint: parsing \"99999999999999999999\": value out of range";
+        assert_eq!(parse_uint("99999999999999999999"), Err(range.to_owned()));
+        let sign = "strconv.ParseUint: parsing \"+1\": invalid syntax";
+        assert_eq!(parse_uint("+1"), Err(sign.to_owned()));
+    }
+}
