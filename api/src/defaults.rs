@@ -7,7 +7,7 @@ mod policy;
 mod storage;
 mod workload;
 
-use crate::{KindRef, kind, quantity::Quantity};
+use crate::{KindRef, kind};
 use serde_json::{Map, Value, json};
 
 /// Fills in what `object` leaves out.
@@ -16,10 +16,11 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         return;
     };
     match (kind.group, kind.kind) {
-        ("", "Pod") => in_map(object, "spec", pod::pod_spec),
+        ("", "Pod") => in_map(object, "spec", pod::spec),
         ("", "Service") => in_map(object, "spec", service_spec),
         ("", "Secret") => set(object, "type", json!("Opaque")),
         ("", "Namespace") => {
+            name_label(object);
             in_map(object, "spec", |spec| {
                 set(spec, "finalizers", json!(["kubernetes"]));
             });
@@ -35,7 +36,6 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         ("", "PodTemplate") => workload::template(object),
         ("", "ReplicationController") => workload::replication_controller(object),
         ("", "LimitRange") => in_map(object, "spec", policy::limit_range),
-        ("", "ResourceQuota") => in_map(object, "spec", policy::resource_quota),
         ("discovery.k8s.io", "EndpointSlice") => each(object, "ports", |port| {
             set(port, "name", json!(""));
             set(port, "protocol", json!("TCP"));
@@ -91,16 +91,16 @@ fn each(map: &mut Map<String, Value>, name: &str, mut f: impl FnMut(&mut Map<Str
         .for_each(&mut f);
 }
 
-/// Quantities in their canonical form; what is none is left for validation.
-fn quantities(list: &mut Map<String, Value>) {
-    for value in list.values_mut() {
-        let text = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        if let Ok(quantity) = Quantity::parse(&text) {
-            *value = json!(quantity.to_string());
+/// A namespace can be selected by its name.
+fn name_label(namespace: &mut Map<String, Value>) {
+    in_map(namespace, "metadata", |meta| {
+        let name = meta.get("name").cloned().unwrap_or_default();
+        if name.as_str().is_some_and(|name| !name.is_empty()) {
+            in_map(meta, "labels", |labels| {
+                labels.insert("kubernetes.io/metadata.name".to_owned(), name);
+            });
         }
-    }
+    });
 }
 
 fn service_spec(spec: &mut Map<String, Value>) {

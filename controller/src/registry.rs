@@ -176,22 +176,13 @@ impl Registry {
         value: Value,
     ) -> Result<Arc<Object>, StatusError> {
         let value = self.decode(context, kind, value)?;
+        let value = self.owned(context, kind.written_as(), value);
         let mut value = self.prepare_create(context, kind, namespace, value)?;
         let kind = kind.written_as();
         if kind == kind::POD {
             account::wait(&self.cache, namespace, &value).await;
             account::admit(&self.cache, &mut value)?;
         }
-        let place = (kind, Subresource::None);
-        let shape = self.shape(kind);
-        managers::track(
-            context,
-            place,
-            shape.ty(),
-            None,
-            &mut value,
-            self.clock.now(),
-        );
         let key = strategy::key_of(kind, &value);
         self.committer
             .write(kind, &key, context.target(false), |current, others| {
@@ -202,6 +193,15 @@ impl Registry {
                 Ok(Decision::Put(ChangeKind::Added, value))
             })
             .await
+    }
+
+    /// A new object as its sender means it, with its sender as its manager: what the server adds belongs to nobody.
+    fn owned(&self, context: &Context, kind: KindRef, mut value: Value) -> Value {
+        strategy::complete(kind, &mut value);
+        let place = (kind, Subresource::None);
+        let (shape, now) = (self.shape(kind), self.clock.now());
+        managers::track(context, place, shape.ty(), None, &mut value, now);
+        value
     }
 
     /// A new object in its stored form, checked; a view may ask more of it than the kind that is stored.

@@ -158,3 +158,48 @@ fn client_side_apply_is_taken_over() -> anyhow::Result<()> {
     assert!(last.contains("a: \"2\"") && !last.contains("b:"), "{last}");
     Ok(())
 }
+
+/// What the server adds to each of these belongs to nobody: taken over, they are applied without it.
+const COMPLETED: &str = "
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j}
+spec: {template: {metadata: {labels: {a: b}}, spec: {restartPolicy: Never, containers: [{name: c, image: 'hello:v1'}]}}}
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: {name: d}
+spec: {selector: {matchLabels: {a: b}}, template: {metadata: {labels: {a: b}}, spec: {containers: [{name: c, image: 'hello:v1'}]}}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: p}
+spec: {containers: [{name: c, image: 'hello:v1', resources: {limits: {cpu: 500m, memory: 64Mi}}}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: s}
+spec: {type: NodePort, selector: {a: b}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: s}
+stringData: {a: b}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: space}
+";
+
+#[test]
+fn objects_that_the_server_completes_are_taken_over() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    controller.ok(&["apply", "-f", "-"], COMPLETED)?;
+    let taken = controller.kubectl(&APPLY, COMPLETED)?;
+    let said = String::from_utf8_lossy(&taken.stderr);
+    assert!(taken.status.success() && said.is_empty(), "{said}");
+    let taken = String::from_utf8_lossy(&taken.stdout);
+    assert_eq!(taken.matches("serverside-applied").count(), 6, "{taken}");
+    Ok(())
+}

@@ -1,7 +1,13 @@
 //! Pod specs, in pods and in templates.
 
-use super::{each, if_map, in_map, quantities, set};
+use super::{each, if_map, in_map, set};
 use serde_json::{Map, Value, json};
+
+/// Of a pod, not of a template.
+pub(super) fn spec(spec: &mut Map<String, Value>) {
+    set(spec, "enableServiceLinks", json!(true));
+    pod_spec(spec);
+}
 
 pub(super) fn pod_spec(spec: &mut Map<String, Value>) {
     set(spec, "restartPolicy", json!("Always"));
@@ -60,11 +66,8 @@ fn container(container: &mut Map<String, Value>) {
     });
 }
 
-/// A request that is not written is its limit; quantities take their canonical form.
+/// A request that is not written is its limit.
 fn resources(resources: &mut Map<String, Value>) {
-    for name in ["limits", "requests"] {
-        if_map(resources, name, quantities);
-    }
     let limits = resources
         .get("limits")
         .and_then(Value::as_object)

@@ -1,22 +1,12 @@
 //! What limits, scales and lets through: LimitRanges, autoscalers, NetworkPolicies, classes.
 
-use super::{each, if_map, in_map, quantities, set};
+use super::{each, if_map, in_map, set};
 use serde_json::{Map, Value, json};
 
 /// A limit that is not written is the maximum; a request that is not written is the limit, else the
 /// minimum.
 pub(super) fn limit_range(spec: &mut Map<String, Value>) {
     each(spec, "limits", |item| {
-        let lists = [
-            "max",
-            "min",
-            "default",
-            "defaultRequest",
-            "maxLimitRequestRatio",
-        ];
-        for list in lists {
-            if_map(item, list, quantities);
-        }
         if item.get("type").and_then(Value::as_str) != Some("Container") {
             return;
         }
@@ -31,10 +21,6 @@ pub(super) fn limit_range(spec: &mut Map<String, Value>) {
             }
         }
     });
-}
-
-pub(super) fn resource_quota(spec: &mut Map<String, Value>) {
-    if_map(spec, "hard", quantities);
 }
 
 pub(super) fn autoscaler(spec: &mut Map<String, Value>) {

@@ -1,13 +1,12 @@
 //! Volumes, claims and their classes and drivers.
 
-use super::{if_map, in_map, quantities, set};
+use super::{if_map, in_map, set};
 use serde_json::{Map, Value, json};
 
 pub(super) fn volume(object: &mut Map<String, Value>) {
     in_map(object, "spec", |spec| {
         set(spec, "persistentVolumeReclaimPolicy", json!("Retain"));
         set(spec, "volumeMode", json!("Filesystem"));
-        if_map(spec, "capacity", quantities);
         if_map(spec, "hostPath", |path| set(path, "type", json!("")));
     });
     in_map(object, "status", |status| {
@@ -18,11 +17,6 @@ pub(super) fn volume(object: &mut Map<String, Value>) {
 pub(super) fn claim(object: &mut Map<String, Value>) {
     in_map(object, "spec", |spec| {
         set(spec, "volumeMode", json!("Filesystem"));
-        if_map(spec, "resources", |resources| {
-            for list in ["limits", "requests"] {
-                if_map(resources, list, quantities);
-            }
-        });
     });
     in_map(object, "status", |status| {
         set(status, "phase", json!("Pending"));

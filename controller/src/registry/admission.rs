@@ -9,7 +9,7 @@ use coracle_api::{Key, KindRef, StatusError, kind};
 use serde_json::{Value, json};
 use std::{cmp::Reverse, sync::Arc};
 
-/// Admits a new object, before its defaults.
+/// Admits a new object, which has its own defaults.
 pub(super) fn admit(cache: &Cache, of: KindRef, value: &mut Value) -> Result<(), StatusError> {
     if of == kind::POD {
         priority(cache, value)?;

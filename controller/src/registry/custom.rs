@@ -85,13 +85,11 @@ pub(super) fn set_replicas(
 
 /// Before a new definition is looked at.
 pub(super) fn define(value: &mut Value) {
-    definition::set_defaults(value);
     definition::prepare_create(value);
 }
 
 /// Before an update of a definition is looked at.
 pub(super) fn redefine(value: &mut Value, old: &Value) {
-    definition::set_defaults(value);
     definition::prepare_update(value, old);
 }
 

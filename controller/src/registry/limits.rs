@@ -4,7 +4,7 @@
 
 use super::strategy::key_of;
 use crate::cache::Cache;
-use coracle_api::{KindRef, StatusError, defaults, kind, limits};
+use coracle_api::{KindRef, StatusError, kind, limits};
 use serde_json::Value;
 
 fn ranges(cache: &Cache, of: KindRef, object: &Value) -> Vec<Value> {
@@ -13,14 +13,12 @@ fn ranges(cache: &Cache, of: KindRef, object: &Value) -> Vec<Value> {
     ranges.iter().map(|range| range.value()).collect()
 }
 
-/// Gives a new pod the defaults of its namespace.
+/// Gives a new pod, which has upstream's defaults, those of its namespace.
 pub(super) fn set_defaults(cache: &Cache, pod: &mut Value) {
     let ranges = ranges(cache, kind::POD, pod);
     if ranges.is_empty() || !pod["spec"].is_object() {
         return;
     }
-    // A request that follows from a limit was made: it has to be there first.
-    defaults::apply(kind::POD, pod);
     for range in &ranges {
         limits::set_defaults(range, pod);
     }

@@ -2,9 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/*/*/strategy.go`, `AllowCreateOnUpdate` and `AllowUnconditionalUpdate`.
 
-use super::{
-    Context, Decision, Others, Registry, Subresource, managers, pod_security, rights, service,
-};
+use super::{Context, Decision, Others, Registry, Subresource, pod_security, rights, service};
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{Key, KindRef, StatusError, kind, status::Cause};
 use serde_json::{Value, json};
@@ -136,10 +134,8 @@ impl Registry {
             meta.remove("resourceVersion");
         }
         value["metadata"]["name"] = json!(key.name);
-        let mut value = self.prepare_create(context, asked, &key.namespace, value)?;
-        let place = (kind, Subresource::None);
-        let (shape, now) = (self.shape(kind), self.clock.now());
-        managers::track(context, place, shape.ty(), None, &mut value, now);
+        let value = self.owned(context, kind, value);
+        let value = self.prepare_create(context, asked, &key.namespace, value)?;
         service::allocate(others, kind, value, None)
     }
 }

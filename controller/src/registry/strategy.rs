@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, defaults, go::type_of, kind, schema, selector, status::Cause, time,
+    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, schema, selector, status::Cause, time,
     view,
 };
 use jiff::Timestamp;
@@ -190,26 +190,27 @@ fn uuid() -> String {
     )
 }
 
-/// Defaults, and what a client may not set at creation.
+/// What upstream's decoding fills in: whoever sends an object owns it.
+pub(super) fn complete(of: KindRef, value: &mut Value) {
+    if of == kind::SECRET {
+        fold_string_data(value);
+    } else if of == kind::CUSTOM_RESOURCE_DEFINITION {
+        definition::set_defaults(value);
+    }
+    defaults::apply(of, value);
+}
+
+/// What a client may not set at creation, and what only the server knows: nobody owns it.
 pub(super) fn before_create(of: KindRef, value: &mut Value) {
     if of.status_split() && of != kind::NODE {
         clear(value, "status");
-    }
-    if of == kind::SECRET {
-        fold_string_data(value);
-    }
-    if of == kind::NAMESPACE {
-        let name = value["metadata"]["name"].clone();
-        if !value["metadata"]["labels"].is_object() {
-            value["metadata"]["labels"] = json!({});
-        }
-        value["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
     }
     if of == kind::POD {
         admit_pod(value);
     }
     workload::complete_new(of, value);
-    defaults::apply(of, value);
+    // Also of a name that was made, and of what admission added.
+    complete(of, value);
     if of == kind::POD {
         value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
     }
@@ -240,7 +241,6 @@ fn admit_pod(pod: &mut Value) {
             spec.insert(name.to_owned(), value);
         }
     };
-    fill("enableServiceLinks", json!(true));
     fill("tolerations", json!([]));
     let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else {
         return;
@@ -449,9 +449,6 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
     ) {
         return new;
     }
-    if of == kind::SECRET {
-        fold_string_data(&mut new);
-    }
     if of == kind::SERVICE {
         for field in ["clusterIP", "clusterIPs"] {
             if new["spec"].get(field).is_none_or(Value::is_null)
@@ -462,7 +459,7 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         }
     }
     workload::complete_changed(of, old, &mut new);
-    defaults::apply(of, &mut new);
+    complete(of, &mut new);
     let annotations_count =
         of == kind::DEPLOYMENT && new["metadata"]["annotations"] != old["metadata"]["annotations"];
     if of.generation && (annotations_count || content_differs(&new, old)) {

@@ -175,3 +175,45 @@ async fn the_system_takes_fields_and_has_no_entry() {
     let back = apply(&server, WEB, "fieldManager=one", &full()).await;
     assert_eq!(back.json()["spec"]["replicas"], 2, "{}", back.text());
 }
+
+#[tokio::test]
+async fn what_the_server_adds_belongs_to_nobody() {
+    let server = Server::start().await;
+    let container = json!([{"name": "c", "image": "hello:v1"}]);
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": container}});
+    let job = json!({"metadata": {"name": "j"}, "spec": {"template": {"spec": {"restartPolicy": "Never", "containers": container}}}});
+    for (path, body, owned, not_owned) in [
+        (
+            "/api/v1/namespaces/default/pods",
+            pod,
+            &["f:containers", "f:enableServiceLinks", "f:restartPolicy"][..],
+            &[
+                "f:tolerations",
+                "f:priority",
+                "f:preemptionPolicy",
+                "f:serviceAccountName",
+                "f:serviceAccount",
+            ][..],
+        ),
+        (
+            "/apis/batch/v1/namespaces/default/jobs",
+            job,
+            &["f:completionMode", "f:backoffLimit", "f:template"],
+            &["f:selector"],
+        ),
+    ] {
+        let made = server.ask("POST", path, &body.to_string()).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+        let made = made.json();
+        let fields = made["metadata"]["managedFields"][0]["fieldsV1"]["f:spec"].clone();
+        for name in owned {
+            assert!(fields[*name].is_object(), "{name}: {fields}");
+        }
+        for name in not_owned {
+            let is_there = !made["spec"][&name[2..]].is_null();
+            assert!(is_there && fields[*name].is_null(), "{name}: {made}");
+        }
+        let labels = &fields["f:template"]["f:metadata"]["f:labels"];
+        assert!(labels.is_null(), "{labels}");
+    }
+}
