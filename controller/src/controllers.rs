@@ -3,6 +3,7 @@
 //! Every controller reads the cache and writes through the registry; none knows another. A new one
 //! is a file with `plan` on top and a row in [`start`].
 
+mod account_token;
 mod bound;
 mod certificate_signer;
 mod claim;
@@ -23,6 +24,7 @@ mod role_aggregation;
 mod service_account;
 
 use crate::{
+    auth::Accounts,
     events::Recorder,
     liveness::Liveness,
     pki::Pki,
@@ -47,6 +49,8 @@ pub struct Inputs {
     pub ca_pem: String,
     /// What signs approved certificate requests; none where there is no CA.
     pub pki: Option<Arc<Pki>>,
+    /// What makes tokens of service accounts; none where nobody is known by one.
+    pub accounts: Option<Accounts>,
 }
 
 /// The controllers at work.
@@ -114,14 +118,30 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
     starter.start(role_aggregation::RoleAggregation {
         registry: registry.clone(),
     });
+    start_credentials(inputs, &mut starter);
+    start_node_parts(inputs, &mut starter);
+    Controllers(starter.loops)
+}
+
+/// What proves who somebody is.
+fn start_credentials(inputs: &Inputs, starter: &mut Starter<'_>) {
+    let registry = &inputs.registry;
+    if let Some(accounts) = &inputs.accounts {
+        starter.start(account_token::AccountTokens {
+            registry: registry.clone(),
+            accounts: accounts.clone(),
+            ca_pem: inputs.ca_pem.clone(),
+        });
+        let tasks = starter.tasks;
+        let mark = account_token::mark_used(registry.clone(), accounts.clone(), tasks.clone());
+        tasks.spawn("tokens' use", OnExit::Ignore, mark);
+    }
     if let Some(pki) = &inputs.pki {
         starter.start(certificate_signer::CertificateSigner {
             registry: registry.clone(),
             pki: Arc::clone(pki),
         });
     }
-    start_node_parts(inputs, &mut starter);
-    Controllers(starter.loops)
 }
 
 /// What follows the links of nodes.

@@ -212,7 +212,8 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     let metrics = Metrics::default();
     let liveness = Liveness::new();
     let recorder = Recorder::start(&registry, tasks);
-    start_deciders(&registry, &liveness, &recorder, &pki, (&metrics, tasks));
+    let known = (&pki, &authenticator);
+    start_deciders(&registry, &liveness, &recorder, known, (&metrics, tasks));
     let tokens = join::Tokens::new(registry.clone());
     let parts = link_server::Parts {
         registry: registry.clone(),
@@ -350,7 +351,7 @@ fn start_deciders(
     registry: &Registry,
     liveness: &Liveness,
     recorder: &Recorder,
-    pki: &Arc<pki::Pki>,
+    (pki, authenticator): (&Arc<pki::Pki>, &Authenticator),
     (metrics, tasks): (&Metrics, &Tasks),
 ) {
     metrics.show_scheduler(scheduler::start(registry, recorder, tasks));
@@ -360,6 +361,7 @@ fn start_deciders(
         liveness: liveness.clone(),
         ca_pem: pki.ca_pem().to_owned(),
         pki: Some(Arc::clone(pki)),
+        accounts: authenticator.accounts().cloned(),
     };
     metrics.show_controllers(controllers::start(&inputs, tasks));
 }

@@ -162,6 +162,71 @@ fn a_service_account_may_what_its_role_says() -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether a Secret has a token, and which.
+fn kept_token(controller: &Controller, secret: &str) -> anyhow::Result<String> {
+    let path = ["get", "secret", secret, "-o", "jsonpath={.data.token}"];
+    let (encoded, _took) = wait::until("a token", LIMIT, || {
+        let text = controller.ok(&path, "")?;
+        Ok(if text.is_empty() {
+            Err("none".to_owned())
+        } else {
+            Ok(text)
+        })
+    })?;
+    Ok(String::from_utf8(STANDARD.decode(encoded)?)?)
+}
+
+#[test]
+fn a_token_in_a_secret_is_its_account_for_as_long_as_both_are_there() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    let mut robot = robot(&controller, dir.path())?;
+    let secret = |annotation: &str| {
+        format!(
+            "apiVersion: v1
+kind: Secret
+metadata: {{name: kept, annotations: {{{annotation}}}}}
+type: kubernetes.io/service-account-token
+"
+        )
+    };
+    let named = secret("kubernetes.io/service-account.name: robot");
+    let refused = controller.refused(&["create", "-f", "-"], &secret(""))?;
+    ensure!(
+        refused
+            .contains("metadata.annotations[kubernetes.io/service-account.name]: Required value"),
+        "{refused}"
+    );
+    controller.ok(&["create", "-f", "-"], &named)?;
+    let token = kept_token(&controller, "kept")?;
+    robot.flags[1] = format!("--token={token}");
+    robot.may(&["get", "pods"], "No resources found in default namespace.")?;
+    robot.may_not(&["get", "secrets"], "", "cannot list resource \"secrets\"")?;
+    robot.may(&["auth", "whoami"], "system:serviceaccount:default:robot")?;
+    let shown = controller.ok(&["get", "secret", "kept", "-o", "yaml"], "")?;
+    let uid = controller.ok(
+        &["get", "sa", "robot", "-o", "jsonpath={.metadata.uid}"],
+        "",
+    )?;
+    ensure!(
+        shown.contains(&format!("kubernetes.io/service-account.uid: {uid}"))
+            && shown.contains("ca.crt: ")
+            && shown.contains(&format!("namespace: {}", STANDARD.encode("default"))),
+        "{shown}"
+    );
+
+    controller.ok(&["delete", "secret", "kept"], "")?;
+    robot.may_not(&["get", "pods"], "", "You must be logged in to the server")?;
+    controller.ok(&["create", "-f", "-"], &named)?;
+    robot.flags[1] = format!("--token={}", kept_token(&controller, "kept")?);
+    robot.may(&["get", "pods"], "No resources found in default namespace.")?;
+    controller.ok(&["delete", "sa", "robot"], "")?;
+    robot.may_not(&["get", "pods"], "", "You must be logged in to the server")?;
+    let gone = ["wait", "--for=delete", "secret/kept", "--timeout=30s"];
+    controller.ok(&gone, "")?;
+    Ok(())
+}
+
 #[test]
 fn nobody_grants_more_than_they_have() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;

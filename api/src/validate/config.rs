@@ -7,6 +7,10 @@ use serde_json::{Value, json};
 
 /// All values of one object, bytes; as upstream.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
+/// The type of Secrets that hold the token of a service account, and the annotation that names it. What else such
+/// a Secret holds, a controller adds.
+const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
+const ACCOUNT_NAME: &str = "kubernetes.io/service-account.name";
 
 pub(super) fn config_map(object: &Value, causes: &mut Vec<Cause>) {
     let mut size = 0;
@@ -38,6 +42,12 @@ pub(super) fn secret(object: &Value, causes: &mut Vec<Cause>) {
             .get(key)
             .is_some_and(|value| !value.is_null())
     };
+    if text(object, "type") == SERVICE_ACCOUNT_TOKEN
+        && text(&object["metadata"]["annotations"], ACCOUNT_NAME).is_empty()
+    {
+        let field = format!("metadata.annotations[{ACCOUNT_NAME}]");
+        causes.push(Cause::required(field, ""));
+    }
     let mut need = |key: &str| {
         if !has(key) {
             causes.push(Cause::required(format!("data[{key}]"), ""));
@@ -166,5 +176,13 @@ mod tests {
             secret("Opaque", json!({"a": "x".repeat(1024 * 1024 * 4 / 3 + 8)})),
             &["data"],
         );
+        let field = "metadata.annotations[kubernetes.io/service-account.name]";
+        let mut token = secret("kubernetes.io/service-account-token", json!({}));
+        check(kind::SECRET, token.clone(), &[field]);
+        for (account, expected) in [("", &[field][..]), ("robot", &[])] {
+            token["metadata"]["annotations"] =
+                json!({"kubernetes.io/service-account.name": account});
+            check(kind::SECRET, token.clone(), expected);
+        }
     }
 }

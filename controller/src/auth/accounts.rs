@@ -4,6 +4,10 @@
 //! uid it was made for: both are looked up each time, and nothing is remembered. Source: k8s.io/kubernetes
 //! `pkg/serviceaccount/claims.go`.
 
+mod lasting;
+
+pub use lasting::{ACCOUNT_NAME, ACCOUNT_UID, LAST_USED, SECRET_TYPE, TOKEN_FIELD};
+
 use super::{
     UserInfo,
     impersonate::{account_groups, account_of},
@@ -15,6 +19,7 @@ use coracle_api::{Key as ObjectKey, KindRef, k8s_openapi::api::core::v1::Pod, ki
 use coracle_daemon::Clock;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
@@ -93,13 +98,20 @@ struct Inner {
     key: Key,
     cache: Cache,
     clock: Clock,
+    /// Secrets whose tokens were used.
+    used: lasting::Used,
 }
 
 impl Accounts {
     /// Tokens by this key, of the service accounts that the cache shows.
     #[must_use]
     pub fn new(key: Key, cache: Cache, clock: Clock) -> Self {
-        Self(Arc::new(Inner { key, cache, clock }))
+        Self(Arc::new(Inner {
+            key,
+            cache,
+            clock,
+            used: lasting::Used::default(),
+        }))
     }
 
     /// A token for a service account.
@@ -156,7 +168,12 @@ impl Accounts {
     /// longer true.
     #[must_use]
     pub fn user(&self, token: &str, audiences: &[&str]) -> Option<(UserInfo, Vec<String>)> {
-        let claims: Claims = self.0.key.verify(token)?;
+        let claims: Value = self.0.key.verify(token)?;
+        if claims["iss"] == lasting::LASTING_ISSUER {
+            let claims = lasting::Claims::deserialize(claims).ok()?;
+            return self.user_of_lasting(&claims, token, audiences);
+        }
+        let claims = Claims::deserialize(claims).ok()?;
         let now = self.0.clock.now().as_second();
         if claims.iss != ISSUER || now >= claims.exp || now < claims.nbf {
             return None;

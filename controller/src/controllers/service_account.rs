@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 const ACCOUNT: &str = "default";
 const CA_MAP: &str = "kube-root-ca.crt";
-const CA_FIELD: &str = "ca.crt";
+pub(super) const CA_FIELD: &str = "ca.crt";
 const DESCRIPTION: &str = "Contains a CA bundle that can be used to verify the kube-apiserver when using internal endpoints such as the internal service IP or kubernetes.default.svc. No other usage is guaranteed across distributions of Kubernetes clusters.";
 
 /// The reconciler; its keys are namespaces.

@@ -1,11 +1,13 @@
 //! The controllers together, on a real store, with a node made of a task: it takes every pod, makes it
 //! ready and lets go of it when it is deleted. Pods whose image says `broken` never get ready.
 
+mod account_token;
 mod disruption;
 mod quota;
 
 use super::*;
 use crate::{
+    auth,
     cache::{Cache, ChangeKind},
     object::Object,
     registry::{Context, DeleteOptions, Deleted, Propagation, Subresource},
@@ -25,6 +27,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 struct Cluster {
     registry: Registry,
     tasks: Tasks,
+    accounts: Accounts,
     _dir: tempfile::TempDir,
 }
 
@@ -42,12 +45,19 @@ async fn start_cluster() -> Cluster {
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
     let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
     registry.bootstrap().await.unwrap();
+    let accounts = Accounts::new(
+        auth::accounts::tests::key(),
+        registry.cache().clone(),
+        registry.clock().clone(),
+    );
+    let pki = Pki::open(&dir.path().join("pki"), Clock::system()).unwrap();
     let inputs = Inputs {
         registry: registry.clone(),
         events: Recorder::start(&registry, &tasks),
         liveness: Liveness::new(),
         ca_pem: "the CA".to_owned(),
-        pki: None,
+        pki: Some(Arc::new(pki)),
+        accounts: Some(accounts.clone()),
     };
     let _controllers = start(&inputs, &tasks);
     tasks.spawn(
@@ -58,6 +68,7 @@ async fn start_cluster() -> Cluster {
     Cluster {
         registry,
         tasks,
+        accounts,
         _dir: dir,
     }
 }
@@ -309,6 +320,7 @@ async fn a_deployment_lives() {
     let Cluster {
         registry,
         tasks,
+        accounts: _,
         _dir,
     } = cluster;
     drop(registry);

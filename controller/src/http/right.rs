@@ -1,13 +1,14 @@
 //! The right that a watch was opened by, asked for again while it is open.
 //!
 //! Upstream asks once: whoever lost a right goes on seeing what changes for up to an hour. Here the watch ends
-//! with the change of a role, a binding or an account that takes the right away, before anything that happened
+//! with the change of a role, a binding, an account or its Secret that takes the right away, before anything that happened
 //! after it is sent; and within [`PERIOD`] where nothing of the cluster changed, as with a token that ran out.
 
 use super::{Asked, Call, Peer, State, route::RequestInfo};
 use crate::{
-    auth::{UserInfo, account_of, is_credential},
+    auth::{UserInfo, account_of, accounts::ACCOUNT_NAME, is_credential},
     cache::Change,
+    object::Object,
 };
 use coracle_api::{kind, status::StatusError};
 use http::HeaderMap;
@@ -77,11 +78,8 @@ impl Right {
         let mut of = changes.iter().map(|change| &change.object);
         let account = account_of(&self.own.name);
         let is_own = account.is_some_and(|(namespace, name)| {
-            of.clone().any(|object| {
-                object.kind == kind::SERVICE_ACCOUNT
-                    && (object.key.namespace.as_str(), object.key.name.as_str())
-                        == (namespace, name)
-            })
+            of.clone()
+                .any(|object| object.key.namespace == namespace && is_of_account(object, name))
         });
         if is_own {
             return self.ask();
@@ -102,4 +100,14 @@ impl Right {
         let granted = self.state.may(&self.own, &self.credentials, &asked);
         granted.map(|_acts_as| ())
     }
+}
+
+/// Whether an object of its namespace is an account, or a Secret that may hold its token.
+fn is_of_account(object: &Object, name: &str) -> bool {
+    if object.kind == kind::SECRET {
+        let annotations = object.meta.annotations.as_ref();
+        return annotations
+            .is_some_and(|all| all.get(ACCOUNT_NAME).is_some_and(|account| account == name));
+    }
+    object.kind == kind::SERVICE_ACCOUNT && object.key.name == name
 }

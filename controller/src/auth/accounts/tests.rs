@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::cache::{Change, ChangeKind};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coracle_api::Revision;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::time::Duration;
 
 /// A key as the data directory keeps one.
@@ -197,4 +198,117 @@ fn a_pods_token_outlives_its_node_object() {
     let token = world.issue(Some((kind::POD, "p")));
     world.remove(kind::NODE, "box");
     assert!(world.knows(&token));
+}
+
+/// A Secret with a token of `robot` in it.
+fn put_lasting(world: &World) -> Zeroizing<String> {
+    let account = world.get(kind::SERVICE_ACCOUNT, "robot");
+    let token = world.accounts.issue_lasting(&account, "kept").unwrap();
+    let data = json!({"token": STANDARD.encode(token.as_bytes())});
+    world.put(kind::SECRET, "kept", json!({"data": data}));
+    token
+}
+
+#[test]
+fn a_token_in_a_secret_says_what_upstreams_says() {
+    let world = World::new();
+    let token = put_lasting(&world);
+    let claims: Value = world.accounts.0.key.verify(&token).unwrap();
+    let expected = json!({
+        "iss": "kubernetes/serviceaccount",
+        "kubernetes.io/serviceaccount/namespace": "n",
+        "kubernetes.io/serviceaccount/secret.name": "kept",
+        "kubernetes.io/serviceaccount/service-account.name": "robot",
+        "kubernetes.io/serviceaccount/service-account.uid": "robot-uid",
+        "sub": "system:serviceaccount:n:robot",
+    });
+    assert_eq!(claims, expected);
+    world.clock.advance(Duration::from_secs(100 * 365 * 86_400));
+    let (user, audiences) = world.accounts.user(&token, &["vault", ISSUER]).unwrap();
+    assert_eq!(audiences, [ISSUER]);
+    assert_eq!(user.name, "system:serviceaccount:n:robot");
+    assert_eq!(user.uid, "robot-uid");
+    assert_eq!(user.groups[1], "system:serviceaccounts:n");
+    assert!(user.extra.is_empty());
+    assert!(world.accounts.user(&token, &["vault"]).is_none());
+}
+
+#[test]
+fn a_token_in_a_secret_ends_with_what_it_stands_on() {
+    for (of, name, change) in [
+        // Gone.
+        (kind::SECRET, "kept", None),
+        (kind::SERVICE_ACCOUNT, "robot", None),
+        // Going; without the leeway that other tokens have.
+        (
+            kind::SECRET,
+            "kept",
+            Some(json!({"deletionTimestamp": "2026-03-01T00:00:00Z"})),
+        ),
+        (
+            kind::SERVICE_ACCOUNT,
+            "robot",
+            Some(json!({"deletionTimestamp": "2026-03-01T00:00:00Z"})),
+        ),
+        // Another of the name.
+        (
+            kind::SERVICE_ACCOUNT,
+            "robot",
+            Some(json!({"uid": "another"})),
+        ),
+        // Marked by who cleans up.
+        (
+            kind::SECRET,
+            "kept",
+            Some(json!({"labels": {"kubernetes.io/legacy-token-invalid-since": "2026-03-01"}})),
+        ),
+    ] {
+        let world = World::new();
+        let token = put_lasting(&world);
+        assert!(world.knows(&token));
+        let mut value = world.get(of, name).value();
+        match &change {
+            None => world.remove(of, name),
+            Some(change) => {
+                for (field, new) in change.as_object().unwrap() {
+                    value["metadata"][field] = new.clone();
+                }
+                world.put(of, name, value);
+            }
+        }
+        assert!(!world.knows(&token), "{name}: {change:?}");
+    }
+    // Its Secret holds another one.
+    let world = World::new();
+    let token = put_lasting(&world);
+    world.put(kind::SECRET, "kept", json!({"data": {"token": "eA=="}}));
+    assert!(!world.knows(&token));
+}
+
+#[tokio::test]
+async fn the_use_of_a_token_is_told_once_a_day() {
+    let world = World::new();
+    let token = put_lasting(&world);
+    let is_used = async || {
+        let used = world.accounts.used();
+        let used = tokio::time::timeout(Duration::from_millis(1), used).await;
+        used.ok()
+    };
+    assert!(is_used().await.is_none());
+    assert!(world.knows(&token) && world.knows(&token));
+    let (secrets, today) = is_used().await.unwrap();
+    assert_eq!(secrets, [ObjectKey::new("n", "kept")]);
+    assert_eq!(today, "2026-03-01");
+    assert!(is_used().await.is_none());
+    for (told, again) in [
+        ("2026-03-01", false),
+        ("2026-03-02", false),
+        ("2026-02-28", true),
+    ] {
+        let mut value = world.get(kind::SECRET, "kept").value();
+        value["metadata"]["labels"] = json!({LAST_USED: told});
+        world.put(kind::SECRET, "kept", value);
+        assert!(world.knows(&token));
+        assert_eq!(is_used().await.is_some(), again, "{told}");
+    }
 }

@@ -25,6 +25,7 @@ pub(super) struct Server {
     pub(super) admin: String,
     pub(super) reader: String,
     pub(super) registry: Registry,
+    pub(super) accounts: Accounts,
     dir: tempfile::TempDir,
 }
 
@@ -65,7 +66,7 @@ impl Server {
             registry.clock().clone(),
         );
         let authenticator =
-            Authenticator::new(Tokens::open(&path).unwrap()).with_accounts(accounts);
+            Authenticator::new(Tokens::open(&path).unwrap()).with_accounts(accounts.clone());
         let metrics = Metrics::default();
         let state = State::new(
             registry.clone(),
@@ -88,6 +89,7 @@ impl Server {
             admin,
             reader,
             registry,
+            accounts,
             dir,
         }
     }

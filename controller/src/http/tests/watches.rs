@@ -1,6 +1,7 @@
 //! Watches over a connection.
 
 use super::client::{MAPS, Server, config_map};
+use coracle_api::kind;
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -227,6 +228,36 @@ async fn a_watch_ends_with_the_account_of_its_token() {
     server.ask("POST", MAPS, &config_map("a", json!({}))).await;
     assert_eq!(lines.brief().await, "ADDED a");
     server.ask("DELETE", &format!("{ACCOUNTS}/robot"), "").await;
+    let last = lines.next().await.unwrap();
+    assert_eq!(
+        (&last["type"], &last["object"]["code"]),
+        (&json!("ERROR"), &json!(401))
+    );
+    assert_eq!(lines.brief().await, "end");
+}
+
+#[tokio::test]
+async fn a_watch_ends_with_the_secret_of_its_token() {
+    const SECRETS: &str = "/api/v1/namespaces/default/secrets";
+    let server = Server::start().await;
+    let account = json!({"kind": "ServiceAccount", "name": "default", "namespace": "default"});
+    grant(&server, account).await;
+    let key = coracle_api::Key::new("default", "default");
+    let account = server.registry.cache().get(kind::SERVICE_ACCOUNT, &key);
+    let token = server.accounts.issue_lasting(&account.unwrap(), "kept");
+    let token = token.unwrap();
+    // Its controller would have written this.
+    let secret = json!({
+        "metadata": {"name": "kept", "annotations": {"kubernetes.io/service-account.name": "default"}},
+        "type": "kubernetes.io/service-account-token",
+        "stringData": {"token": token.as_str()},
+    });
+    server.make(SECRETS, &secret).await;
+    let path = format!("{MAPS}?watch=true");
+    let mut lines = server.watch_as(&token, &path, &[]).await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    assert_eq!(lines.brief().await, "ADDED a");
+    server.ask("DELETE", &format!("{SECRETS}/kept"), "").await;
     let last = lines.next().await.unwrap();
     assert_eq!(
         (&last["type"], &last["object"]["code"]),
