@@ -5,6 +5,7 @@
 
 mod account_token;
 mod bound;
+mod certificate_approver;
 mod certificate_signer;
 mod claim;
 mod definitions;
@@ -136,6 +137,9 @@ fn start_credentials(inputs: &Inputs, starter: &mut Starter<'_>) {
         let mark = account_token::mark_used(registry.clone(), accounts.clone(), tasks.clone());
         tasks.spawn("tokens' use", OnExit::Ignore, mark);
     }
+    starter.start(certificate_approver::CertificateApprover {
+        registry: registry.clone(),
+    });
     if let Some(pki) = &inputs.pki {
         starter.start(certificate_signer::CertificateSigner {
             registry: registry.clone(),

@@ -6,11 +6,13 @@
 mod account_key;
 mod der;
 mod request;
+mod signer;
 
 pub use account_key::account_key;
 #[cfg(test)]
-pub(crate) use request::tests::request as test_request;
-pub use request::{BadRequest, Request, SIGNER, check_usages};
+pub(crate) use request::tests::{request as test_request, request_for as test_request_for};
+pub use request::{BadRequest, Request};
+pub use signer::{KUBELET_CLIENT_SIGNER, KUBELET_SERVING_SIGNER, Names, SIGNER, Signer, Subject};
 
 use coracle_daemon::{Clock, make_private_dir, write_private};
 use jiff::{SignedDuration, Timestamp};

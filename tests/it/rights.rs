@@ -360,6 +360,118 @@ subjects:
     Ok(())
 }
 
+#[test]
+#[expect(clippy::too_many_lines, reason = "one story")]
+fn a_node_gets_its_certificates_as_upstreams_kubelet_does() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    let key = KeyPair::generate()?;
+    let node = |names: &[&str]| -> anyhow::Result<String> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let mut params = CertificateParams::new(names)?;
+        params.distinguished_name = DistinguishedName::new();
+        for (kind, text) in [
+            (DnType::OrganizationName, "system:nodes"),
+            (DnType::CommonName, "system:node:pi"),
+        ] {
+            params.distinguished_name.push(kind, text);
+        }
+        Ok(STANDARD.encode(params.serialize_request(&key)?.pem()?))
+    };
+    let object = |name: &str, request: &str, signer: &str, usage: &str| {
+        format!(
+            "apiVersion: certificates.k8s.io/v1
+kind: CertificateSigningRequest
+metadata: {{name: {name}}}
+spec:
+  request: {request}
+  signerName: kubernetes.io/{signer}
+  usages: [digital signature, {usage}]
+"
+        )
+    };
+    let client = object(
+        "client",
+        &node(&[])?,
+        "kube-apiserver-client-kubelet",
+        "client auth",
+    );
+    let serving = object(
+        "serving",
+        &node(&["pi", "10.0.0.7"])?,
+        "kubelet-serving",
+        "server auth",
+    );
+    let wrong = object(
+        "wrong",
+        &node(&["pi"])?,
+        "kube-apiserver-client-kubelet",
+        "client auth",
+    );
+    for object in [&client, &serving, &wrong] {
+        controller.ok(&["create", "-f", "-"], object)?;
+    }
+    let reaches = |name: &str, wanted: &str| {
+        wait::until(&format!("{wanted} of {name}"), LIMIT, || {
+            let row = controller.ok(&["get", "csr", name, "--no-headers"], "")?;
+            let is_so = row.trim_end().ends_with(wanted);
+            Ok(if is_so { Ok(()) } else { Err(row) })
+        })
+    };
+    // Who may do everything may have it approved.
+    reaches("client", "Approved,Issued")?;
+    let shown = controller.ok(&["get", "csr", "client", "-o", "yaml"], "")?;
+    ensure!(
+        shown.contains("reason: AutoApproved")
+            && shown.contains(
+                "message: Auto approving kubelet client certificate after SubjectAccessReview."
+            ),
+        "{shown}"
+    );
+    for name in ["serving", "wrong"] {
+        reaches(name, "Pending")?;
+        controller.ok(&["certificate", "approve", name], "")?;
+    }
+    reaches("serving", "Approved,Issued")?;
+    reaches("wrong", "Approved,Failed")?;
+    let path = [
+        "get",
+        "csr",
+        "client",
+        "-o",
+        "jsonpath={.status.certificate}",
+    ];
+    let user = serde_json::json!({
+        "client-certificate-data": controller.ok(&path, "")?,
+        "client-key-data": STANDARD.encode(key.serialize_pem()),
+    });
+    let own = kubeconfig(&controller, dir.path(), &user)?;
+    let pi = Person {
+        controller: &controller,
+        flags: vec![format!("--kubeconfig={}", own.display())],
+    };
+    let who = pi.may(&["auth", "whoami"], "system:node:pi")?;
+    ensure!(who.contains("[system:nodes system:authenticated]"), "{who}");
+    // It renews its own, and nobody else's.
+    controller.ok(
+        &[
+            "create",
+            "clusterrolebinding",
+            "renewal",
+            "--clusterrole=system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+            "--group=system:nodes",
+        ],
+        "",
+    )?;
+    let (well, said) = pi.run(
+        &["create", "-f", "-"],
+        &client.replace("name: client", "name: again"),
+    )?;
+    ensure!(well, "{said}");
+    reaches("again", "Approved,Issued")?;
+    Ok(())
+}
+
 /// A request of a new key for a user of two groups, and the key.
 fn request(user: &str) -> anyhow::Result<(String, String)> {
     let key = KeyPair::generate()?;

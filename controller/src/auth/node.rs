@@ -31,6 +31,10 @@ pub(super) fn allows(cache: &Cache, user: &UserInfo, asked: &Attributes<'_>) -> 
         ("", "pods", "") if asked.verb == "get" => is_own_pod(cache, node, asked),
         ("", "pods", "") => reads(asked.verb) && selects_node(asked.fields, node),
         ("" | "events.k8s.io", "events", "") => asked.verb == "create",
+        // Whose certificate it may be is in the body; the registry looks there.
+        ("certificates.k8s.io", "certificatesigningrequests", "") => {
+            asked.verb == "create" || reads(asked.verb)
+        }
         ("coordination.k8s.io", "leases", "") if asked.namespace == LEASES => match asked.verb {
             // Whose it is stands in the body; `restricts` looks there.
             "create" => true,
@@ -134,6 +138,32 @@ mod tests {
             ] {
                 assert!(!allows(&cache, &other, &asked), "{text} as {}", other.name);
             }
+        }
+    }
+
+    #[test]
+    fn certificates() {
+        let cache = Cache::new(Vec::new(), Revision(1));
+        let node = UserInfo::new("system:node:a", [NODES.to_owned()]);
+        for (verb, subresource, allowed) in [
+            ("create", "", true),
+            ("watch", "", true),
+            ("delete", "", false),
+            ("update", "approval", false),
+            ("create", "nodeclient", false),
+        ] {
+            let asked = Attributes {
+                verb,
+                group: "certificates.k8s.io",
+                resource: "certificatesigningrequests",
+                subresource,
+                ..Attributes::default()
+            };
+            assert_eq!(
+                allows(&cache, &node, &asked),
+                allowed,
+                "{verb} {subresource}"
+            );
         }
     }
 

@@ -1,11 +1,11 @@
-//! Certificate requests: signs those that are approved and of our signer, and removes what nobody waits for.
+//! Certificate requests: signs those that are approved and of a signer of ours, and removes what nobody waits for.
 //!
 //! Source: k8s.io/kubernetes `pkg/controller/certificates/signer`, `pkg/controller/certificates/cleaner`.
 
 use crate::{
     cache::Change,
     object::Object,
-    pki::{Pki, Request, SIGNER, check_usages},
+    pki::{Pki, Request, Signer},
     reconcile::{Next, Reconciler},
     registry::{Context, DeleteOptions, Registry, Subresource},
 };
@@ -32,7 +32,7 @@ pub(super) struct CertificateSigner {
 /// What to do with a request now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Action {
-    Sign,
+    Sign(Signer),
     /// It is kept until then.
     Wait(Timestamp),
     Remove,
@@ -49,8 +49,12 @@ fn plan(request: &CertificateSigningRequest, now: Timestamp) -> Action {
     let failed = find("Failed");
     let answered = find("Denied").or(failed).or_else(|| find("Approved"));
     let approved = find("Approved").is_some() && find("Denied").is_none();
-    if approved && failed.is_none() && !issued && request.spec.signer_name == SIGNER {
-        return Action::Sign;
+    if approved
+        && failed.is_none()
+        && !issued
+        && let Some(signer) = Signer::find(&request.spec.signer_name)
+    {
+        return Action::Sign(signer);
     }
     let created = request.metadata.creation_timestamp.as_ref();
     let created = created.map_or(now, |time| time.0);
@@ -88,8 +92,8 @@ impl Reconciler for CertificateSigner {
         let request = object.typed::<CertificateSigningRequest>()?;
         let now = self.registry.clock().now();
         match plan(&request, now) {
-            Action::Sign => {
-                self.answer(&object, &request).await?;
+            Action::Sign(signer) => {
+                self.answer(&object, &request, signer).await?;
                 Ok(Next::AwaitChange)
             }
             Action::Wait(until) => {
@@ -115,8 +119,20 @@ impl CertificateSigner {
         &self,
         object: &Object,
         request: &CertificateSigningRequest,
+        signer: Signer,
     ) -> Result<(), StatusError> {
-        let signed = self.sign(request);
+        let spec = &request.spec;
+        let usages = spec.usages.as_deref().unwrap_or_default();
+        let signed = match check(signer, &spec.request.0, usages) {
+            Err(why) => Err(why),
+            Ok(asked) => {
+                let signed = self
+                    .pki
+                    .sign_request(signer, &asked, spec.expiration_seconds, usages);
+                // Not the fault of who asks: it is tried again.
+                Ok(signed.map_err(|error| StatusError::internal(error.to_string()))?)
+            }
+        };
         let now = time(self.registry.clock().now());
         let uid = object.uid();
         let write = |value: &mut Value| {
@@ -142,21 +158,19 @@ impl CertificateSigner {
             .await
             .map(|_object| ())
     }
+}
 
-    fn sign(&self, request: &CertificateSigningRequest) -> Result<String, String> {
-        let spec = &request.spec;
-        check_usages(spec)?;
-        let asked = Request::from_pem(&spec.request.0).map_err(|error| error.to_string())?;
-        let usages = spec.usages.as_deref().unwrap_or_default();
-        self.pki
-            .sign_client(&asked, spec.expiration_seconds, usages)
-            .map_err(|error| error.to_string())
-    }
+/// The request, if its signer signs it.
+fn check(signer: Signer, pem: &[u8], usages: &[String]) -> Result<Request, String> {
+    let asked = Request::from_pem(pem).map_err(|error| error.to_string())?;
+    signer.check(&asked.subject(), usages)?;
+    Ok(asked)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pki::{KUBELET_CLIENT_SIGNER, KUBELET_SERVING_SIGNER, SIGNER};
 
     #[test]
     fn what_becomes_of_a_request() {
@@ -181,7 +195,7 @@ mod tests {
                 .saturating_add(SignedDuration::from_hours(hours))
                 .unwrap();
             let expected = match expected {
-                "sign" => Action::Sign,
+                "sign" => Action::Sign(Signer::find(signer).unwrap()),
                 "remove" => Action::Remove,
                 time => Action::Wait(at(time)),
             };
@@ -190,6 +204,8 @@ mod tests {
         check(&[], SIGNER, false, 0, "2026-03-02T00:00:00Z");
         check(&[], SIGNER, false, 24, "remove");
         check(&["Approved"], SIGNER, false, 1, "sign");
+        check(&["Approved"], KUBELET_CLIENT_SIGNER, false, 1, "sign");
+        check(&["Approved"], KUBELET_SERVING_SIGNER, false, 1, "sign");
         check(&["Approved"], SIGNER, true, 1, "2026-03-01T02:00:00Z");
         check(&["Approved"], SIGNER, true, 2, "remove");
         check(

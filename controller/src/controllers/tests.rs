@@ -2,6 +2,7 @@
 //! ready and lets go of it when it is deleted. Pods whose image says `broken` never get ready.
 
 mod account_token;
+mod certificates;
 mod disruption;
 mod quota;
 
@@ -170,6 +171,7 @@ impl Cluster {
             kind::DEPLOYMENT,
             kind::REPLICA_SET,
             kind::POD,
+            kind::CERTIFICATE_SIGNING_REQUEST,
         ];
         let objects = kinds.iter().flat_map(|kind| self.cache().list(kind, None));
         let lines = objects.map(|object| {

@@ -1,17 +1,16 @@
-//! Certificates for clients that ask for one: a request that was read and checked, and what is signed for it.
+//! Certificates for who asks for one: a request that was read and checked, and what is signed for it.
 //!
 //! The subject and the key stand in the certificate as they stand in the request, byte for byte: a name
-//! may have several groups. Nothing else of the request counts, no extension is taken over.
+//! may have several groups. Of extensions only the names of who serves are taken over.
 
-use super::{Error, Pki, SKEW, der};
-use coracle_api::k8s_openapi::api::certificates::v1::CertificateSigningRequestSpec;
+use super::{Error, Names, Pki, SKEW, Signer, Subject, der};
 use jiff::{SignedDuration, Timestamp};
 use rcgen::{CertificateSigningRequestParams, SigningKey as _};
 use rustls::pki_types::{CertificateSigningRequestDer, pem::PemObject as _};
-use x509_parser::prelude::{FromDer as _, X509Certificate, X509CertificationRequest};
+use x509_parser::prelude::{
+    FromDer as _, GeneralName, ParsedExtension, X509Certificate, X509CertificationRequest,
+};
 
-/// Whose certificates are for clients of the API.
-pub const SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 /// A certificate of a client lives at most this long, and this long where nothing is said; as upstream.
 const LIFE_MAX: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// And at least this long.
@@ -26,6 +25,13 @@ const KEY_USAGE: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x0f];
 const EXTENDED_KEY_USAGE: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x25];
 /// OID id-kp-clientAuth.
 const CLIENT_AUTH: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x02];
+/// OID id-kp-serverAuth.
+const SERVER_AUTH: &[u8] = &[0x06, 0x08, 0x2b, 0x06, 0x01, 0x05, 0x05, 0x07, 0x03, 0x01];
+/// OID subjectAltName.
+const ALTERNATIVE_NAMES: &[u8] = &[0x06, 0x03, 0x55, 0x1d, 0x11];
+/// Tags of a name of a host and of its address, among alternative names.
+const DNS_NAME: u8 = 0x82;
+const ADDRESS: u8 = 0x87;
 const TRUE: &[u8] = &[0x01, 0x01, 0xff];
 
 /// Why a request is not one that can be signed.
@@ -73,39 +79,62 @@ impl Request {
             })
             .collect()
     }
-}
 
-/// What is wrong with what a client's certificate shall be used for.
-///
-/// # Errors
-/// With a sentence, when the usages are not those of a client.
-pub fn check_usages(spec: &CertificateSigningRequestSpec) -> Result<(), String> {
-    let usages = spec.usages.as_deref().unwrap_or_default();
-    for usage in usages {
-        if !matches!(
-            usage.as_str(),
-            "client auth" | "digital signature" | "key encipherment"
-        ) {
-            return Err(format!("invalid usage for client certificate: {usage}"));
+    /// Who it is for.
+    #[must_use]
+    pub fn subject(&self) -> Subject {
+        let Ok((_rest, request)) = X509CertificationRequest::from_der(&self.der) else {
+            return Subject::default();
+        };
+        let subject = &request.certification_request_info.subject;
+        // The one that counts when the certificate is shown.
+        let common_name = subject.iter_common_name().next();
+        let common_name = common_name.and_then(|name| name.as_str().ok());
+        Subject {
+            common_name: common_name.unwrap_or_default().to_owned(),
+            organizations: self.organizations(),
+            names: names_in(&request),
         }
     }
-    if usages.iter().any(|usage| usage == "client auth") {
-        return Ok(());
+}
+
+fn names_in(request: &X509CertificationRequest<'_>) -> Names {
+    let mut names = Names::default();
+    let extensions = request.requested_extensions().into_iter().flatten();
+    for extension in extensions {
+        let ParsedExtension::SubjectAlternativeName(listed) = extension else {
+            continue;
+        };
+        for name in &listed.general_names {
+            match name {
+                GeneralName::DNSName(name) => names.dns.push((*name).to_owned()),
+                GeneralName::IPAddress(bytes) => names.addresses.push(bytes.to_vec()),
+                GeneralName::RFC822Name(name) => names.emails.push((*name).to_owned()),
+                GeneralName::URI(name) => names.uris.push((*name).to_owned()),
+                // Of no use to anybody here, and never taken over.
+                _ => {}
+            }
+        }
     }
-    Err("missing required usage for client certificate: client auth".to_owned())
+    names
 }
 
 impl Pki {
-    /// A client's certificate for a request, PEM, for so many seconds if something is said.
+    /// A certificate for a request, PEM, for so many seconds if something is said.
     ///
     /// # Errors
     /// When the CA cannot sign.
-    pub fn sign_client(
+    pub fn sign_request(
         &self,
+        signer: Signer,
         request: &Request,
         seconds: Option<i32>,
         usages: &[String],
     ) -> Result<String, Error> {
+        let names = match signer {
+            Signer::KubeletServing => request.subject().names,
+            Signer::Client | Signer::KubeletClient => Names::default(),
+        };
         let broken = || Error::Tls("a certificate of ours cannot be read".to_owned());
         let ca = self.ca_der()?;
         let (_rest, ca) = X509Certificate::from_der(&ca).map_err(|_rejected| broken())?;
@@ -133,7 +162,7 @@ impl Pki {
             ]),
             asked.subject.as_raw(),
             asked.subject_pki.raw,
-            &der::tagged(0xa3, &[&extensions(usages)]),
+            &der::tagged(0xa3, &[&extensions(usages, &names)]),
         ]);
         let signature = self
             .issuer
@@ -149,20 +178,34 @@ impl Pki {
     }
 }
 
-fn extensions(usages: &[String]) -> Vec<u8> {
+fn extensions(usages: &[String], names: &Names) -> Vec<u8> {
     let has = |name: &str| usages.iter().any(|usage| usage == name);
     // Bits from the left: digitalSignature, nonRepudiation, keyEncipherment.
     let bits = 0x80 | if has("key encipherment") { 0x20 } else { 0 };
     let unused = if bits & 0x20 == 0 { 7 } else { 5 };
     let usage = [0x03, 0x02, unused, bits];
-    der::sequence(&[
-        &der::sequence(&[BASIC_CONSTRAINTS, TRUE, &der::octets(&der::sequence(&[]))]),
-        &der::sequence(&[KEY_USAGE, TRUE, &der::octets(&usage)]),
-        &der::sequence(&[
-            EXTENDED_KEY_USAGE,
-            &der::octets(&der::sequence(&[CLIENT_AUTH])),
-        ]),
-    ])
+    let purpose = if has("server auth") {
+        SERVER_AUTH
+    } else {
+        CLIENT_AUTH
+    };
+    let mut all = [
+        der::sequence(&[BASIC_CONSTRAINTS, TRUE, &der::octets(&der::sequence(&[]))]),
+        der::sequence(&[KEY_USAGE, TRUE, &der::octets(&usage)]),
+        der::sequence(&[EXTENDED_KEY_USAGE, &der::octets(&der::sequence(&[purpose]))]),
+    ]
+    .concat();
+    let hosts = names.dns.iter().map(|name| (DNS_NAME, name.as_bytes()));
+    let addresses = names.addresses.iter().map(|bytes| (ADDRESS, &**bytes));
+    let known: Vec<Vec<u8>> = hosts
+        .chain(addresses)
+        .map(|(tag, bytes)| der::tagged(tag, &[bytes]))
+        .collect();
+    if !known.is_empty() {
+        let list = der::octets(&der::sequence(&[&known.concat()]));
+        all.extend(der::sequence(&[ALTERNATIVE_NAMES, &list]));
+    }
+    der::sequence(&[&all])
 }
 
 /// A positive number that no other certificate has.

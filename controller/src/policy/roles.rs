@@ -4,6 +4,7 @@
 //! k8s.io/kubernetes `plugin/pkg/auth/authorizer/rbac/bootstrappolicy/policy.go`.
 
 use super::named;
+use crate::pki;
 use coracle_api::kind;
 use serde_json::{Value, json};
 
@@ -20,6 +21,7 @@ const READ_WRITE: &[&str] = &[
     "watch",
 ];
 const CREATE: &[&str] = &["create"];
+const CREATE_READ: &[&str] = &["create", "get", "list", "watch"];
 const GET: &[&str] = &["get"];
 
 /// Verbs, groups and resources; without a group the resources are paths.
@@ -31,6 +33,7 @@ type Rule = (
 const CORE: &[&str] = &[""];
 const AUTHENTICATION: &[&str] = &["authentication.k8s.io"];
 const AUTHORIZATION: &[&str] = &["authorization.k8s.io"];
+const CERTIFICATES: &[&str] = &["certificates.k8s.io"];
 
 const VIEW: &[Rule] = &[
     (
@@ -269,7 +272,28 @@ const PLAIN: &[(&str, &[Rule])] = &[
                 &["coordination.k8s.io"],
                 &["leases"],
             ),
+            (CREATE_READ, CERTIFICATES, &["certificatesigningrequests"]),
         ],
+    ),
+    (
+        "system:node-bootstrapper",
+        &[(CREATE_READ, CERTIFICATES, &["certificatesigningrequests"])],
+    ),
+    (
+        "system:certificates.k8s.io:certificatesigningrequests:nodeclient",
+        &[(
+            CREATE,
+            CERTIFICATES,
+            &["certificatesigningrequests/nodeclient"],
+        )],
+    ),
+    (
+        "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient",
+        &[(
+            CREATE,
+            CERTIFICATES,
+            &["certificatesigningrequests/selfnodeclient"],
+        )],
     ),
     (
         "system:kube-scheduler",
@@ -294,10 +318,20 @@ const PLAIN: &[(&str, &[Rule])] = &[
 ];
 
 /// Approvers of one signer's requests.
-const APPROVERS: &[(&str, &str)] = &[(
-    "system:certificates.k8s.io:kube-apiserver-client-approver",
-    crate::pki::SIGNER,
-)];
+const APPROVERS: &[(&str, &str)] = &[
+    (
+        "system:certificates.k8s.io:kube-apiserver-client-approver",
+        pki::SIGNER,
+    ),
+    (
+        "system:certificates.k8s.io:kube-apiserver-client-kubelet-approver",
+        pki::KUBELET_CLIENT_SIGNER,
+    ),
+    (
+        "system:certificates.k8s.io:kubelet-serving-approver",
+        pki::KUBELET_SERVING_SIGNER,
+    ),
+];
 
 fn aggregates_to(role: &str) -> String {
     format!("rbac.authorization.k8s.io/aggregate-to-{role}")

@@ -4,8 +4,8 @@
 
 use super::{Subresource, strategy::clear};
 use crate::{
-    auth::{MASTERS, UserInfo},
-    pki::{NODES, Request, SIGNER},
+    auth::{MASTERS, UserInfo, node},
+    pki::{NODE_USER_PREFIX, NODES, Request, SIGNER, Signer},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coracle_api::{StatusError, kind, status::Cause, validate};
@@ -51,7 +51,7 @@ pub(super) fn restrict_subject(value: &Value) -> Result<(), StatusError> {
     let Ok(request) = read(spec) else {
         return Ok(());
     };
-    // Nodes get their certificates over the link, and only there.
+    // Nodes have signers of their own, which look at more than this one.
     for group in [MASTERS, NODES] {
         if request.organizations().iter().any(|one| one == group) {
             let name = value["metadata"]["name"].as_str().unwrap_or_default();
@@ -64,6 +64,24 @@ pub(super) fn restrict_subject(value: &Value) -> Result<(), StatusError> {
         }
     }
     Ok(())
+}
+
+/// Why a node may not ask for this certificate: it would be another node.
+pub(super) fn restrict_node(user: &UserInfo, value: &Value) -> Result<(), String> {
+    let Some(node) = node::name_of(user) else {
+        return Ok(());
+    };
+    let spec = &value["spec"];
+    let signer = Signer::find(spec["signerName"].as_str().unwrap_or_default());
+    if !matches!(signer, Some(Signer::KubeletClient | Signer::KubeletServing)) {
+        return Ok(());
+    }
+    let request = read(spec).map_err(|why| format!("unable to parse csr: {why}"))?;
+    let name = format!("{NODE_USER_PREFIX}{node}");
+    if request.subject().common_name == name {
+        return Ok(());
+    }
+    Err(format!("can only create a node CSR with CN={name}"))
 }
 
 fn read(spec: &Value) -> Result<Request, String> {
@@ -95,4 +113,30 @@ pub(super) fn merge(part: Subresource, old: &Value, mut wanted: Value) -> Value 
 /// What is wrong with how the conditions changed.
 pub(super) fn changed(part: Subresource, new: &Value, old: &Value) -> Vec<Cause> {
     validate::certificate_conditions(new, old, part == Subresource::Approval)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pki::{KUBELET_CLIENT_SIGNER, KUBELET_SERVING_SIGNER, test_request};
+
+    #[test]
+    fn a_node_asks_for_itself() {
+        let node = UserInfo::new("system:node:a", [NODES.to_owned()]);
+        let ann = UserInfo::new("ann", []);
+        let other = "can only create a node CSR with CN=system:node:a";
+        for (user, signer, asked, expected) in [
+            (&node, KUBELET_CLIENT_SIGNER, "system:node:a", None),
+            (&node, KUBELET_CLIENT_SIGNER, "system:node:b", Some(other)),
+            (&node, KUBELET_SERVING_SIGNER, "system:node:b", Some(other)),
+            (&node, KUBELET_SERVING_SIGNER, "b", Some(other)),
+            (&node, SIGNER, "b", None),
+            (&ann, KUBELET_CLIENT_SIGNER, "system:node:b", None),
+        ] {
+            let request = STANDARD.encode(test_request(asked, &[NODES]));
+            let value = json!({"spec": {"signerName": signer, "request": request}});
+            let refused = restrict_node(user, &value).err();
+            assert_eq!(refused.as_deref(), expected, "{} {asked}", user.name);
+        }
+    }
 }

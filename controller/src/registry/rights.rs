@@ -180,7 +180,7 @@ fn escalates(
 /// Approving and signing are for who may `approve` and `sign` for the signer.
 fn certificate(authorizer: &Authorizer, write: &Write<'_>) -> Result<(), String> {
     let Some(old) = write.old else {
-        return Ok(());
+        return super::certificate::restrict_node(write.user, write.new);
     };
     let signer = old["spec"]["signerName"].as_str().unwrap_or_default();
     let verb = match write.part {
