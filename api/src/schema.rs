@@ -8,9 +8,9 @@ mod identity;
 mod merging;
 mod openapi;
 mod operations;
-mod reviews;
 mod swagger;
 mod types;
+mod unstored;
 
 pub use identity::{
     Mismatch, TypeName, custom_kind_mismatch, custom_version_mismatch, mismatch, name_of,
@@ -18,6 +18,7 @@ pub use identity::{
 pub use openapi::{documented, metadata_names, openapi_v3, openapi_v3_custom};
 pub use swagger::{Section, openapi_v2};
 pub use types::{ListMerge, ListType, Type};
+pub use unstored::{BINDING, COMPONENT_STATUS};
 
 use crate::{
     KindRef,
@@ -110,6 +111,8 @@ pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
         (kind::RBAC, "ClusterRoleBinding") => add::<rbac::ClusterRoleBinding>(g),
         ("certificates.k8s.io", _) => add::<certificates::CertificateSigningRequest>(g),
         ("apiextensions.k8s.io", _) => add::<apiextensions::CustomResourceDefinition>(g),
+        ("", "Binding") => add::<core::Binding>(g),
+        ("", "ComponentStatus") => add::<core::ComponentStatus>(g),
         (_, "SelfSubjectReview") => add::<authentication::SelfSubjectReview>(g),
         (_, "TokenReview") => add::<authentication::TokenReview>(g),
         (_, "LocalSubjectAccessReview") => add::<authorization::LocalSubjectAccessReview>(g),

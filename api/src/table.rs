@@ -2,6 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/printers/internalversion`. Pure; the age is against `now`.
 
+mod component;
 mod network;
 mod pod;
 mod policy;
@@ -123,6 +124,7 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
         ("", "Service") => SERVICE,
         ("", "Node") => NODE,
         ("", "Namespace") => const { &[NAME, column("Status", "string", 0), AGE] },
+        ("", "ComponentStatus") => component::COLUMNS,
         ("", "ConfigMap") => const { &[NAME, column("Data", "string", 0), AGE] },
         ("", "Secret") => {
             const {
@@ -182,6 +184,7 @@ pub fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value> {
         ("", "Service") => service(object, name, age),
         ("", "Node") => node(object, name, age),
         ("", "Namespace") => vec![name, json!(text(object, "/status/phase")), age],
+        ("", "ComponentStatus") => component::cells(object, name),
         ("", "ConfigMap") => {
             let entries = ["data", "binaryData"]
                 .iter()

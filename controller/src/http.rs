@@ -4,6 +4,7 @@
 //! through the registry and every read comes from its cache; nothing here knows the store.
 
 mod body;
+mod components;
 mod connect;
 mod decode;
 mod discovery;

@@ -101,11 +101,55 @@ fn scale_label_set_and_delete() -> anyhow::Result<()> {
 }
 
 #[test]
+fn parts_of_the_control_plane_are_told_as_upstream_tells_them() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    let output = controller.kubectl(&["get", "cs"], "")?;
+    let (out, error) = (
+        String::from_utf8(output.stdout)?,
+        String::from_utf8(output.stderr)?,
+    );
+    assert_eq!(
+        error,
+        "Warning: v1 ComponentStatus is deprecated in v1.19+\n"
+    );
+    let rows: Vec<Vec<&str>> = out
+        .lines()
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            vec!["NAME", "STATUS", "MESSAGE", "ERROR"],
+            vec!["controller-manager", "Healthy", "ok"],
+            vec!["etcd-0", "Healthy", "ok"],
+            vec!["scheduler", "Healthy", "ok"],
+        ]
+    );
+    let one = controller.ok(&["get", "componentstatus", "etcd-0", "-o", "name"], "")?;
+    assert_eq!(one, "componentstatus/etcd-0\n");
+    let said = controller.refused(&["get", "cs", "nothing"], "")?;
+    assert!(
+        said.ends_with("Error from server: Component not found: nothing\n"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
 fn explain_and_describe() -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let controller = Controller::start(dir.path())?;
     let said = controller.ok(&["explain", "deployment.spec.replicas"], "")?;
     assert!(said.contains("FIELD: replicas <integer>"), "{said}");
+    let said = controller.ok(&["explain", "bindings"], "")?;
+    assert!(
+        said.contains("KIND:       Binding")
+            && said.contains("target\t<ObjectReference> -required-"),
+        "{said}"
+    );
+    let said = controller.ok(&["explain", "cs.conditions.message"], "")?;
+    assert!(said.contains("FIELD: message <string>"), "{said}");
     let said = controller.ok(&["describe", "namespace", "default"], "")?;
     assert!(said.contains("Status:       Active"), "{said}");
     let kinds = controller.ok(&["api-resources", "--no-headers", "-o", "name"], "")?;

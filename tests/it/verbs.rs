@@ -120,6 +120,8 @@ async fn try_resource(tried: &Tried, row: &Row, namespace: &str) -> anyhow::Resu
     let mut session = Session::begin(&tried.table, row, &tried.endpoint, namespace).await?;
     if row.verbs.keys().eq(["create"]) {
         created_only(&mut session).await?;
+    } else if row.verbs.keys().eq(["get", "list"]) {
+        read_only(&mut session).await?;
     } else {
         drive::resource(&mut session).await?;
     }
@@ -156,6 +158,47 @@ async fn created_only(session: &mut Session<'_>) -> anyhow::Result<()> {
         .ask_with("POST", &collection, &html, &object.to_string())
         .await?;
     session.refused("POST for text/html", &answer, 406, "NotAcceptable");
+    Ok(())
+}
+
+/// What is told when it is asked for, and has no version.
+async fn read_only(session: &mut Session<'_>) -> anyhow::Result<()> {
+    let (collection, one, row) = (session.collection(), session.one(), session.row);
+    let answer = session.ask("GET", &one, &Value::Null).await?;
+    let told = session.documented(row, "get", &answer, 200);
+    let name = session.name();
+    session.check("get", told["metadata"]["name"] == *name, || {
+        format!("it is another: {told}")
+    });
+    let answer = session.ask("GET", &collection, &Value::Null).await?;
+    let list = session.documented(row, "list", &answer, 200);
+    let is_listed = list["items"]
+        .as_array()
+        .is_some_and(|items| items.iter().any(|item| item["metadata"]["name"] == *name));
+    session.check("list", is_listed, || format!("{name} is not in {list}"));
+    for (method, path) in [
+        ("POST", &collection),
+        ("DELETE", &collection),
+        ("PUT", &one),
+        ("PATCH", &one),
+        ("DELETE", &one),
+        ("GET", &format!("{collection}?watch=true")),
+    ] {
+        let answer = session.ask(method, path, &Value::Null).await?;
+        session.refused(method, &answer, 405, "MethodNotAllowed");
+    }
+    for (accept, status) in [
+        ("application/vnd.kubernetes.protobuf", 200),
+        ("application/yaml", 200),
+        ("text/html", 406),
+    ] {
+        let answer = session
+            .ask_with("GET", &collection, &[("accept", accept)], "")
+            .await?;
+        session.check(accept, answer.status == status, || {
+            format!("{} instead of {status}", answer.status)
+        });
+    }
     Ok(())
 }
 

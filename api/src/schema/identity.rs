@@ -3,7 +3,7 @@
 //! Source: k8s.io/apimachinery `pkg/runtime/serializer/versioning` and `pkg/runtime`, whose words for a type that it does
 //! not know, or cannot turn into the one that is wanted, are these.
 
-use super::reviews::REVIEWS;
+use super::unstored::UNSTORED;
 use crate::{
     Kind, KindRef,
     kind::{EVENTS_EVENT, KINDS},
@@ -136,7 +136,7 @@ const PLAIN: [&str; 6] = [
 
 /// Whether a built-in type has this name.
 fn is_type((group, version, kind): TypeName<'_>) -> bool {
-    let all = || KINDS.iter().chain(REVIEWS);
+    let all = || KINDS.iter().chain(UNSTORED);
     let has_version = all().any(|row| (row.group, row.version) == (group, version));
     let is_row = all().any(|row| {
         let of = (row.group, row.version) == (group, version);

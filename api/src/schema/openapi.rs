@@ -8,7 +8,7 @@ use super::{
     operations::{
         DELETE_OPTIONS, Operation, PARAMETERS, PATCH, STATUS, Sent, operations, schema_of,
     },
-    reviews::REVIEWS,
+    unstored::UNSTORED,
 };
 use crate::{KindRef, crd::publish::Schemas, kind};
 use k8s_openapi::{
@@ -32,7 +32,7 @@ const OPEN: [&str; 4] = [
 
 /// Every kind that documents tell of, custom ones apart.
 pub fn documented() -> impl Iterator<Item = KindRef> {
-    kind::KINDS.iter().chain(REVIEWS)
+    kind::KINDS.iter().chain(UNSTORED)
 }
 
 /// Kinds, and every schema that they and what is done to them refer to.
@@ -375,5 +375,28 @@ mod tests {
                 .any(|p| p["name"] == "fieldValidation")
         );
         assert!(openapi_v3("nothing", "v1").is_null());
+    }
+
+    #[test]
+    fn tells_of_what_is_never_stored() {
+        let document = openapi_v3("", "v1");
+        let bindings = &document["paths"]["/api/v1/namespaces/{namespace}/bindings"];
+        let post = &bindings["post"];
+        assert_eq!(post["operationId"], "createCoreV1NamespacedBinding");
+        assert_eq!(post["description"], "create a Binding");
+        assert_eq!(
+            post[GVK],
+            json!({"group": "", "version": "v1", "kind": "Binding"})
+        );
+        let methods: Vec<&String> = bindings.as_object().unwrap().keys().collect();
+        assert_eq!(methods, ["parameters", "post"]);
+        let binding = &document["components"]["schemas"]["io.k8s.api.core.v1.Binding"];
+        assert_eq!(binding["required"], json!(["target"]));
+        let gvk = json!([{"group": "", "version": "v1", "kind": "Binding"}]);
+        assert_eq!(binding[GVK], gvk);
+        let all = &document["paths"]["/api/v1/componentstatuses"]["get"];
+        assert_eq!(all["operationId"], "listCoreV1ComponentStatus");
+        let one = &document["paths"]["/api/v1/componentstatuses/{name}"]["get"];
+        assert_eq!(one["operationId"], "readCoreV1ComponentStatus");
     }
 }

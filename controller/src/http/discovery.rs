@@ -6,7 +6,13 @@
 use super::{Body, Call, State, error, negotiate, respond, reviews, usage};
 use crate::{auth::tokens::hex, kinds::Kinds};
 use bytes::Bytes;
-use coracle_api::{KindRef, crd::publish::compare_versions, kind, status::StatusError};
+use coracle_api::{
+    KindRef,
+    crd::publish::compare_versions,
+    kind,
+    schema::{BINDING, COMPONENT_STATUS},
+    status::StatusError,
+};
 use http::{HeaderValue, Response, StatusCode, header};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -231,7 +237,9 @@ fn groups(kinds: &Kinds) -> Groups {
     for review in &reviews::REVIEWS {
         add(review.group, review.version, of_review(review));
     }
-    add("", "v1", bindings());
+    for kind in [BINDING, COMPONENT_STATUS] {
+        add(kind.group, kind.version, of_kind(kind));
+    }
     for (name, kind, namespaced) in usage::RESOURCES {
         let id = GroupKind {
             group: usage::GROUP,
@@ -261,24 +269,6 @@ fn groups(kinds: &Kinds) -> Groups {
         }
     }
     groups
-}
-
-/// Of pods; created, and never stored.
-fn bindings() -> Resource {
-    Resource {
-        name: "bindings",
-        singular: "binding",
-        namespaced: true,
-        kind: GroupKind {
-            group: "",
-            version: "v1",
-            kind: "Binding",
-        },
-        verbs: vec!["create"],
-        short_names: &[],
-        categories: &[],
-        subresources: Vec::new(),
-    }
 }
 
 fn of_review(review: &reviews::Review) -> Resource {

@@ -40,7 +40,7 @@ impl Include {
     }
 }
 
-/// What a list says of itself.
+/// What a list says of itself; of version 0, that it has none.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ListMeta {
     pub(crate) resource_version: u64,
@@ -50,7 +50,7 @@ pub(crate) struct ListMeta {
 
 impl ListMeta {
     fn value(&self) -> Value {
-        let mut meta = json!({"resourceVersion": self.resource_version.to_string()});
+        let mut meta = version(self.resource_version);
         if !self.continue_token.is_empty() {
             meta["continue"] = json!(self.continue_token);
         }
@@ -69,7 +69,7 @@ impl Render {
             Format::Json => bytes(&view::shown(self.kind, object.value())),
             Format::Metadata => bytes(&partial(object)),
             Format::Table => {
-                let meta = json!({"resourceVersion": object.revision.0.to_string()});
+                let meta = version(object.revision.0);
                 bytes(&self.table(meta, &[self.row(object)], true))
             }
         }
@@ -204,6 +204,14 @@ impl Render {
                 json!({"cells": cells, "object": shown})
             }
         }
+    }
+}
+
+/// What the metadata of a list say of its version: nothing where there is none.
+fn version(revision: u64) -> Value {
+    match revision {
+        0 => json!({}),
+        revision => json!({"resourceVersion": revision.to_string()}),
     }
 }
 

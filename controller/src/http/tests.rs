@@ -2,6 +2,7 @@
 
 mod apply;
 mod client;
+mod components;
 mod encrypted;
 mod events;
 mod fairness;

@@ -11,7 +11,7 @@ mod token_request;
 mod write;
 
 use super::{
-    Body, Call, State, connect, error, list,
+    Body, Call, State, components, connect, error, list,
     negotiate::{self, Format},
     query,
     render::{Include, Render},
@@ -20,7 +20,11 @@ use super::{
     usage, watch,
 };
 use crate::object::Object;
-use coracle_api::{Key, KindRef, Revision, status::StatusError};
+use coracle_api::{
+    Key, KindRef, Revision,
+    schema::{BINDING, COMPONENT_STATUS},
+    status::StatusError,
+};
 use http::{Response, StatusCode};
 
 /// A request for a stored kind.
@@ -44,11 +48,12 @@ pub(crate) async fn handle(
         return reviews::answer(state, review, info, call).await;
     }
     let kinds = state.registry.cache().kinds();
+    let names = |kind: KindRef| (kind.group, kind.version, kind.plural);
+    let asked = (&*info.group, &*info.version, &*info.resource);
     let kind = match kinds.find(&info.group, &info.version, &info.resource) {
         Some(kind) => kind,
-        None if (&*info.group, &*info.version, &*info.resource) == ("", "v1", "bindings") => {
-            return write::bindings(state, info, call).await;
-        }
+        None if asked == names(BINDING) => return write::bindings(state, info, call).await,
+        None if asked == names(COMPONENT_STATUS) => return components::answer(state, info, &call),
         None => return Err(error::no_such_resource()),
     };
     check_scope(kind, info)?;

@@ -27,10 +27,6 @@ pub(super) const LATER: &[(&str, &str)] = &[
     ("scheduling.k8s.io/v1alpha1 *", "alpha"),
     ("storage.k8s.io/v1beta1 *", "beta; v1 is served"),
     ("storagemigration.k8s.io/*", "beta, off by default upstream"),
-    (
-        "v1 componentstatuses",
-        "deprecated since 1.19: there are no such components here",
-    ),
     ("v1 nodes/proxy", "nodes serve no HTTP of their own"),
     ("v1 pods/attach", "streams into a guest come later"),
     (

@@ -124,4 +124,6 @@ fn paths_say_what_may_be_asked() {
     );
     assert_eq!(log["parameters"][1]["name"], "namespace");
     assert!(paths.contains_key("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"));
+    let bind = &paths["/api/v1/namespaces/{namespace}/bindings"]["post"];
+    assert_eq!(bind["operationId"], "createCoreV1NamespacedBinding");
 }
