@@ -127,13 +127,7 @@ pub(crate) async fn answer(
     });
     match review.kind {
         "SelfSubjectReview" => {}
-        // A token does not come back; who sent it has it.
-        "TokenReview" => {
-            answer["spec"] = json!({});
-            if spec["audiences"].is_array() {
-                answer["spec"]["audiences"] = spec["audiences"].clone();
-            }
-        }
+        "TokenReview" => answer["spec"] = token_spec(&spec),
         _ => answer["spec"] = spec,
     }
     Ok(respond::json(StatusCode::CREATED, &answer))
@@ -152,6 +146,18 @@ fn user_info(user: &UserInfo) -> Value {
 
 fn whoami(user: &UserInfo) -> Value {
     json!({"userInfo": user_info(user)})
+}
+
+/// What was asked about a token, as it was sent; upstream's clients look for it in the answer.
+fn token_spec(spec: &Value) -> Value {
+    let mut told = json!({"token": spec["token"]});
+    if spec["audiences"]
+        .as_array()
+        .is_some_and(|all| !all.is_empty())
+    {
+        told["audiences"] = spec["audiences"].clone();
+    }
+    told
 }
 
 /// Whose token it is; an unknown one is an answer, not an error.

@@ -468,7 +468,7 @@ async fn a_service_account_by_its_token() {
         known["status"]["user"]["username"],
         "system:serviceaccount:default:robot"
     );
-    assert!(!known.to_string().contains(&robot.token));
+    assert_eq!(known["spec"], review["spec"]);
     let gone = server
         .ask(
             "DELETE",
@@ -514,8 +514,13 @@ async fn tokens_for_others_and_for_objects() {
         |audience: &str| json!({"spec": {"token": token, "audiences": [audience]}}).to_string();
     let known = server.ask("POST", path, review("vault")).await.json();
     assert_eq!(known["status"]["audiences"], json!(["vault"]));
+    assert_eq!(
+        known["spec"],
+        json!({"token": token, "audiences": ["vault"]})
+    );
     let unknown = server.ask("POST", path, review("else")).await.json();
     assert_eq!(unknown["status"]["authenticated"], Value::Null);
+    assert_eq!(unknown["spec"]["token"], token);
 
     for (spec, code, said) in [
         (
