@@ -102,6 +102,7 @@ pub fn start(inputs: &Inputs, tasks: &Tasks) -> Controllers {
     });
     starter.start(garbage::Garbage {
         registry: registry.clone(),
+        events: events.clone(),
     });
     starter.start(namespace::Namespaces {
         registry: registry.clone(),

@@ -7,6 +7,7 @@
 
 use crate::{
     cache::{Cache, Change, ChangeKind},
+    events::{EventType, Occurrence, Recorder, Reference},
     object::Object,
     reconcile::{Next, Reconciler},
     registry::{Context, DeleteOptions, Propagation, Registry, Subresource},
@@ -107,6 +108,7 @@ fn judge(facts: &Facts<'_>) -> Verdict {
 #[derive(Debug)]
 pub(super) struct Garbage {
     pub(super) registry: Registry,
+    pub(super) events: Recorder,
 }
 
 impl Reconciler for Garbage {
@@ -226,11 +228,56 @@ fn state_of(cache: &Cache, owner: &OwnerReference, object: &Object) -> OwnerStat
     }
 }
 
+/// Whether the owner that a reference means is there, in a namespace where the reference does not lead.
+fn is_elsewhere(cache: &Cache, owner: &OwnerReference, object: &Object) -> bool {
+    let Some(kind) = kind_of(cache, owner).filter(|kind| kind.namespaced) else {
+        return false;
+    };
+    let own = cache.get(kind, &owner_key(kind, owner, object));
+    // The most usual case, and the one of no search.
+    if own.is_some_and(|found| found.uid() == owner.uid) {
+        return false;
+    }
+    let all = cache.list(kind, None);
+    all.iter()
+        .any(|found| found.uid() == owner.uid && found.key.namespace != object.key.namespace)
+}
+
+/// What is told of an object whose owner is elsewhere, in upstream's words.
+fn misplaced(owner: &OwnerReference, object: &Object) -> Occurrence {
+    let namespace = &object.key.namespace;
+    let OwnerReference {
+        api_version,
+        kind,
+        name,
+        uid,
+        ..
+    } = owner;
+    let message = format!(
+        "ownerRef [{api_version}/{kind}, namespace: {namespace}, name: {name}, uid: {uid}] does not exist in namespace {namespace:?}"
+    );
+    Occurrence {
+        // As upstream: of no version.
+        about: Reference {
+            resource_version: String::new(),
+            ..Reference::to(object)
+        },
+        event_type: EventType::Warning,
+        reason: "OwnerRefInvalidNamespace".to_owned(),
+        message,
+        component: "garbage-collector-controller",
+        host: String::new(),
+    }
+}
+
 impl Garbage {
     /// Deletes an object whose owners are gone, or drops the references that lead nowhere.
     async fn collect(&self, object: &Object) -> Result<(), StatusError> {
         let cache = self.registry.cache();
         let owners = || object.meta.owner_references.iter().flatten();
+        for owner in owners().filter(|owner| is_elsewhere(cache, owner, object)) {
+            self.events.record(misplaced(owner, object));
+        }
         let dependents = cache.dependents(object.uid());
         let waits =
             |object: &Arc<Object>| object.is_deleting() && has_finalizer(object, FOREGROUND);

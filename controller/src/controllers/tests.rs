@@ -4,6 +4,7 @@
 mod account_token;
 mod certificates;
 mod disruption;
+mod owners;
 mod quota;
 
 use super::*;
