@@ -2,6 +2,7 @@
 
 use anyhow::ensure;
 use coracle_tests::Controller;
+use std::collections::BTreeSet;
 
 /// One of each.
 const MANIFESTS: &str = include_str!("kinds/manifests.yaml");
@@ -130,6 +131,128 @@ fn one_of_each_kind() -> anyhow::Result<()> {
     ensure!(critical.contains("system-node-critical"), "{critical}");
     controller.ok(&["delete", "-f", "-"], MANIFESTS)?;
     controller.stop(std::time::Duration::from_secs(20))
+}
+
+/// The other kinds that live in a namespace.
+const OTHERS: &str = "
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: a, finalizers: [example.com/wait]}
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: a}
+---
+apiVersion: v1
+kind: ServiceAccount
+metadata: {name: a}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: a}
+spec: {selector: {a: b}, ports: [{port: 80}]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: a}
+spec: {containers: [{name: c, image: 'hello:v1', resources: {limits: {cpu: 100m}}}]}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: a}
+spec: {replicas: 1, selector: {matchLabels: {a: c}}, template: {metadata: {labels: {a: c}}, spec: {containers: [{name: c, image: 'hello:v1', resources: {limits: {cpu: 100m}}}]}}}
+---
+apiVersion: batch/v1
+kind: Job
+metadata: {name: a}
+spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: 'hello:v1'}]}}}
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: a}
+rules: [{apiGroups: [''], resources: [pods], verbs: [get]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: RoleBinding
+metadata: {name: a}
+roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: a}
+subjects: [{kind: User, name: ann}]
+---
+apiVersion: coordination.k8s.io/v1
+kind: Lease
+metadata: {name: a}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: a}
+addressType: IPv4
+endpoints: [{addresses: [10.0.0.9]}]
+---
+apiVersion: events.k8s.io/v1
+kind: Event
+metadata: {name: a}
+eventTime: '2026-01-02T03:04:05.000000Z'
+regarding: {apiVersion: v1, kind: Pod, name: a, namespace: doomed}
+reportingController: example.com/tester
+reportingInstance: one
+action: Test
+reason: Tested
+type: Normal
+";
+
+#[test]
+fn a_namespace_takes_every_kind_along() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    controller.ok(&["create", "namespace", "doomed"], "")?;
+    for manifests in [MANIFESTS, OTHERS] {
+        controller.ok(&["create", "-n", "doomed", "-f", "-"], manifests)?;
+    }
+    let listable = [
+        "api-resources",
+        "--namespaced",
+        "--verbs=list,delete",
+        "-o",
+        "name",
+    ];
+    let kinds: Vec<String> = controller
+        .ok(&listable, "")?
+        .lines()
+        .map(str::to_owned)
+        .collect();
+    let all = kinds.join(",");
+    let left = || controller.ok(&["get", &all, "-n", "doomed", "-o", "name"], "");
+    let there = left()?;
+    let of_kind: BTreeSet<&str> = there
+        .lines()
+        .filter_map(|name| name.split('/').next())
+        .collect();
+    ensure!(of_kind.len() == kinds.len(), "{kinds:?}: {of_kind:?}");
+    let nowait = ["delete", "namespace", "doomed", "--wait=false"];
+    controller.ok(&nowait, "")?;
+    let blocked =
+        "jsonpath={.status.conditions[?(@.type=='NamespaceFinalizersRemaining')].message}";
+    let wait = ["wait", "namespace/doomed", "--timeout=60s"];
+    let finalizers = "--for=condition=NamespaceFinalizersRemaining";
+    controller.ok(&[&wait[..], &[finalizers]].concat(), "")?;
+    let said = controller.ok(&["get", "namespace", "doomed", "-o", blocked], "")?;
+    assert_eq!(
+        said,
+        "Some content in the namespace has finalizers remaining: example.com/wait in 1 resource instances"
+    );
+    let release = [
+        "patch",
+        "configmap/a",
+        "-n",
+        "doomed",
+        "--type=json",
+        "-p",
+        r#"[{"op": "remove", "path": "/metadata/finalizers"}]"#,
+    ];
+    controller.ok(&release, "")?;
+    controller.ok(&[&wait[..], &["--for=delete"]].concat(), "")?;
+    assert_eq!(left()?, "");
+    Ok(())
 }
 
 #[test]
