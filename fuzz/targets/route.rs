@@ -2,6 +2,7 @@
 
 #![no_main]
 
+use coracle_api::go::syntax_error;
 use libfuzzer_sys::fuzz_target;
 
 // Private to the controller, and pure: what is fuzzed is the very file, without the controller around it.
@@ -12,12 +13,28 @@ mod route;
 #[path = "../../controller/src/http/decode/once.rs"]
 mod once;
 
-/// A reader that names fields that stand twice reads what any reader reads.
+#[path = "../../controller/src/http/decode/mend.rs"]
+mod mend;
+
+/// A reader that names fields that stand twice reads what any reader reads, and what it refuses is told why.
 fn read(body: &[u8]) {
     let plain: Option<serde_json::Value> = serde_json::from_slice(body).ok();
-    let read = once::json(body).ok();
-    assert_eq!(read.as_ref().map(|read| &read.value), plain.as_ref());
-    assert!(read.is_none_or(|read| read.duplicates.len() <= 32));
+    let read = once::json(body);
+    assert_eq!(read.as_ref().ok().map(|read| &read.value), plain.as_ref());
+    let fault = syntax_error(body, once::DEPTH_MAX);
+    match read {
+        Ok(read) => assert!(read.duplicates.len() <= 32 && fault.is_none()),
+        Err(refused) if fault.is_none() => {
+            let mended = mend::characters(body).map(|mended| once::json(&mended));
+            let why = match mended {
+                Some(Ok(_read)) => return,
+                Some(Err(why)) => why,
+                None => refused,
+            };
+            assert!(why.to_string().contains("out of range"), "{why}");
+        }
+        Err(_told) => {}
+    }
 }
 
 fuzz_target!(|data: &[u8]| {

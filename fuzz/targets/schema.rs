@@ -26,6 +26,10 @@ fuzz_target!(|data: &[u8]| {
         if schema::check(kind, object).mistyped.is_some() {
             return;
         }
+        // Quantities and times are in their last form.
+        let mut again = object.clone();
+        assert_eq!(schema::check(kind, &mut again), schema::Findings::default());
+        assert_eq!(again, *object);
         defaults::apply(kind, object);
     }
     let mut again = new.clone();
