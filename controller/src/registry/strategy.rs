@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, schema, selector, status::Cause, time,
-    view,
+    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, schema, selector,
+    status::Cause, time, view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
