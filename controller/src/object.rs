@@ -1,16 +1,19 @@
-//! An object as the cache holds it: encoded once, decoded once, shared.
+//! An object as the cache holds it: encoded once, shared; decoded for as long as somebody looks at it.
+
+mod recent;
 
 use bytes::Bytes;
 use coracle_api::{
     Key, KindRef, Revision, StatusError,
     k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta},
 };
+use parking_lot::Mutex;
+use recent::Decoded;
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use std::{
-    any::Any,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, Weak},
 };
 
 const MANAGED_FIELDS: &str = "managedFields";
@@ -27,7 +30,10 @@ pub struct Object {
     pub meta: ObjectMeta,
     /// The JSON that clients get, `resourceVersion` included.
     pub raw: Bytes,
-    typed: OnceLock<Arc<dyn Any + Send + Sync>>,
+    /// Four times as large as the JSON, and looked at when the object is new: not kept here.
+    typed: Mutex<Option<Weak<Decoded>>>,
+    /// What is asked of it again and again, in a few hundred bytes.
+    brief: OnceLock<Arc<Decoded>>,
 }
 
 impl fmt::Debug for Object {
@@ -72,11 +78,12 @@ impl Object {
             revision,
             meta,
             raw,
-            typed: OnceLock::new(),
+            typed: Mutex::default(),
+            brief: OnceLock::new(),
         })
     }
 
-    /// Its typed form without managers, decoded the first time it is asked for.
+    /// Its typed form without managers, decoded if nobody has it and it was not asked for lately.
     ///
     /// # Errors
     /// When the object does not have the shape of `T`.
@@ -84,11 +91,8 @@ impl Object {
     where
         T: DeserializeOwned + Metadata<Ty = ObjectMeta> + Send + Sync + 'static,
     {
-        if let Some(typed) = self
-            .typed
-            .get()
-            .and_then(|typed| Arc::clone(typed).downcast::<T>().ok())
-        {
+        let held = self.typed.lock().as_ref().and_then(Weak::upgrade);
+        if let Some(typed) = held.and_then(|held| held.downcast::<T>().ok()) {
             return Ok(typed);
         }
         let mut typed: T = serde_json::from_slice(&self.raw).map_err(|error| {
@@ -96,9 +100,31 @@ impl Object {
         })?;
         typed.metadata_mut().managed_fields = None;
         let typed = Arc::new(typed);
-        // Another type may hold the place already; then this one is decoded anew each time.
-        let _taken = self.typed.set(typed.clone());
+        let shared: Arc<Decoded> = Arc::clone(&typed) as _;
+        *self.typed.lock() = Some(Arc::downgrade(&shared));
+        recent::keep(shared);
         Ok(typed)
+    }
+
+    /// The little that somebody always wants to know of it, found out the first time and kept.
+    ///
+    /// # Errors
+    /// What `read` says.
+    pub fn brief<T>(
+        &self,
+        read: impl FnOnce() -> Result<T, StatusError>,
+    ) -> Result<Arc<T>, StatusError>
+    where
+        T: Send + Sync + 'static,
+    {
+        let held = self.brief.get().cloned();
+        if let Some(brief) = held.and_then(|held| held.downcast::<T>().ok()) {
+            return Ok(brief);
+        }
+        let brief = Arc::new(read()?);
+        // Another sort may hold the place already; then this one is found out anew each time.
+        let _taken = self.brief.set(Arc::clone(&brief) as _);
+        Ok(brief)
     }
 
     /// Its working form; a copy.
@@ -125,5 +151,38 @@ impl Object {
     #[must_use]
     pub fn is_deleting(&self) -> bool {
         self.meta.deletion_timestamp.is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coracle_api::{k8s_openapi::api::core::v1::ConfigMap, kind};
+    use serde_json::json;
+
+    #[test]
+    fn a_decoded_form_is_shared_and_let_go() {
+        let value = |name: &str| json!({"metadata": {"name": name, "namespace": "n"}});
+        let make = |name: &str| Object::new(kind::CONFIG_MAP, Revision(1), value(name)).unwrap();
+        let object = make("a");
+        let one = object.typed::<ConfigMap>().unwrap();
+        let two = object.typed::<ConfigMap>().unwrap();
+        assert!(Arc::ptr_eq(&one, &two));
+        drop((one, two));
+        let is_held = || object.typed.lock().as_ref().unwrap().upgrade().is_some();
+        assert!(is_held(), "it is kept for a while");
+        for _ in 0..=recent::OBJECTS_MAX {
+            make("b").typed::<ConfigMap>().unwrap();
+        }
+        assert!(!is_held());
+        assert_eq!(
+            object
+                .typed::<ConfigMap>()
+                .unwrap()
+                .metadata
+                .name
+                .as_deref(),
+            Some("a")
+        );
     }
 }

@@ -39,7 +39,13 @@ pub(super) enum Phase {
 }
 
 impl PodFacts {
+    /// A controller looks at all of its pods whenever one changes.
     pub(super) fn of(object: &Object) -> Result<Self, StatusError> {
+        let facts = object.brief(|| Self::read(object))?;
+        Ok(Self::clone(&facts))
+    }
+
+    fn read(object: &Object) -> Result<Self, StatusError> {
         let pod = object.typed::<Pod>()?;
         let status = pod.status.as_ref();
         let ready = status
