@@ -11,12 +11,16 @@ use serde_json::Value;
 /// A stored object as `kind` shows it.
 #[must_use]
 pub fn shown(kind: KindRef, value: Value) -> Value {
+    // Versions of a custom kind differ in their schemas alone, and which one is stored may have changed since.
+    if kind.is_custom() {
+        let mut value = value;
+        value["apiVersion"] = kind.api_version().into();
+        return value;
+    }
     if kind.storage() == kind {
         return value;
     }
     let mut value = match kind.group {
-        // Versions of a custom kind differ in their schemas alone.
-        _ if kind.is_custom() => value,
         "autoscaling" => autoscaling::shown(value),
         _ => event::shown(value),
     };

@@ -1,6 +1,8 @@
 //! Custom kinds with kubectl: defined, served at once, validated, pruned, printed, applied, and gone with their definition.
 
+use anyhow::Context as _;
 use coracle_tests::Controller;
+use serde_json::Value;
 
 const CRD: &str = r#"apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -316,5 +318,88 @@ fn a_definition_goes_with_its_objects() -> anyhow::Result<()> {
             .replace("crontabs", "xs"),
     )?;
     assert!(said.contains("Unsupported value: \"strin\""), "{said}");
+    Ok(())
+}
+
+const TWO_VERSIONS: &str = "apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: bars.example.com}
+spec:
+  group: example.com
+  scope: Namespaced
+  names: {plural: bars, singular: bar, kind: Bar}
+  versions:
+  - {name: v1, served: true, storage: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+  - {name: v2, served: true, storage: false, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
+";
+
+/// The way in which every operator moves its kind on: whatever version is stored, clients get the one they ask for.
+#[test]
+fn another_version_is_stored_and_nobody_notices() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    controller.ok(&["apply", "-f", "-"], TWO_VERSIONS)?;
+    controller.ok(
+        &[
+            "wait",
+            "--for=condition=Established",
+            "crd/bars.example.com",
+            "--timeout=30s",
+        ],
+        "",
+    )?;
+    let bar = |version: &str, name: &str| {
+        format!(
+            "apiVersion: example.com/{version}\nkind: Bar\nmetadata: {{name: {name}}}\nspec: {{a: 1}}\n"
+        )
+    };
+    let store = |version: &str| {
+        let stores = |of: &str| version == of;
+        let patch = format!(
+            r#"[{{"op": "replace", "path": "/spec/versions/0/storage", "value": {}}}, {{"op": "replace", "path": "/spec/versions/1/storage", "value": {}}}]"#,
+            stores("v1"),
+            stores("v2")
+        );
+        let patch = [
+            "patch",
+            "crd",
+            "bars.example.com",
+            "--type=json",
+            "-p",
+            &patch,
+        ];
+        controller.ok(&patch, "").map(drop)
+    };
+    let path = |version: &str| format!("/apis/example.com/{version}/namespaces/default/bars");
+    controller.ok(&["create", "-f", "-"], &bar("v1", "old"))?;
+    for (stored, name) in [("v2", "new"), ("v1", "newest")] {
+        store(stored)?;
+        controller.ok(&["create", "-f", "-"], &bar(stored, name))?;
+        for version in ["v1", "v2"] {
+            let whole = format!("example.com/{version}");
+            let list: Value =
+                serde_json::from_str(&controller.ok(&["get", "--raw", &path(version)], "")?)?;
+            let items = list["items"].as_array().context("no items")?;
+            for item in items {
+                assert_eq!(
+                    item["apiVersion"],
+                    whole.as_str(),
+                    "stored {stored}: {item}"
+                );
+            }
+            let watch = format!("{}?watch=true&timeoutSeconds=1", path(version));
+            let events = controller.ok(&["get", "--raw", &watch], "")?;
+            assert_eq!(events.matches("\"ADDED\"").count(), items.len(), "{events}");
+            let named = format!(r#"{{"apiVersion":"{whole}","kind":"Bar""#);
+            assert_eq!(events.matches(&named).count(), items.len(), "{events}");
+            let one = format!("{}/old", path(version));
+            let object = controller.ok(&["get", "--raw", &one], "")?;
+            let found: Value = serde_json::from_str(&object)?;
+            assert_eq!(found["apiVersion"], whole.as_str(), "stored {stored}");
+            let written = controller.ok(&["replace", "--raw", &one, "-f", "-"], &object)?;
+            let written: Value = serde_json::from_str(&written)?;
+            assert_eq!(written["apiVersion"], whole.as_str(), "stored {stored}");
+        }
+    }
     Ok(())
 }

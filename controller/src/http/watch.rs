@@ -78,6 +78,7 @@ pub(crate) fn watch(
     let mut watch = Watch {
         selection: Selection::new(cache.kinds(), kind, namespace, &options)?,
         custom: cache.kinds().custom_of(kind),
+        defined: cache.kinds().generation(),
         kind,
         format,
         protobuf: is_protobuf,
@@ -142,6 +143,8 @@ struct Watch {
     cache: Cache,
     kind: KindRef,
     custom: Option<Arc<Custom>>,
+    /// Generation of the custom kinds at which that was so.
+    defined: u64,
     selection: Selection,
     format: Format,
     /// Frames of protobuf instead of lines of JSON.
@@ -230,6 +233,10 @@ impl Watch {
             let now = Instant::now();
             if now >= self.rested {
                 let before = self.position;
+                self.look_again();
+                if self.ended {
+                    break;
+                }
                 self.send_changes(&mut chunk);
                 let has_more = chunk.len() >= CHUNK_BYTES;
                 if self.position > before && !has_more {
@@ -290,6 +297,23 @@ impl Watch {
         }
     }
 
+    /// A custom kind that is defined anew is shown as it is now, and not at all when its names or versions changed: the
+    /// watch ends then, as upstream's does.
+    fn look_again(&mut self) {
+        if self.custom.is_none() {
+            return;
+        }
+        let generation = self.cache.kinds().generation();
+        if generation == self.defined {
+            return;
+        }
+        self.defined = generation;
+        match self.cache.kinds().custom(self.kind) {
+            Some(custom) => self.custom = Some(custom),
+            None => self.ended = true,
+        }
+    }
+
     fn send_changes(&mut self, chunk: &mut Vec<u8>) {
         let changes = match self.cache.since(self.position) {
             Ok(changes) => changes,
@@ -313,7 +337,9 @@ impl Watch {
     }
 
     fn change(&mut self, chunk: &mut Vec<u8>, change: &Change) {
-        if change.object.kind.storage() != self.kind.storage() {
+        // Which version of a custom kind is stored may have changed since.
+        let (of, own) = (change.object.kind.storage(), self.kind.storage());
+        if (of.group, of.plural) != (own.group, own.plural) {
             return;
         }
         let was = change
