@@ -6,6 +6,7 @@
 //!
 //! Source: k8s.io/apimachinery `pkg/runtime/serializer/protobuf`, `pkg/runtime/generated.proto`.
 
+mod canonical;
 mod decode;
 mod encode;
 mod special;
@@ -15,6 +16,7 @@ mod wire;
 
 pub use swagger::Swagger;
 
+use crate::{KindRef, schema};
 use serde_json::{Map, Value};
 
 /// What every body begins with.
@@ -96,6 +98,32 @@ pub fn encode(object: &Value) -> Result<Vec<u8>, Error> {
 /// As [`encode`].
 pub fn watch_event(event: &str, object: &Value) -> Result<Vec<u8>, Error> {
     Ok(wire::watch_frame(event, &encode(object)?))
+}
+
+/// An object of a built-in kind as upstream's server keeps it: without nulls, and without the zero values that Go leaves
+/// out (`omitempty`): `hostNetwork: false`, `tolerations: []`. What the table does not know stays.
+pub fn canonical(kind: KindRef, object: &mut Value) {
+    let message = message_of(&kind.api_version(), kind.kind);
+    if let (Some(message), Some(object)) = (message, object.as_object_mut()) {
+        canonical::strip(message, object);
+    }
+}
+
+/// Gives an object of a built-in kind the status that upstream always writes: `{}`, with the structs and
+/// the values that its type cannot leave out. Nothing for kinds whose status may be absent.
+pub fn with_status(kind: KindRef, object: &mut Value) {
+    let Some(status) = message_of(&kind.api_version(), kind.kind)
+        .and_then(|message| canonical::part(message, "status"))
+    else {
+        return;
+    };
+    if object["status"].is_null() {
+        object["status"] = Value::Object(Map::new());
+    }
+    let Some(map) = object["status"].as_object_mut() else {
+        return;
+    };
+    canonical::fill(status, schema::type_of(kind).field("status"), map);
 }
 
 /// The message of a kind: its package is the first word of its group; what every group shares is in `meta`.

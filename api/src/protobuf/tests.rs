@@ -275,3 +275,65 @@ proptest! {
         let _decoded = decode(&whole);
     }
 }
+
+#[test]
+fn what_go_leaves_out_is_left_out() {
+    let container = json!({"name": "c", "env": [], "tty": false, "resources": {}, "command": ["x"], "livenessProbe": {"periodSeconds": 0}});
+    let mut pod = json!({"metadata": {"labels": {}, "name": "p", "finalizers": [], "generation": 0, "deletionGracePeriodSeconds": 0},
+        "spec": {"hostNetwork": false, "tolerations": [], "nodeSelector": {}, "affinity": {}, "hostname": "", "terminationGracePeriodSeconds": 0,
+            "containers": [container], "volumes": [{"name": "v", "emptyDir": {}, "secret": null}], "unknown": 0}});
+    canonical(kind::POD, &mut pod);
+    let container = json!({"name": "c", "resources": {}, "command": ["x"], "livenessProbe": {}});
+    let expected = json!({"metadata": {"name": "p", "deletionGracePeriodSeconds": 0},
+        "spec": {"affinity": {}, "terminationGracePeriodSeconds": 0, "containers": [container], "volumes": [{"name": "v", "emptyDir": {}}], "unknown": 0}});
+    assert_eq!(pod, expected);
+    let mut map = json!({"data": {}, "binaryData": {}, "immutable": false});
+    canonical(kind::CONFIG_MAP, &mut map);
+    assert_eq!(map, json!({"immutable": false}));
+}
+
+#[test]
+fn a_status_is_always_there() {
+    for (kind, status) in [
+        (kind::SERVICE, json!({"loadBalancer": {}})),
+        (kind::JOB, json!({})),
+        (kind::CONFIG_MAP, Value::Null),
+        (
+            kind::DAEMON_SET,
+            json!({"currentNumberScheduled": 0, "desiredNumberScheduled": 0, "numberMisscheduled": 0, "numberReady": 0}),
+        ),
+        (
+            kind::POD_DISRUPTION_BUDGET,
+            json!({"currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0}),
+        ),
+        (kind::VOLUME_ATTACHMENT, json!({"attached": false})),
+        (
+            kind::NODE,
+            json!({"daemonEndpoints": {"kubeletEndpoint": {"Port": 0}}, "nodeInfo": {"architecture": "", "bootID": "", "containerRuntimeVersion": "", "kernelVersion": "",
+                "kubeProxyVersion": "", "kubeletVersion": "", "machineID": "", "operatingSystem": "", "osImage": "", "systemUUID": ""}}),
+        ),
+    ] {
+        let mut object = json!({});
+        with_status(kind, &mut object);
+        assert_eq!(
+            object.get("status").cloned().unwrap_or_default(),
+            status,
+            "{}",
+            kind.kind
+        );
+    }
+}
+
+#[test]
+fn a_canonical_object_stays_as_it_is() {
+    for kind in kind::KINDS {
+        let mut object =
+            json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": "a"}});
+        with_status(kind, &mut object);
+        let mut again = object.clone();
+        canonical(kind, &mut again);
+        with_status(kind, &mut again);
+        // A flag or a number that cannot be left out is kept.
+        assert_eq!(again, object, "{}", kind.kind);
+    }
+}

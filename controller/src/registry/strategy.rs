@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, schema, selector,
-    status::Cause, time, view,
+    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, protobuf, schema,
+    selector, status::Cause, time, view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -190,14 +190,18 @@ fn uuid() -> String {
     )
 }
 
-/// What upstream's decoding fills in: whoever sends an object owns it.
+/// What upstream's decoding leaves out and fills in: whoever sends an object owns it.
 pub(super) fn complete(of: KindRef, value: &mut Value) {
+    protobuf::canonical(of, value);
     if of == kind::SECRET {
         fold_string_data(value);
     } else if of == kind::CUSTOM_RESOURCE_DEFINITION {
         definition::set_defaults(value);
     }
     defaults::apply(of, value);
+    if of.status_split() && of != kind::CUSTOM_RESOURCE_DEFINITION && !of.is_custom() {
+        protobuf::with_status(of, value);
+    }
 }
 
 /// What a client may not set at creation, and what only the server knows: nobody owns it.
@@ -208,11 +212,25 @@ pub(super) fn before_create(of: KindRef, value: &mut Value) {
     if of == kind::POD {
         admit_pod(value);
     }
+    if of == kind::NAMESPACE {
+        hold_content(value);
+    }
     workload::complete_new(of, value);
     // Also of a name that was made, and of what admission added.
     complete(of, value);
     if of == kind::POD {
         value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
+    }
+}
+
+/// Whatever else holds a namespace, its content does.
+fn hold_content(namespace: &mut Value) {
+    let finalizers = &mut namespace["spec"]["finalizers"];
+    let own = json!("kubernetes");
+    match finalizers.as_array_mut() {
+        Some(list) if list.contains(&own) => {}
+        Some(list) => list.push(own),
+        None => *finalizers = json!([own]),
     }
 }
 
@@ -447,6 +465,7 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         part,
         Subresource::Status | Subresource::Finalize | Subresource::Approval
     ) {
+        protobuf::canonical(of, &mut new);
         return new;
     }
     if of == kind::SERVICE {
@@ -559,6 +578,7 @@ pub(super) fn before_delete(
     let earlier = value["metadata"]["deletionGracePeriodSeconds"].as_i64();
     let is_sooner = earlier.is_none_or(|earlier| grace < earlier);
     if current.is_deleting() && !is_sooner {
+        protobuf::canonical(of, &mut value);
         return match (is_released(of, &value), finalizers_changed) {
             (true, _) => Decision::Delete(value),
             (false, true) => Decision::Put(ChangeKind::Modified, value),
@@ -579,6 +599,7 @@ pub(super) fn before_delete(
     if of == kind::NAMESPACE {
         value["status"]["phase"] = json!("Terminating");
     }
+    protobuf::canonical(of, &mut value);
     if is_released(of, &value) {
         return Decision::Delete(value);
     }
