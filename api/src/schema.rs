@@ -13,7 +13,8 @@ mod types;
 mod unstored;
 
 pub use identity::{
-    Mismatch, TypeName, custom_kind_mismatch, custom_version_mismatch, mismatch, name_of,
+    Mismatch, TypeName, custom_kind_mismatch, custom_version_mismatch, go_package, is_type,
+    mismatch, name_of,
 };
 pub use openapi::{documented, metadata_names, openapi_v3, openapi_v3_custom};
 pub use swagger::{Section, openapi_v2};

@@ -155,6 +155,14 @@ impl StatusError {
         self
     }
 
+    /// With a cause, for those who look for one.
+    #[must_use]
+    pub fn because(mut self, cause: Cause) -> Self {
+        let details = self.details.get_or_insert_default();
+        details.causes.push(cause);
+        self
+    }
+
     /// 404 for an object.
     #[must_use]
     pub fn not_found(kind: KindRef, name: &str) -> Self {
@@ -242,17 +250,21 @@ impl StatusError {
         Self::invalid_of(("", ""), "", vec![cause])
     }
 
-    /// 422 for a subresource of a kind of its own: group and kind.
+    /// 422 for what has no row: group and kind.
     #[must_use]
-    pub fn invalid_part(of: (&str, &str), name: &str, cause: Cause) -> Self {
-        Self::invalid_of(of, name, vec![cause])
+    pub fn invalid_part(of: (&str, &str), name: &str, causes: Vec<Cause>) -> Self {
+        Self::invalid_of(of, name, causes)
     }
 
     fn invalid_of((group, kind): (&str, &str), name: &str, causes: Vec<Cause>) -> Self {
-        let listed: Vec<String> = causes
-            .iter()
-            .map(|cause| format!("{}: {}", cause.field, cause.message))
-            .collect();
+        // The same words are said once; the causes have them all.
+        let mut listed: Vec<String> = Vec::new();
+        for cause in &causes {
+            let words = format!("{}: {}", cause.field, cause.message);
+            if !listed.contains(&words) {
+                listed.push(words);
+            }
+        }
         let list = match listed.as_slice() {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),

@@ -266,7 +266,8 @@ fn or_none(text: String) -> String {
 }
 
 /// Time since an RFC 3339 time, short: `5m`, `3d4h`; `<unknown>` without one.
-fn since(time: &str, now: Timestamp) -> String {
+#[must_use]
+pub fn since(time: &str, now: Timestamp) -> String {
     match time.parse::<Timestamp>() {
         Ok(time) => human_duration(now.duration_since(time).as_secs()),
         Err(_absent) => "<unknown>".to_owned(),

@@ -356,7 +356,17 @@ impl State {
             return verbs::handle(self, &info, call).await;
         }
         if !matches!(call.parts.method, Method::GET | Method::HEAD) {
-            return Err(error::no_such_resource());
+            let read = route::parse(&Method::GET, call.parts.uri.path(), "");
+            let kinds = self.registry.cache().kinds();
+            let is_kind = read.is_some_and(|info| {
+                let found = kinds.find(&info.group, &info.version, &info.resource);
+                found.is_some()
+            });
+            return Err(if is_kind {
+                error::method_not_allowed()
+            } else {
+                error::no_such_resource()
+            });
         }
         let path = call.parts.uri.path().trim_end_matches('/');
         match path {

@@ -39,7 +39,9 @@ use crate::{
     store::{self, Store},
 };
 use commit::{Committer, Decision, Others};
-use coracle_api::{Key, KindRef, Revision, StatusError, kind, priority::SYSTEM_CLASSES, view};
+use coracle_api::{
+    Key, KindRef, Revision, StatusError, kind, priority::SYSTEM_CLASSES, status::Cause, view,
+};
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
 use shape::{Refused, Shape};
@@ -317,7 +319,11 @@ impl Registry {
             let why = format!(
                 "unable to create new content in namespace {namespace} because it is being terminated"
             );
-            return Err(StatusError::forbidden(kind, name, &why));
+            return Err(StatusError::forbidden(kind, name, &why).because(Cause {
+                reason: "NamespaceTerminating",
+                message: format!("namespace {namespace} is being terminated"),
+                field: "metadata.namespace".to_owned(),
+            }));
         }
         Ok(())
     }

@@ -43,6 +43,15 @@ pub fn name_of<'a>(object: &'a Value, wanted: TypeName<'a>) -> TypeName<'a> {
     (group, version, kind)
 }
 
+/// The package that has a group's types in upstream's server.
+#[must_use]
+pub fn go_package(group: &str) -> &str {
+    match group.split('.').next() {
+        None | Some("" | "events") => "core",
+        Some(package) => package,
+    }
+}
+
 /// Why what is said is not what is wanted; none if it is.
 #[must_use]
 pub fn mismatch(said: TypeName<'_>, wanted: TypeName<'_>) -> Option<Mismatch> {
@@ -66,10 +75,7 @@ pub fn mismatch(said: TypeName<'_>, wanted: TypeName<'_>) -> Option<Mismatch> {
             "the API version in the data ({its_version}) does not match the expected API version ({expected})"
         )));
     }
-    let package = match wanted.0.split('.').next() {
-        None | Some("" | "events") => "core",
-        Some(package) => package,
-    };
+    let package = go_package(wanted.0);
     Some(Mismatch::Kind(format!(
         "converting ({version}.{kind}) to ({package}.{}): unknown conversion",
         wanted.2
@@ -135,7 +141,8 @@ const PLAIN: [&str; 6] = [
 ];
 
 /// Whether a built-in type has this name.
-fn is_type((group, version, kind): TypeName<'_>) -> bool {
+#[must_use]
+pub fn is_type((group, version, kind): TypeName<'_>) -> bool {
     let all = || KINDS.iter().chain(UNSTORED);
     let has_version = all().any(|row| (row.group, row.version) == (group, version));
     let is_row = all().any(|row| {

@@ -165,12 +165,31 @@ fn scope_selector(spec: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
+/// What a limit may be about, beside what has a domain.
+const LIMIT_TYPES: [&str; 3] = ["Pod", "Container", "PersistentVolumeClaim"];
+
+/// A quantity as it is written.
+fn text_of(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| value.to_string(), str::to_owned)
+}
+
 pub(super) fn limit_range(spec: &Value, causes: &mut Vec<Cause>) {
     let mut seen = Vec::new();
     for (path, item) in elements(spec, "limits", "spec") {
         let kind = text(item, "type");
         if kind.is_empty() {
             causes.push(Cause::required(format!("{path}.type"), ""));
+        }
+        for why in super::qualified_name_problems(kind) {
+            if !kind.is_empty() {
+                causes.push(Cause::invalid(format!("{path}.type"), &json!(kind), &why));
+            }
+        }
+        if !kind.is_empty() && !kind.contains('/') && !LIMIT_TYPES.contains(&kind) {
+            let detail = "must be a standard limit type or fully qualified";
+            causes.push(Cause::invalid(format!("{path}.type"), &json!(kind), detail));
         }
         if seen.contains(&kind) {
             causes.push(Cause::duplicate(format!("{path}.type"), &json!(kind)));
@@ -226,17 +245,34 @@ const ORDER: [(&str, &str, &str, &str, &str); 6] = [
 ];
 
 fn bounds(item: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for list in ["min", "max", "default", "defaultRequest"] {
+    let of_containers = matches!(text(item, "type"), "Pod" | "Container");
+    for list in [
+        "max",
+        "min",
+        "default",
+        "defaultRequest",
+        "maxLimitRequestRatio",
+    ] {
         for (name, value) in item[list].as_object().into_iter().flatten() {
-            rules::quantity(value, &format!("{path}.{list}[{name}]"), causes);
+            let path = format!("{path}.{list}[{name}]");
+            for why in super::qualified_name_problems(name) {
+                causes.push(Cause::invalid(&*path, &json!(name), &why));
+            }
+            let is_standard = ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str())
+                || name.contains('/')
+                || name.starts_with("hugepages-");
+            if of_containers && !is_standard {
+                let detail = "must be a standard resource for containers";
+                causes.push(Cause::invalid(&*path, &json!(name), detail));
+            }
+            let amount = rules::quantity(value, &path, causes);
+            if list == "maxLimitRequestRatio" && amount.is_some_and(|amount| amount < 1000) {
+                let detail = format!("ratio {} is less than 1", text_of(value));
+                causes.push(Cause::invalid(path, value, &detail));
+            }
         }
     }
-    let read = |value: &Value| {
-        let written = value
-            .as_str()
-            .map_or_else(|| value.to_string(), str::to_owned);
-        Quantity::parse(&written).ok()
-    };
+    let read = |value: &Value| Quantity::parse(&text_of(value)).ok();
     for (less, less_word, more, more_word, about) in ORDER {
         for (name, value) in item[less].as_object().into_iter().flatten() {
             let pair = (read(value), read(&item[more][name]));

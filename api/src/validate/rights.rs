@@ -2,7 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/rbac/validation`.
 
-use super::{meta::path_segment, text};
+use super::{elements, meta::path_segment, rules, text};
 use crate::{Kind, kind, status::Cause};
 use serde_json::{Value, json};
 
@@ -20,6 +20,10 @@ pub(super) fn role(of: &Kind, object: &Value, causes: &mut Vec<Cause>) {
             "aggregationRule.clusterRoleSelectors",
             "at least one clusterRoleSelector required if aggregationRule is non-nil",
         ));
+    }
+    let path = "aggregationRule";
+    for (path, selector) in elements(&object["aggregationRule"], "clusterRoleSelectors", path) {
+        rules::selector(selector, &path, causes);
     }
 }
 
@@ -136,7 +140,7 @@ fn subject_of(subject: &Value, namespaced: bool, path: &str, causes: &mut Vec<Ca
         other => causes.push(Cause::unsupported(
             at("kind"),
             &json!(other),
-            &["Group", "ServiceAccount", "User"],
+            &["ServiceAccount", "User", "Group"],
         )),
     }
 }
@@ -229,7 +233,7 @@ mod tests {
             ),
             &[
                 "roleRef.name: Invalid value: \"a/b\": may not contain '/'",
-                "subjects[0].kind: Unsupported value: \"Pod\": supported values: \"Group\", \"ServiceAccount\", \"User\"",
+                "subjects[0].kind: Unsupported value: \"Pod\": supported values: \"ServiceAccount\", \"User\", \"Group\"",
             ],
         );
         let mut old = binding(view(), ann());

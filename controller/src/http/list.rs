@@ -85,6 +85,10 @@ impl Token {
             let why = "encoded start key empty (version meta.k8s.io/v1)";
             return Err(refused(why.to_owned()));
         }
+        let is_odd = |part: &str| matches!(part, "" | "." | "..");
+        if token.start.trim_start_matches('/').split('/').any(is_odd) {
+            return Err(refused(token.start));
+        }
         Ok(token)
     }
 

@@ -3,7 +3,8 @@
 //! Pure. JSON is preferred to protobuf wherever a client takes both: objects are kept as JSON, and
 //! sending them costs nothing then. CBOR is not spoken.
 
-use coracle_api::protobuf;
+use super::{error, query::Query};
+use coracle_api::{KindRef, protobuf, schema::go_package, status::StatusError};
 
 /// The media type of YAML.
 pub(crate) const YAML: &str = "application/yaml";
@@ -13,10 +14,74 @@ pub(crate) const YAML: &str = "application/yaml";
 pub(crate) enum Format {
     /// The objects themselves.
     Json,
-    /// `meta.k8s.io/v1 Table`.
-    Table,
-    /// `meta.k8s.io/v1 PartialObjectMetadata` or its list.
-    Metadata,
+    /// `Table` of this version.
+    Table(Meta),
+    /// `PartialObjectMetadata` of this version, or its list.
+    Metadata(Meta, Of),
+}
+
+/// A version of `meta.k8s.io`; the older one has the same fields.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meta {
+    V1,
+    V1Beta1,
+}
+
+impl Meta {
+    /// As objects say it.
+    pub(crate) fn api_version(self) -> &'static str {
+        match self {
+            Self::V1 => "meta.k8s.io/v1",
+            Self::V1Beta1 => "meta.k8s.io/v1beta1",
+        }
+    }
+}
+
+/// What metadata are asked of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Of {
+    One,
+    List,
+}
+
+impl Format {
+    /// Refuses the form of a list for one object, and the other way round; of a table, to carry what there is not.
+    ///
+    /// Source: k8s.io/apiserver `pkg/endpoints/handlers/response.go`.
+    pub(crate) fn check(
+        self,
+        kind: KindRef,
+        is_list: bool,
+        query: &Query,
+    ) -> Result<(), StatusError> {
+        let package = go_package(kind.group);
+        let name = if is_list {
+            kind.list_name()
+        } else {
+            kind.kind.to_owned()
+        };
+        let not_acceptable = |asked: &str, is: &str| {
+            let message = format!(
+                "you requested {asked}, but the requested object is {is} (*{package}.{name})"
+            );
+            Err(error::status(406, "NotAcceptable", message))
+        };
+        match self {
+            Self::Metadata(_, Of::One) if is_list => {
+                not_acceptable("PartialObjectMetadata", "a list")
+            }
+            Self::Metadata(_, Of::List) if !is_list => {
+                not_acceptable("PartialObjectMetadataList", "not a list")
+            }
+            Self::Table(_) => match query.get("includeObject") {
+                None | Some("None" | "Metadata" | "Object") => Ok(()),
+                Some(other) => Err(error::bad_request(format!(
+                    "Unable to convert to Table as requested: includeObject: Invalid value: {other:?}: must be 'Metadata', 'Object', 'None', or empty"
+                ))),
+            },
+            _ => Ok(()),
+        }
+    }
 }
 
 /// One range of an `Accept` header.
@@ -85,14 +150,19 @@ pub(crate) fn format(accept: &str, has_protobuf: bool) -> Option<Format> {
         .iter()
         .filter(|range| range.takes_json())
         .find_map(|range| {
-            let known = range.parameter("g") == "meta.k8s.io"
-                && matches!(range.parameter("v"), "v1" | "v1beta1");
-            match range.parameter("as") {
-                "" => Some(Format::Json),
-                "Table" if known => Some(Format::Table),
-                "PartialObjectMetadata" | "PartialObjectMetadataList" if known => {
-                    Some(Format::Metadata)
-                }
+            let wanted = range.parameter("as");
+            if wanted.is_empty() {
+                return Some(Format::Json);
+            }
+            let meta = match (range.parameter("g"), range.parameter("v")) {
+                ("meta.k8s.io", "v1") => Meta::V1,
+                ("meta.k8s.io", "v1beta1") => Meta::V1Beta1,
+                _ => return None,
+            };
+            match wanted {
+                "Table" => Some(Format::Table(meta)),
+                "PartialObjectMetadata" => Some(Format::Metadata(meta, Of::One)),
+                "PartialObjectMetadataList" => Some(Format::Metadata(meta, Of::List)),
                 _ => None,
             }
         })
@@ -159,10 +229,10 @@ mod tests {
                 "application/vnd.kubernetes.protobuf,application/json",
                 Some(Format::Json),
             ),
-            (table, Some(Format::Table)),
+            (table, Some(Format::Table(Meta::V1))),
             (
                 "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1",
-                Some(Format::Metadata),
+                Some(Format::Metadata(Meta::V1, Of::List)),
             ),
             (
                 "application/json;as=Nonsense;g=meta.k8s.io;v=v1,application/json",
@@ -190,7 +260,7 @@ mod tests {
                 "application/vnd.kubernetes.protobuf,application/json",
                 Some(Format::Json),
             ),
-            (table, Some(Format::Table)),
+            (table, Some(Format::Table(Meta::V1))),
         ] {
             assert_eq!(format(accept, false), expected, "{accept}");
         }

@@ -2,7 +2,7 @@
 //!
 //! Only copies bytes for plain JSON: an object is never decoded to be sent.
 
-use super::negotiate::Format;
+use super::negotiate::{Format, Meta};
 use crate::{kinds::Custom, object::Object};
 use coracle_api::{KindRef, table, view};
 use jiff::Timestamp;
@@ -67,10 +67,10 @@ impl Render {
         match self.format {
             Format::Json if self.is_own(object) => object.raw.to_vec(),
             Format::Json => bytes(&view::shown(self.kind, object.value())),
-            Format::Metadata => bytes(&partial(object)),
-            Format::Table => {
+            Format::Metadata(meta, _) => bytes(&partial(object, meta)),
+            Format::Table(of) => {
                 let meta = version(object.revision.0);
-                bytes(&self.table(meta, &[self.row(object)], true))
+                bytes(&self.table(of, meta, &[self.row(object, of)], true))
             }
         }
     }
@@ -79,15 +79,15 @@ impl Render {
     pub(crate) fn list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Vec<u8> {
         match self.format {
             Format::Json => self.plain_list(objects, meta),
-            Format::Metadata => bytes(&json!({
+            Format::Metadata(of, _) => bytes(&json!({
                 "kind": "PartialObjectMetadataList",
-                "apiVersion": "meta.k8s.io/v1",
+                "apiVersion": of.api_version(),
                 "metadata": meta.value(),
-                "items": objects.iter().map(|object| partial(object)).collect::<Vec<_>>(),
+                "items": objects.iter().map(|object| partial(object, of)).collect::<Vec<_>>(),
             })),
-            Format::Table => {
-                let rows: Vec<Value> = objects.iter().map(|object| self.row(object)).collect();
-                bytes(&self.table(meta.value(), &rows, true))
+            Format::Table(of) => {
+                let rows: Vec<Value> = objects.iter().map(|object| self.row(object, of)).collect();
+                bytes(&self.table(of, meta.value(), &rows, true))
             }
         }
     }
@@ -119,9 +119,9 @@ impl Render {
     /// One object of a watch; only the first table has headers.
     pub(crate) fn watched(&self, object: &Object, first: bool) -> Vec<u8> {
         match self.format {
-            Format::Table => {
+            Format::Table(of) => {
                 let meta = json!({"resourceVersion": object.revision.0.to_string()});
-                bytes(&self.table(meta, &[self.row(object)], first))
+                bytes(&self.table(of, meta, &[self.row(object, of)], first))
             }
             _ => self.object(object),
         }
@@ -136,12 +136,15 @@ impl Render {
         let object = |kind: &str, version: &str, meta: &Value| json!({"kind": kind, "apiVersion": version, "metadata": meta});
         match self.format {
             Format::Json => bytes(&object(self.kind.kind, &self.kind.api_version(), &meta)),
-            Format::Metadata => bytes(&object("PartialObjectMetadata", "meta.k8s.io/v1", &meta)),
-            Format::Table => {
+            Format::Metadata(of, _) => {
+                bytes(&object("PartialObjectMetadata", of.api_version(), &meta))
+            }
+            Format::Table(of) => {
                 let cells: Vec<Value> = self.columns().iter().map(|_| json!("")).collect();
-                let held = object("PartialObjectMetadata", "meta.k8s.io/v1", &meta);
+                let held = object("PartialObjectMetadata", of.api_version(), &meta);
                 let row = json!({"cells": cells, "object": held});
                 bytes(&self.table(
+                    of,
                     json!({"resourceVersion": revision.to_string()}),
                     &[row],
                     first,
@@ -150,11 +153,11 @@ impl Render {
         }
     }
 
-    fn table(&self, meta: Value, rows: &[Value], headers: bool) -> Value {
+    fn table(&self, of: Meta, meta: Value, rows: &[Value], headers: bool) -> Value {
         let columns = if headers { self.columns() } else { Vec::new() };
         json!({
             "kind": "Table",
-            "apiVersion": "meta.k8s.io/v1",
+            "apiVersion": of.api_version(),
             "metadata": meta,
             "columnDefinitions": columns,
             "rows": rows,
@@ -193,12 +196,12 @@ impl Render {
         object.kind == self.kind
     }
 
-    fn row(&self, object: &Object) -> Value {
+    fn row(&self, object: &Object, of: Meta) -> Value {
         let stored = object.value();
         let cells = self.cells(&stored);
         match self.include {
             Include::None => json!({"cells": cells}),
-            Include::Metadata => json!({"cells": cells, "object": partial(object)}),
+            Include::Metadata => json!({"cells": cells, "object": partial(object, of)}),
             Include::Object => {
                 let shown = view::shown(self.kind, stored);
                 json!({"cells": cells, "object": shown})
@@ -215,13 +218,13 @@ fn version(revision: u64) -> Value {
     }
 }
 
-fn partial(object: &Object) -> Value {
+fn partial(object: &Object, of: Meta) -> Value {
     let mut meta = object.value();
     let meta = meta
         .get_mut("metadata")
         .map(Value::take)
         .unwrap_or_default();
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": meta})
+    json!({"kind": "PartialObjectMetadata", "apiVersion": of.api_version(), "metadata": meta})
 }
 
 fn bytes(value: &Value) -> Vec<u8> {

@@ -152,9 +152,10 @@ fn supported(kind: KindRef) -> &'static [&'static str] {
             "spec.hostNetwork",
             "status.phase",
             "status.podIP",
+            "status.podIPs",
             "status.nominatedNodeName",
         ],
-        ("" | "events.k8s.io", "events") => &[
+        ("", "events") => &[
             "involvedObject.kind",
             "involvedObject.namespace",
             "involvedObject.name",
@@ -162,13 +163,21 @@ fn supported(kind: KindRef) -> &'static [&'static str] {
             "involvedObject.apiVersion",
             "involvedObject.resourceVersion",
             "involvedObject.fieldPath",
+            "reason",
+            "reportingComponent",
+            "source",
+            "type",
+        ],
+        ("events.k8s.io", "events") => &[
             "regarding.kind",
             "regarding.namespace",
             "regarding.name",
             "regarding.uid",
+            "regarding.apiVersion",
+            "regarding.resourceVersion",
+            "regarding.fieldPath",
             "reason",
-            "reportingComponent",
-            "source",
+            "reportingController",
             "type",
         ],
         ("", "secrets") => &["type"],
@@ -188,8 +197,8 @@ fn field(value: &Value, path: &str) -> String {
     if found.is_none() {
         // The two shapes of an event name the same thing differently.
         let other = match path.split_once('.') {
-            Some(("involvedObject", rest)) => Some(format!("regarding.{rest}")),
             Some(("regarding", rest)) => Some(format!("involvedObject.{rest}")),
+            _ if path == "reportingController" => Some("reportingComponent".to_owned()),
             _ => None,
         };
         found = other.and_then(|other| look_up(value, &other));

@@ -121,9 +121,15 @@ impl Target<'_> {
             format,
         } = *self;
         match info.verb {
-            "get" => self.get(&call).await,
+            "get" => {
+                format.check(kind, false, &call.query)?;
+                self.get(&call).await
+            }
             // kubectl get NAME -w asks for a collection of one.
-            "list" => list::list(state, kind, &info.namespace, &call.query, format).await,
+            "list" => {
+                format.check(kind, true, &call.query)?;
+                list::list(state, kind, &info.namespace, &call.query, format).await
+            }
             "watch" => watch::watch(state, kind, info, &call, format),
             "create" if info.name.is_empty() => write::create(self, call).await,
             "update" if !info.name.is_empty() => write::update(self, call).await,

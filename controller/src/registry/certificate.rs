@@ -9,7 +9,9 @@ use crate::{
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coracle_api::{StatusError, kind, status::Cause, validate};
+use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use serde_json::{Value, json};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A longer request is refused before it is read: one with a key of 16384 bits has under five thousand.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
@@ -110,9 +112,52 @@ pub(super) fn merge(part: Subresource, old: &Value, mut wanted: Value) -> Value 
     new
 }
 
-/// What is wrong with how the conditions changed.
+/// What is wrong with how the conditions and the certificate changed.
 pub(super) fn changed(part: Subresource, new: &Value, old: &Value) -> Vec<Cause> {
-    validate::certificate_conditions(new, old, part == Subresource::Approval)
+    let mut causes = validate::certificate_conditions(new, old, part == Subresource::Approval);
+    let certificate = |of: &Value| {
+        let encoded = of["status"]["certificate"].as_str();
+        encoded.unwrap_or_default().to_owned()
+    };
+    let (new, old) = (certificate(new), certificate(old));
+    let field = "status.certificate";
+    if new == old {
+        return causes;
+    }
+    if !old.is_empty() {
+        let why = "updates may not modify existing certificate content";
+        causes.push(Cause::forbidden(field, why));
+    }
+    if let Err(why) = check_certificates(&new) {
+        causes.push(Cause::invalid(field, &json!("<certificate data>"), why));
+    }
+    causes
+}
+
+/// What is issued is certificates and nothing else.
+fn check_certificates(encoded: &str) -> Result<(), &'static str> {
+    if encoded.is_empty() {
+        return Ok(());
+    }
+    let pem = STANDARD
+        .decode(encoded)
+        .map_err(|_rejected| "is not base64")?;
+    let mut found = 0;
+    for section in <(SectionKind, Vec<u8>)>::pem_slice_iter(&pem) {
+        match section {
+            Ok((SectionKind::Certificate, der)) => {
+                X509Certificate::from_der(&der)
+                    .map_err(|_malformed| "x509: malformed certificate")?;
+                found += 1;
+            }
+            Ok(_) => return Err("only CERTIFICATE PEM blocks are allowed"),
+            Err(_) => break,
+        }
+    }
+    if found == 0 {
+        return Err("must contain one or more CERTIFICATE PEM blocks");
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -82,9 +82,11 @@ async fn a_watch_ends_and_goes_on_where_it_was() -> anyhow::Result<()> {
     let (maps, post) = (server.maps(), PostParams::default());
     let mut version = maps.list(&ListParams::default()).await?.metadata;
     for name in ["a", "b"] {
-        maps.create(&post, &map(name, json!({}))?).await?;
+        let labelled = json!({"metadata": {"name": name, "labels": {"of": "test"}}});
+        maps.create(&post, &object(labelled)?).await?;
         let from = version.resource_version.take().context("no version")?;
-        let params = WatchParams::default().timeout(1);
+        // The namespace's own map may come at any time.
+        let params = WatchParams::default().timeout(1).labels("of=test");
         let events = maps.watch(&params, &from).await?;
         let events: Vec<_> = timeout(LIMIT, events.try_collect()).await??;
         let [WatchEvent::Added(added), rest @ ..] = &events[..] else {

@@ -2,9 +2,8 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/authorization`, `pkg/apis/authorization/validation`.
 
-use super::super::error;
 use crate::auth::{Attributes, Authorizer, UserInfo};
-use coracle_api::{StatusError, k8s_openapi::api::rbac::v1::PolicyRule};
+use coracle_api::{StatusError, k8s_openapi::api::rbac::v1::PolicyRule, status::Cause};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -24,15 +23,22 @@ pub(super) fn local(
     spec: &Value,
 ) -> Result<Value, StatusError> {
     const KIND: &str = "LocalSubjectAccessReview";
-    if spec["resourceAttributes"]["namespace"] != namespace {
-        return Err(error::bad_request(
-            "spec.resourceAttributes.namespace must match namespace",
+    let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    let mut causes = Vec::new();
+    if !resource.is_null() && resource["namespace"] != namespace {
+        let field = "spec.resourceAttributes.namespace";
+        let sent = json!(resource["namespace"].as_str().unwrap_or_default());
+        causes.push(Cause::invalid(
+            field,
+            &sent,
+            "must match metadata.namespace",
         ));
     }
-    if !spec["nonResourceAttributes"].is_null() {
-        let why = "spec.nonResourceAttributes: Invalid value: disallowed on this kind of request";
-        return Err(invalid(KIND, why));
+    if !path.is_null() {
+        let why = "disallowed on this kind of request";
+        causes.push(Cause::invalid("spec.nonResourceAttributes", path, why));
     }
+    check(KIND, causes)?;
     of_subject(authorizer, KIND, spec)
 }
 
@@ -56,10 +62,12 @@ pub(super) fn of_subject(
             .map(|(name, values)| (name.clone(), list(values)))
             .collect::<BTreeMap<_, _>>(),
     };
+    let mut causes = attributes(spec);
     if user.name.is_empty() && user.groups.is_empty() {
-        let why = "spec.user: Invalid value: \"\": at least one of user or group must be specified";
-        return Err(invalid(kind, why));
+        let why = "at least one of user or group must be specified";
+        causes.push(Cause::invalid("spec.user", &json!(""), why));
     }
+    check(kind, causes)?;
     decide(authorizer, kind, &user, spec)
 }
 
@@ -93,11 +101,7 @@ fn decide(
             path: path["path"].as_str().unwrap_or_default(),
             ..Attributes::default()
         },
-        _ => {
-            let why = "spec: Invalid value: exactly one of nonResourceAttributes or \
-                       resourceAttributes must be specified";
-            return Err(invalid(kind, why));
-        }
+        _ => return Err(invalid(kind, attributes(spec))),
     };
     let decision = authorizer.decide(user, &asked);
     let mut status = json!({"allowed": decision.allowed});
@@ -107,9 +111,32 @@ fn decide(
     Ok(status)
 }
 
-fn invalid(kind: &str, why: &str) -> StatusError {
-    let message = format!("{kind}.authorization.k8s.io \"\" is invalid: {why}");
-    error::status(422, "Invalid", message)
+/// What is asked is about a resource or about a path.
+fn attributes(spec: &Value) -> Vec<Cause> {
+    let (resource, path) = (&spec["resourceAttributes"], &spec["nonResourceAttributes"]);
+    let (field, why) = match (resource.is_null(), path.is_null()) {
+        (true, true) => (
+            "spec.resourceAttributes",
+            "exactly one of nonResourceAttributes or resourceAttributes must be specified",
+        ),
+        (false, false) => (
+            "spec.nonResourceAttributes",
+            "cannot be specified in combination with resourceAttributes",
+        ),
+        _ => return Vec::new(),
+    };
+    vec![Cause::invalid(field, path, why)]
+}
+
+fn check(kind: &str, causes: Vec<Cause>) -> Result<(), StatusError> {
+    if causes.is_empty() {
+        return Ok(());
+    }
+    Err(invalid(kind, causes))
+}
+
+fn invalid(kind: &str, causes: Vec<Cause>) -> StatusError {
+    StatusError::invalid_part(("authorization.k8s.io", kind), "", causes)
 }
 
 /// All that the caller may in a namespace: what the roles say, and what needs none.
@@ -120,7 +147,7 @@ pub(super) fn rules(
 ) -> Result<Value, StatusError> {
     let namespace = spec["namespace"].as_str().unwrap_or_default();
     if namespace.is_empty() {
-        return Err(error::bad_request("no namespace on request"));
+        return Err(StatusError::bad_request("no namespace on request"));
     }
     let (mut resources, mut paths) = (Vec::new(), Vec::new());
     if user.is_master() {

@@ -283,3 +283,69 @@ async fn health_and_metrics() {
         "{pretty}"
     );
 }
+
+#[tokio::test]
+async fn forms_are_of_what_they_are_asked_for() {
+    let server = Server::start().await;
+    let made = server
+        .ask("POST", MAPS, r#"{"metadata":{"name":"m"}}"#)
+        .await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let one = format!("{MAPS}/m");
+    let accept =
+        |form: &str, version: &str| format!("application/json;as={form};v={version};g=meta.k8s.io");
+    for (path, form, version, kind) in [
+        (&*one, "Table", "v1beta1", "Table"),
+        (MAPS, "Table", "v1beta1", "Table"),
+        (
+            &one,
+            "PartialObjectMetadata",
+            "v1beta1",
+            "PartialObjectMetadata",
+        ),
+        (
+            MAPS,
+            "PartialObjectMetadataList",
+            "v1",
+            "PartialObjectMetadataList",
+        ),
+    ] {
+        let accept = accept(form, version);
+        let shown = server
+            .ask_with("GET", path, "", &[("accept", &accept)])
+            .await;
+        let shown = shown.json();
+        assert_eq!(shown["kind"], kind, "{shown}");
+        assert_eq!(shown["apiVersion"], format!("meta.k8s.io/{version}"));
+    }
+    let table = format!("{MAPS}?includeObject=Foo");
+    for (path, form, code, said) in [
+        (
+            MAPS,
+            "PartialObjectMetadata",
+            406,
+            "you requested PartialObjectMetadata, but the requested object is a list (*core.ConfigMapList)",
+        ),
+        (
+            &one,
+            "PartialObjectMetadataList",
+            406,
+            "you requested PartialObjectMetadataList, but the requested object is not a list (*core.ConfigMap)",
+        ),
+        (
+            &table,
+            "Table",
+            400,
+            "Unable to convert to Table as requested: includeObject: Invalid value: \"Foo\": must be 'Metadata', 'Object', 'None', or empty",
+        ),
+    ] {
+        let accept = accept(form, "v1");
+        let refused = server
+            .ask_with("GET", path, "", &[("accept", &accept)])
+            .await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.json()["message"].as_str()),
+            (code, Some(said))
+        );
+    }
+}

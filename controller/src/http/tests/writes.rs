@@ -169,7 +169,7 @@ type Worded = (
 );
 
 #[rustfmt::skip]
-const WORDED: [Worded; 28] = [
+const WORDED: [Worded; 34] = [
     ("POST", MAPS, JSON, "", 400, UNRECOGNIZED, "unexpected end of JSON input (<empty>)"),
     ("POST", MAPS, JSON, "{\"a\":1,}", 400, UNRECOGNIZED, "invalid character '}' looking for beginning of object key string ({\"a\":1,})"),
     ("POST", MAPS, JSON, "[]", 400, UNRECOGNIZED, "json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" } (5b5d)"),
@@ -197,6 +197,12 @@ const WORDED: [Worded; 28] = [
     ("DELETE", ONE, JSON, "{\"gracePeriodSeconds\":\"x\"}", 400, "json: cannot unmarshal string into Go struct field DeleteOptions.gracePeriodSeconds of type int64", ""),
     ("DELETE", "/api/v1/namespaces/default/configmaps/a?dryRun=x", JSON, "", 422, "DeleteOptions.meta.k8s.io \"\" is invalid: dryRun: Unsupported value: [\"x\"]: ", "supported values: \"All\""),
     ("PUT", "/api/v1/namespaces/default/configmaps/a?fieldManager=%01", JSON, "{\"metadata\":{\"name\":\"a\"}}", 422, "UpdateOptions.meta.k8s.io \"\" is invalid: fieldManager: Invalid value: \"\\u0001\": ", "invalid character U+0001 (at position 0)"),
+    ("DELETE", ONE, JSON, "{\"kind\":\"Pod\",\"apiVersion\":\"v1\"}", 400, "no kind \"Pod\" is registered for version \"v1\" in scheme ", "\"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:33\""),
+    ("DELETE", ONE, JSON, "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v9\"}", 400, "no kind \"DeleteOptions\" is registered for version \"v9\" in scheme ", "\"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:33\""),
+    ("GET", "/api/v1/configmaps?continue=eyJ2IjoibWV0YS5rOHMuaW8vdjEiLCJydiI6LTEsInN0YXJ0IjoiLi4vYSJ9", JSON, "", 400, "invalid continue token: continue key is not valid: ", "../a"),
+    ("OPTIONS", ONE, JSON, "", 405, "the server does not allow this method on the requested resource", ""),
+    ("GET", "/apis/events.k8s.io/v1/events?fieldSelector=involvedObject.kind%3DPod", JSON, "", 400, "field label not supported: ", "involvedObject.kind"),
+    ("DELETE", "/api/v1/namespaces/default/configmaps/a?dryRun=All", JSON, "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"apps/v1\"}", 200, "", ""),
     ("DELETE", ONE, JSON, "{\"gracePeriodSeconds\":-5}", 200, "", ""),
 ];
 
@@ -281,4 +287,66 @@ async fn a_deployment_is_scaled() {
         .ask_with("PATCH", &path, "{\"spec\":{\"replicas\":-1}}", &merge)
         .await;
     assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY);
+}
+
+#[tokio::test]
+async fn what_is_empty_changes_nothing() {
+    let server = Server::start().await;
+    let base = "/apis/apps/v1/namespaces/default/deployments";
+    let containers = json!([{"name": "c", "image": "hello:v1"}]);
+    let body = json!({"metadata": {"name": "d"}, "spec": {"selector": {"matchLabels": {"app": "d"}}, "template": {
+        "metadata": {"labels": {"app": "d"}}, "spec": {"containers": containers}}}});
+    let made = server.ask("POST", base, &body.to_string()).await.json();
+    assert_eq!(made["status"], json!({}), "{made}");
+    let merge = [("content-type", "application/merge-patch+json")];
+    let path = format!("{base}/d");
+    for patch in [
+        json!({"metadata": {"annotations": {}, "finalizers": [], "ownerReferences": []}}),
+        json!({"spec": {"paused": false, "minReadySeconds": 0}}),
+        json!({"spec": {"template": {"spec": {"hostNetwork": false, "nodeSelector": {}, "tolerations": [], "hostname": ""}}}}),
+    ] {
+        let patched = server
+            .ask_with("PATCH", &path, &patch.to_string(), &merge)
+            .await
+            .json();
+        assert_eq!(patched, made, "{patch}");
+    }
+    let service = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let path = "/api/v1/namespaces/default/services";
+    let made = server.ask("POST", path, &service.to_string()).await.json();
+    assert_eq!(made["status"], json!({"loadBalancer": {}}), "{made}");
+    let map = json!({"metadata": {"name": "m", "labels": {}}, "data": {}});
+    let made = server.ask("POST", MAPS, &map.to_string()).await.json();
+    assert!(
+        made.get("data").is_none() && made["metadata"].get("labels").is_none(),
+        "{made}"
+    );
+}
+
+#[tokio::test]
+async fn a_namespace_that_goes_says_so_to_programs() {
+    let server = Server::start().await;
+    let namespaces = "/api/v1/namespaces";
+    let space =
+        json!({"metadata": {"name": "going"}, "spec": {"finalizers": ["example.com/wait"]}});
+    let made = server
+        .ask("POST", namespaces, &space.to_string())
+        .await
+        .json();
+    assert_eq!(
+        made["spec"]["finalizers"],
+        json!(["example.com/wait", "kubernetes"])
+    );
+    server
+        .ask("DELETE", &format!("{namespaces}/going"), "")
+        .await;
+    let map = json!({"metadata": {"name": "m"}}).to_string();
+    let refused = server
+        .ask("POST", &format!("{namespaces}/going/configmaps"), &map)
+        .await
+        .json();
+    assert_eq!(
+        refused["details"]["causes"],
+        json!([{"reason": "NamespaceTerminating", "message": "namespace going is being terminated", "field": "metadata.namespace"}])
+    );
 }

@@ -11,8 +11,9 @@ use super::{
 };
 use crate::registry::{Context, DeleteOptions, Deleted, Propagation};
 use coracle_api::{
-    Kind,
+    Kind, KindRef,
     go::type_of,
+    schema::{is_type, name_of},
     status::{Cause, StatusError},
 };
 use http::{Response, StatusCode};
@@ -23,7 +24,7 @@ pub(super) async fn delete(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let (body, options, context) = read(&mut call).await?;
+    let (body, options, context) = read(&mut call, target.kind).await?;
     let key = target.key();
     let deleted = target
         .state
@@ -100,7 +101,7 @@ pub(super) async fn delete_collection(
         &target.info.namespace,
         &list_options,
     )?;
-    let (_body, options, context) = read(&mut call).await?;
+    let (_body, options, context) = read(&mut call, target.kind).await?;
     let state = target.state;
     let cache = state.registry.cache();
     let (objects, revision) =
@@ -140,11 +141,34 @@ pub(super) async fn delete_collection(
 }
 
 /// Options from the body, else from the query.
-async fn read(call: &mut Call) -> Result<(Value, DeleteOptions, Context), StatusError> {
+async fn read(
+    call: &mut Call,
+    of: KindRef,
+) -> Result<(Value, DeleteOptions, Context), StatusError> {
     let body = decode::optional_object(call).await?.unwrap_or_default();
+    check_type(&body, of)?;
     let mut context = options::context(call)?;
     let options = parse(&body, &call.query, &mut context)?;
     Ok((body, options, context))
+}
+
+/// The body of a DELETE is nothing but options, of any group: something else must not delete anything.
+fn check_type(body: &Value, of: KindRef) -> Result<(), StatusError> {
+    let wanted = ("meta.k8s.io", "v1", "DeleteOptions");
+    let said = name_of(body, wanted);
+    let is_own = (said.0, said.1) == (of.group, of.version);
+    if said.2 == wanted.2 && (is_own || said == wanted || is_type(said)) {
+        return Ok(());
+    }
+    let version = text(body, "apiVersion");
+    Err(error::bad_request(format!(
+        "no kind {:?} is registered for version {version:?} in scheme \"k8s.io/apimachinery/pkg/apis/meta/internalversion/scheme/register.go:33\"",
+        said.2
+    )))
+}
+
+fn text<'a>(body: &'a Value, name: &str) -> &'a str {
+    body.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The old form of the propagation policy.

@@ -1,7 +1,7 @@
 //! `scale`: the replicas of a workload as an `autoscaling/v1 Scale`.
 
 use super::{
-    super::{Body, Call, decode, decode::PatchType, error, respond},
+    super::{Body, Call, decode, decode::PatchType, error, negotiate::Format, respond},
     Target, options,
 };
 use crate::{
@@ -14,8 +14,9 @@ use coracle_api::{
     schema::{Mismatch, TypeName, mismatch, name_of},
     selector,
     status::{Cause, StatusError},
+    table,
 };
-use http::{Response, StatusCode};
+use http::Response;
 use serde_json::{Value, json};
 
 const SCALE: TypeName<'_> = ("autoscaling", "v1", "Scale");
@@ -27,7 +28,7 @@ pub(super) async fn scale(
 ) -> Result<Response<Body>, StatusError> {
     if target.info.verb == "get" {
         let object = target.object()?;
-        return Ok(respond::ok(&of(target, &object)?));
+        return Ok(shown(target, of(target, &object)?));
     }
     let wanted = match target.info.verb {
         "update" => decode::object(&mut call, "Scale").await?,
@@ -76,7 +77,7 @@ pub(super) async fn scale(
         .registry
         .modify(&context, kind, &target.key(), Subresource::Scale, modify)
         .await?;
-    let mut response = respond::json(StatusCode::OK, &of(target, &object)?);
+    let mut response = shown(target, of(target, &object)?);
     respond::warn(&mut response, &context.warnings.lock());
     Ok(response)
 }
@@ -106,7 +107,36 @@ async fn apply(
             patch,
         )
         .await?;
-    Ok(respond::json(StatusCode::OK, &of(target, &object)?))
+    Ok(shown(target, of(target, &object)?))
+}
+
+/// A Scale, or a table of it.
+///
+/// Source: k8s.io/kubernetes `pkg/printers/internalversion`, `scaleColumnDefinitions`.
+fn shown(target: &Target<'_>, scale: Value) -> Response<Body> {
+    let Format::Table(meta) = target.format else {
+        return respond::ok(&scale);
+    };
+    let column = |name: &str, kind: &str, format: &str| json!({"name": name, "type": kind, "format": format, "description": "", "priority": 0});
+    let about = &scale["metadata"];
+    let created = about["creationTimestamp"].as_str().unwrap_or_default();
+    let age = table::since(created, target.state.registry.clock().now());
+    let object = json!({"kind": "PartialObjectMetadata", "apiVersion": meta.api_version(), "metadata": about});
+    respond::ok(&json!({
+        "kind": "Table",
+        "apiVersion": meta.api_version(),
+        "metadata": {"resourceVersion": about["resourceVersion"]},
+        "columnDefinitions": [
+            column("Name", "string", "name"),
+            column("Desired", "integer", ""),
+            column("Available", "integer", ""),
+            column("Age", "string", ""),
+        ],
+        "rows": [{
+            "cells": [about["name"], scale["spec"]["replicas"], scale["status"]["replicas"], age],
+            "object": object,
+        }],
+    }))
 }
 
 fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
@@ -148,7 +178,7 @@ fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
     Err(StatusError::invalid_part(
         ("autoscaling", "Scale"),
         &target.info.name,
-        cause,
+        vec![cause],
     ))
 }
 
