@@ -53,7 +53,8 @@ pub fn apply(mut target: Value, patch: &Value) -> Result<Value, Error> {
     Ok(target)
 }
 
-/// The operations of a patch, each of which is an object whose fields have their types.
+/// The operations of a patch, each of which is an object whose fields have their types. Go reads `null` as a list
+/// without any.
 ///
 /// # Errors
 /// In the words of Go's decoder.
@@ -62,6 +63,9 @@ pub fn as_operations(patch: &Value) -> Result<&[Value], String> {
         let found = type_of(found);
         Err(format!("json: cannot unmarshal {found} into Go {wanted}"))
     };
+    if patch.is_null() {
+        return Ok(&[]);
+    }
     let Some(operations) = patch.as_array() else {
         return refused(patch, "value of type []handlers.jsonPatchOp");
     };
@@ -315,6 +319,16 @@ mod tests {
             json!([{"op": "test", "path": "/a~1b/~0", "value": 1}]),
             Some(json!({"a/b": {"~": 1}})),
         );
+    }
+
+    #[test]
+    fn nothing_is_no_operation() {
+        let base = || json!({"a": [1]});
+        check(base(), Value::Null, Some(base()));
+        check(base(), json!([]), Some(base()));
+        for patch in [json!({}), json!(1), json!(""), json!(false)] {
+            check(base(), patch, None);
+        }
     }
 
     #[test]

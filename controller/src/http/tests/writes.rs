@@ -169,7 +169,7 @@ type Worded = (
 );
 
 #[rustfmt::skip]
-const WORDED: [Worded; 34] = [
+const WORDED: [Worded; 35] = [
     ("POST", MAPS, JSON, "", 400, UNRECOGNIZED, "unexpected end of JSON input (<empty>)"),
     ("POST", MAPS, JSON, "{\"a\":1,}", 400, UNRECOGNIZED, "invalid character '}' looking for beginning of object key string ({\"a\":1,})"),
     ("POST", MAPS, JSON, "[]", 400, UNRECOGNIZED, "json: cannot unmarshal array into Go value of type struct { APIVersion string \"json:\\\"apiVersion,omitempty\\\"\"; Kind string \"json:\\\"kind,omitempty\\\"\" } (5b5d)"),
@@ -180,6 +180,7 @@ const WORDED: [Worded; 34] = [
     ("POST", PODS, JSON, "{\"spec\":{\"overhead\":{\"cpu\":\"1zz\"}}}", 400, POD, "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'"),
     ("POST", PODS, JSON, "{\"spec\":{\"overhead\":{\"cpu\":\"1kk\"}}}", 400, POD, "unable to parse quantity's suffix"),
     ("PATCH", ONE, JSON_PATCH, "{}", 400, "error decoding patch: ", "json: cannot unmarshal object into Go value of type []handlers.jsonPatchOp"),
+    ("PATCH", ONE, JSON_PATCH, "null", 200, "", ""),
     ("PATCH", ONE, JSON_PATCH, "[", 400, "error decoding patch: ", "unexpected end of JSON input"),
     ("PATCH", ONE, JSON_PATCH, "[{\"op\":\"remove\",\"path\":\"/x\"}]", 422, "the server rejected our request due to an error in our request", ""),
     ("PATCH", ONE, JSON_PATCH, "[{\"op\":\"replace\",\"path\":\"\",\"value\":{\"kind\":\"Pod\",\"metadata\":{\"name\":\"a\"}}}]", 422, " \"\" is invalid: patch: Invalid value: \"{\\\"kind\\\":\\\"Pod\\\",\\\"metadata\\\":{\\\"name\\\":\\\"a\\\"}}\": ", "converting (v1.Pod) to (core.ConfigMap): unknown conversion"),
