@@ -25,6 +25,7 @@ use crate::{KindRef, kind, status::Cause};
 use serde_json::Value;
 
 pub use certificate::conditions as certificate_conditions;
+pub(crate) use meta::{DNS_1035_MESSAGE, LABEL_MESSAGE, SUBDOMAIN_MESSAGE};
 pub use meta::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_value_problems,
     qualified_name_problems,

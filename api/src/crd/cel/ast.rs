@@ -19,28 +19,33 @@ impl Expr {
 impl Kind {
     /// Levels below.
     fn depth(&self) -> usize {
-        let deepest = |parts: &[&Expr]| parts.iter().map(|part| part.depth).max().unwrap_or(0);
-        let all = |parts: &[Expr]| parts.iter().map(|part| part.depth).max().unwrap_or(0);
+        let depths = self.parts().into_iter().map(|part| part.depth);
+        depths.max().unwrap_or(0)
+    }
+
+    /// What it is put together of.
+    pub(super) fn parts(&self) -> Vec<&Expr> {
         match self {
-            Self::Literal(_) | Self::Ident(_) => 0,
+            Self::Literal(_) | Self::Ident(_) => Vec::new(),
             Self::Select { of, .. } | Self::Has { of, .. } | Self::Not(of) | Self::Negate(of) => {
-                of.depth
+                vec![of]
             }
-            Self::Index { of, index, .. } => deepest(&[of, index]),
-            Self::Binary(_, left, right) => deepest(&[left, right]),
-            Self::And(parts) | Self::Or(parts) => all(parts),
-            Self::Choice(parts) => all(parts.as_slice()),
-            Self::Call { args, .. } => all(args),
-            Self::List(parts) => parts.iter().map(|(_, part)| part.depth).max().unwrap_or(0),
+            Self::Index { of, index, .. } => vec![of, index],
+            Self::Binary(_, left, right) => vec![left, right],
+            Self::And(parts) | Self::Or(parts) => parts.iter().collect(),
+            Self::Choice(parts) => parts.iter().collect(),
+            Self::Call { args, .. } => args.iter().collect(),
+            Self::List(parts) => parts.iter().map(|(_, part)| part).collect(),
             Self::Map(parts) => {
-                let depths = parts.iter().map(|(_, key, value)| deepest(&[key, value]));
-                depths.max().unwrap_or(0)
+                let parts = parts.iter().flat_map(|(_, key, value)| [key, value]);
+                parts.collect()
             }
             Self::Loop(inner) => {
-                let filter = inner.filter.as_ref().map_or(0, |filter| filter.depth);
-                deepest(&[&inner.range, &inner.body]).max(filter)
+                let always = [&inner.range, &inner.body].into_iter();
+                always.chain(&inner.filter).collect()
             }
-            Self::OptionalMap { of, body, .. } => deepest(&[of, body]),
+            Self::OptionalMap { of, body, .. } => vec![of, body],
+            Self::Bind { value, body, .. } => vec![value, body],
         }
     }
 }
@@ -101,6 +106,12 @@ pub(super) enum Kind {
         body: Box<Expr>,
         flat: bool,
     },
+    /// A name for a value. Only macros make it.
+    Bind {
+        name: String,
+        value: Box<Expr>,
+        body: Box<Expr>,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +162,8 @@ pub(super) enum LoopKind {
     Filter,
     /// A map of what the body gives, under the same keys.
     TransformMap,
+    /// A map of the entries of the maps that the body gives.
+    TransformMapEntry,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -3,6 +3,7 @@
 //!
 //! Where a type is not known, nothing is refused: a rule is never turned down for what it might do.
 
+mod literals;
 mod signature;
 
 use self::signature::{arithmetic, is_ordered, takes_it, type_of};
@@ -13,35 +14,69 @@ use super::{
     table::FUNCTIONS,
     types::Type,
 };
-use crate::crd::{duration, pattern::Pattern};
+use std::mem;
 
 /// Checks one expression.
 pub(super) struct Checker<'a, 'p> {
     /// Names and what they are; the last of a name is meant.
-    pub(super) scope: Vec<(String, Type<'a>)>,
-    pub(super) errors: Vec<SyntaxError>,
+    scope: Vec<(String, Type<'a>)>,
+    errors: Vec<SyntaxError>,
+    /// What is wrong with literals. Nothing of it is said where a type does not fit.
+    late: Vec<SyntaxError>,
+    /// Calls around it whose lists may hold anything.
+    mixing: usize,
     /// `oldSelf` is named.
     pub(super) uses_old_self: bool,
     /// Patterns that stand in the text, compiled.
-    pub(super) patterns: &'p mut Patterns,
+    patterns: &'p mut Patterns,
     /// Of every part that was looked at.
     pub(super) types: Types<'a>,
 }
 
-/// Names that are types.
-const TYPES: [&str; 11] = [
-    "bool",
-    "int",
-    "uint",
-    "double",
-    "string",
-    "bytes",
-    "list",
-    "map",
-    "null_type",
-    "type",
-    "optional_type",
-];
+/// What a name that is a type stands for.
+fn type_named<'a>(name: &str) -> Option<Type<'a>> {
+    let any = Type::Dyn;
+    let of = match name {
+        "bool" => Type::Bool,
+        "int" => Type::Int,
+        "uint" => Type::Uint,
+        "double" => Type::Double,
+        "string" => Type::Text,
+        "bytes" => Type::Bytes,
+        "list" => Type::list(any),
+        "map" => Type::map(any.clone(), any),
+        "null_type" => Type::Null,
+        "type" => Type::Kind(None),
+        "optional_type" => Type::optional(any),
+        _ => return None,
+    };
+    Some(Type::Kind(Some(Box::new(of))))
+}
+
+impl<'a, 'p> Checker<'a, 'p> {
+    pub(super) fn new(scope: Vec<(String, Type<'a>)>, patterns: &'p mut Patterns) -> Self {
+        Self {
+            scope,
+            errors: Vec::new(),
+            late: Vec::new(),
+            mixing: 0,
+            uses_old_self: false,
+            patterns,
+            types: Types::new(),
+        }
+    }
+
+    /// What was found, by where it is.
+    pub(super) fn errors(&mut self) -> Vec<SyntaxError> {
+        let mut errors = mem::take(&mut self.errors);
+        let late = mem::take(&mut self.late);
+        if errors.is_empty() {
+            errors = late;
+        }
+        errors.sort_by_key(|error| error.at);
+        errors
+    }
+}
 
 impl<'a> Checker<'a, '_> {
     fn error(&mut self, at: usize, message: String) -> Type<'a> {
@@ -122,6 +157,13 @@ impl<'a> Checker<'a, '_> {
                 body,
                 flat,
             } => self.optional(of, name, body, *flat),
+            Kind::Bind { name, value, body } => {
+                let value = self.expr(value);
+                self.scope.push((name.clone(), value));
+                let found = self.expr(body);
+                self.scope.pop();
+                found
+            }
         }
     }
 
@@ -140,8 +182,8 @@ impl<'a> Checker<'a, '_> {
             self.uses_old_self |= name == "oldSelf";
             return found.clone();
         }
-        if TYPES.contains(&name) {
-            return Type::Kind;
+        if let Some(found) = type_named(name) {
+            return found;
         }
         let message = format!("undeclared reference to '{name}' (in container '')");
         self.error(at, message)
@@ -186,36 +228,34 @@ impl<'a> Checker<'a, '_> {
     }
 
     fn list(&mut self, elements: &[(bool, Expr)]) -> Type<'a> {
-        let mut joined: Option<Type<'a>> = None;
+        let mut parts: Vec<(&Expr, Type<'a>)> = Vec::with_capacity(elements.len());
         for (optional, element) in elements {
             let found = self.expr(element);
-            let found = match found {
-                Type::Optional(of) if *optional => *of,
-                other => other,
-            };
-            joined = Some(match joined {
-                Some(joined) => joined.join(&found),
-                None => found,
-            });
+            parts.push((element, inner(found, *optional)));
         }
+        self.alike(&parts, 1);
+        let types = parts.into_iter().map(|(_, found)| found);
+        let joined = types.reduce(|joined, found| joined.join(&found));
         Type::list(joined.unwrap_or(Type::Dyn))
     }
 
     fn map(&mut self, entries: &[(bool, Expr, Expr)]) -> Type<'a> {
-        let mut joined: Option<(Type<'a>, Type<'a>)> = None;
+        let mut keys: Vec<(&Expr, Type<'a>)> = Vec::with_capacity(entries.len());
+        let mut values: Vec<(&Expr, Type<'a>)> = Vec::with_capacity(entries.len());
         for (optional, key, value) in entries {
-            let (key, value) = (self.expr(key), self.expr(value));
-            let value = match value {
-                Type::Optional(of) if *optional => *of,
-                other => other,
-            };
-            joined = Some(match joined {
-                Some((keys, values)) => (keys.join(&key), values.join(&value)),
-                None => (key, value),
-            });
+            keys.push((key, self.expr(key)));
+            let found = self.expr(value);
+            values.push((value, inner(found, *optional)));
         }
-        let (key, value) = joined.unwrap_or((Type::Dyn, Type::Dyn));
-        Type::map(key, value)
+        for parts in [&keys, &values] {
+            self.alike(parts, usize::MAX);
+        }
+        let joined = |parts: Vec<(&Expr, Type<'a>)>| {
+            let types = parts.into_iter().map(|(_, found)| found);
+            let joined = types.reduce(|joined, found| joined.join(&found));
+            joined.unwrap_or(Type::Dyn)
+        };
+        Type::map(joined(keys), joined(values))
     }
 
     fn repeat(&mut self, inner: &Loop) -> Type<'a> {
@@ -249,6 +289,15 @@ impl<'a> Checker<'a, '_> {
                 let value = self.expr(&inner.body);
                 Type::map(key, value)
             }
+            LoopKind::TransformMapEntry => match self.expr(&inner.body) {
+                found @ Type::Map(..) => found,
+                Type::Dyn => Type::map(Type::Dyn, Type::Dyn),
+                other => {
+                    let made = Type::map(Type::Dyn, Type::Dyn);
+                    let at = inner.body.at;
+                    self.no_overload(at, "cel.@mapInsert", &[made, other], false)
+                }
+            },
             LoopKind::Filter => {
                 self.expect(&inner.body, &Type::Bool);
                 Type::list(key)
@@ -274,8 +323,11 @@ impl<'a> Checker<'a, '_> {
     }
 
     fn call(&mut self, name: &str, method: bool, args: &[Expr], at: usize) -> Type<'a> {
+        let mixing = usize::from(name == "format" && method);
+        self.mixing += mixing;
         let types: Vec<Type<'a>> = args.iter().map(|arg| self.expr(arg)).collect();
-        self.literal_argument(name, args);
+        self.mixing -= mixing;
+        self.literal_argument(name, args, at);
         let mut known = false;
         for (row, row_method, takes, gives) in FUNCTIONS {
             if *row != name || *row_method != method {
@@ -327,44 +379,6 @@ impl<'a> Checker<'a, '_> {
         common.unwrap_or(Type::Dyn)
     }
 
-    /// Patterns and durations that stand in the text are checked before the rule runs.
-    fn literal_argument(&mut self, name: &str, args: &[Expr]) {
-        let literal = |index: usize| match args.get(index).map(|arg| (&arg.kind, arg.at)) {
-            Some((Kind::Literal(Literal::Text(text)), at)) => Some((text, at)),
-            _ => None,
-        };
-        match name {
-            "matches" | "find" | "findAll" => {
-                let Some((text, at)) = literal(1) else { return };
-                if self.patterns.contains_key(text) {
-                    return;
-                }
-                match Pattern::compile_small(text) {
-                    Ok(compiled) => {
-                        self.patterns.insert(text.clone(), compiled);
-                    }
-                    Err(why) => {
-                        self.error(at, format!("invalid {name} argument: {why}"));
-                    }
-                }
-            }
-            "duration" => {
-                if let Some((_, at)) =
-                    literal(0).filter(|(text, _)| duration::parse(text).is_none())
-                {
-                    self.error(at, "invalid duration argument".to_owned());
-                }
-            }
-            "timestamp" => {
-                let wrong = |text: &str| text.parse::<jiff::Timestamp>().is_err();
-                if let Some((_, at)) = literal(0).filter(|(text, _)| wrong(text)) {
-                    self.error(at, "invalid timestamp argument".to_owned());
-                }
-            }
-            _ => {}
-        }
-    }
-
     fn binary(&mut self, operator: Binary, left: Type<'a>, right: Type<'a>, at: usize) -> Type<'a> {
         let result = match operator {
             Binary::Equal | Binary::NotEqual => left.fits(&right).then_some(Type::Bool),
@@ -380,6 +394,14 @@ impl<'a> Checker<'a, '_> {
             _ => arithmetic(operator, &left, &right),
         };
         result.unwrap_or_else(|| self.no_overload(at, operator.name(), &[left, right], false))
+    }
+}
+
+/// The type of an element; one that may be absent is optional.
+fn inner(found: Type<'_>, optional: bool) -> Type<'_> {
+    match found {
+        Type::Optional(of) if optional => *of,
+        other => other,
     }
 }
 

@@ -211,6 +211,7 @@ impl<'a> Coster<'a, '_> {
                 body,
                 flat,
             } => self.optional(of, name, body, *flat),
+            Kind::Bind { name, value, body } => self.bind(name, value, body),
         }
     }
 
@@ -378,6 +379,7 @@ impl<'a> Coster<'a, '_> {
             LoopKind::Map => (LIST + 1, body.cost.saturating_add(LIST + 2)),
             LoopKind::Filter => (LIST + 1, body.cost.saturating_add(LIST + 3)),
             LoopKind::TransformMap => (MAP + 1, body.cost.saturating_add(3)),
+            LoopKind::TransformMapEntry => (MAP + 1, body.cost.saturating_add(2)),
         };
         let step = step.saturating_add(filter.unwrap_or(0));
         let count = range.size();
@@ -397,7 +399,7 @@ impl<'a> Coster<'a, '_> {
         });
         let is_made = matches!(
             inner.kind,
-            LoopKind::Map | LoopKind::Filter | LoopKind::TransformMap
+            LoopKind::Map | LoopKind::Filter | LoopKind::TransformMap | LoopKind::TransformMapEntry
         );
         Part {
             size: Some(if is_made { count } else { Size::fixed(1) }),
@@ -416,7 +418,7 @@ impl<'a> Coster<'a, '_> {
         Part::of(of).plus(1).plus(then)
     }
 
-    /// `cel.bind(name, value, body)`.
+    /// A name for a value.
     fn bind(&mut self, name: &str, value: &Expr, body: &Expr) -> Part<'a> {
         let value = self.part(value);
         let local = value.local();

@@ -77,6 +77,13 @@ impl<'a> Machine<'a, '_> {
                 body,
                 flat,
             } => self.optional(of, name, body, *flat),
+            Kind::Bind { name, value, body } => {
+                let value = self.eval(value)?;
+                self.scope.push((name, value));
+                let result = self.eval(body);
+                self.scope.pop();
+                result
+            }
         }
     }
 
@@ -249,6 +256,13 @@ impl<'a> Machine<'a, '_> {
             (LoopKind::TransformMap, value) => {
                 outcome.entries.insert(first().key()?, value);
             }
+            (LoopKind::TransformMapEntry, Val::Map(map)) => {
+                for (key, value) in map.iter() {
+                    self.meter.charge(1)?;
+                    add_entry(&mut outcome.entries, key.key()?, value)?;
+                }
+            }
+            (LoopKind::TransformMapEntry, _) => return Err(Failure::Overload),
             (LoopKind::Filter, Val::Bool(holds)) => {
                 if holds {
                     outcome.items.push(first());
@@ -290,7 +304,9 @@ impl<'a> Outcome<'a> {
             LoopKind::Exists => Val::Bool(false),
             LoopKind::ExistsOne => Val::Bool(self.count == 1),
             LoopKind::Map | LoopKind::Filter => Val::list(self.items),
-            LoopKind::TransformMap => Val::Map(Map::Made(Rc::new(self.entries))),
+            LoopKind::TransformMap | LoopKind::TransformMapEntry => {
+                Val::Map(Map::Made(Rc::new(self.entries)))
+            }
         })
     }
 }
@@ -298,6 +314,20 @@ impl<'a> Outcome<'a> {
 fn insert<'a>(map: &mut BTreeMap<Key, Val<'a>>, key: Key, value: Val<'a>) -> Result<()> {
     match map.insert(key, value) {
         Some(_) => Err(Failure::other("Failed with repeated key")),
+        None => Ok(()),
+    }
+}
+
+fn add_entry<'a>(map: &mut BTreeMap<Key, Val<'a>>, key: Key, value: Val<'a>) -> Result<()> {
+    let name = match &key {
+        Key::Bool(value) => value.to_string(),
+        Key::Int(value) => value.to_string(),
+        Key::Text(text) => text.to_string(),
+    };
+    match map.insert(key, value) {
+        Some(_) => Err(Failure::other(format!(
+            "insert failed: key {name} already exists"
+        ))),
         None => Ok(()),
     }
 }

@@ -3,10 +3,12 @@
 //! Each looks at what it got: where nothing fits, the caller says that there is no such overload.
 
 mod convert;
+mod formats;
 mod lists;
 mod network;
 mod texts;
 mod time;
+mod versions;
 
 use super::{Failure, Meter, Patterns, val::Val};
 
@@ -26,11 +28,12 @@ pub(super) fn call<'a>(
         .or_else(|| texts::call(name, args, meter))
         .or_else(|| texts::patterns(name, args, meter, patterns))
         .or_else(|| lists::call(name, args, meter))
-        .or_else(|| lists::optional(name, args))
+        .or_else(|| lists::optional(name, args, meter))
         .or_else(|| time::call(name, args))
         .or_else(|| network::call(name, args))
         .or_else(|| network::quantity(name, args))
-        .or_else(|| network::format(name, args))
+        .or_else(|| versions::call(name, args, meter))
+        .or_else(|| formats::call(name, args, meter))
         .unwrap_or(Err(Failure::Overload))
 }
 

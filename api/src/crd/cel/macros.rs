@@ -3,6 +3,7 @@
 use super::{
     SyntaxError,
     ast::{Expr, Kind, Loop, LoopKind},
+    table::SORT_BY,
 };
 
 type Result<T> = std::result::Result<T, SyntaxError>;
@@ -33,36 +34,12 @@ pub(super) fn global(name: &str, mut args: Vec<Expr>, at: usize) -> Result<Expr>
         let kind = Kind::Has { of, field };
         return Ok(Expr::new(at, kind));
     }
-    if name == "cel.bind" && args.len() == 3 {
-        return bind(args, at);
-    }
     let kind = Kind::Call {
         name: name.to_owned(),
         method: false,
         args,
     };
     Ok(Expr::new(at, kind))
-}
-
-/// `cel.bind(name, value, body)`: a value of which there always is one.
-fn bind(mut args: Vec<Expr>, at: usize) -> Result<Expr> {
-    let (body, value) = (args.pop(), args.pop());
-    let name = variable(args.first(), at)?;
-    let (Some(body), Some(value)) = (body, value) else {
-        return Err(bad_variable(at));
-    };
-    let call = |name: &str, args: Vec<Expr>| {
-        let method = name == "value";
-        let name = name.to_owned();
-        Expr::new(at, Kind::Call { name, method, args })
-    };
-    let kind = Kind::OptionalMap {
-        of: Box::new(call("optional.of", vec![value])),
-        name,
-        body: Box::new(body),
-        flat: false,
-    };
-    Ok(call("value", vec![Expr::new(at, kind)]))
 }
 
 /// `of.name(args)`.
@@ -73,7 +50,7 @@ pub(super) fn method(of: Expr, name: &str, args: &mut Vec<Expr>, at: usize) -> R
         ("exists", 2) => (LoopKind::Exists, 1, false),
         ("exists", 3) => (LoopKind::Exists, 2, false),
         ("exists_one" | "existsOne", 2) => (LoopKind::ExistsOne, 1, false),
-        ("existsOne", 3) => (LoopKind::ExistsOne, 2, false),
+        ("exists_one" | "existsOne", 3) => (LoopKind::ExistsOne, 2, false),
         ("map", 2) => (LoopKind::Map, 1, false),
         ("map", 3) => (LoopKind::Map, 1, true),
         ("filter", 2) => (LoopKind::Filter, 1, false),
@@ -81,6 +58,9 @@ pub(super) fn method(of: Expr, name: &str, args: &mut Vec<Expr>, at: usize) -> R
         ("transformList", 4) => (LoopKind::Map, 2, true),
         ("transformMap", 3) => (LoopKind::TransformMap, 2, false),
         ("transformMap", 4) => (LoopKind::TransformMap, 2, true),
+        ("transformMapEntry", 3) => (LoopKind::TransformMapEntry, 2, false),
+        ("transformMapEntry", 4) => (LoopKind::TransformMapEntry, 2, true),
+        ("sortBy", 2) => return sort_by(of, args, at),
         ("optMap" | "optFlatMap", 2) => return optional(of, name == "optFlatMap", args, at),
         _ => return Ok(Expanded::Not(of)),
     };
@@ -88,7 +68,7 @@ pub(super) fn method(of: Expr, name: &str, args: &mut Vec<Expr>, at: usize) -> R
     let filter = if filter { args.pop() } else { None };
     let first = variable(args.first(), at)?;
     let second = if variables == 2 {
-        Some(variable(args.get(1), at)?)
+        Some(another(args.get(1), &first, at)?)
     } else {
         None
     };
@@ -101,6 +81,37 @@ pub(super) fn method(of: Expr, name: &str, args: &mut Vec<Expr>, at: usize) -> R
         body,
     };
     let kind = Kind::Loop(Box::new(inner));
+    Ok(Expanded::Loop(Expr::new(at, kind)))
+}
+
+/// A list by what becomes of its elements: it is looked at twice, and made once.
+fn sort_by(of: Expr, args: &mut Vec<Expr>, at: usize) -> Result<Expanded> {
+    const LIST: &str = "@list";
+    if matches!(of.kind, Kind::Literal(_) | Kind::Map(_)) {
+        let message = "sortBy can only be applied to a list, identifier, comprehension, call or select expression";
+        let message = message.to_owned();
+        return Err(SyntaxError { at: of.at, message });
+    }
+    let body = args.pop().ok_or_else(|| bad_variable(at))?;
+    let list = || Expr::new(at, Kind::Ident(LIST.to_owned()));
+    let keys = Kind::Loop(Box::new(Loop {
+        kind: LoopKind::Map,
+        range: list(),
+        first: variable(args.first(), at)?,
+        second: None,
+        filter: None,
+        body,
+    }));
+    let sorted = Kind::Call {
+        name: SORT_BY.to_owned(),
+        method: true,
+        args: vec![list(), Expr::new(at, keys)],
+    };
+    let kind = Kind::Bind {
+        name: LIST.to_owned(),
+        value: Box::new(of),
+        body: Box::new(Expr::new(at, sorted)),
+    };
     Ok(Expanded::Loop(Expr::new(at, kind)))
 }
 
@@ -125,6 +136,18 @@ fn variable(arg: Option<&Expr>, at: usize) -> Result<String> {
         Some(other) => Err(bad_variable(other.at)),
         None => Err(bad_variable(at)),
     }
+}
+
+/// The second name of a loop.
+fn another(arg: Option<&Expr>, first: &str, at: usize) -> Result<String> {
+    let name = variable(arg, at)?;
+    if name == first {
+        return Err(SyntaxError {
+            at: arg.map_or(at, |arg| arg.at),
+            message: format!("duplicate variable name: {name}"),
+        });
+    }
+    Ok(name)
 }
 
 fn bad_variable(at: usize) -> SyntaxError {

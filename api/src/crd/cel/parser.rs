@@ -30,9 +30,7 @@ const RESERVED: [&str; 17] = [
     "while",
 ];
 /// Names before the dot of functions such as `sets.contains`.
-const NAMESPACES: [&str; 7] = [
-    "optional", "sets", "ip", "format", "strings", "lists", "cel",
-];
+const NAMESPACES: [&str; 6] = ["optional", "sets", "ip", "format", "strings", "lists"];
 
 type Result<T> = std::result::Result<T, SyntaxError>;
 

@@ -6,14 +6,7 @@ mod run;
 
 pub(crate) use run::validate;
 
-use super::{
-    Patterns, SyntaxError,
-    ast::Expr,
-    check::Checker,
-    cost::{self, Types},
-    parser::parse,
-    types::Type,
-};
+use super::{Patterns, SyntaxError, ast::Expr, check::Checker, cost, parser::parse, types::Type};
 use crate::crd::{
     fieldpath,
     structural::{Additional, Node, Ruled, array, flag, text},
@@ -238,19 +231,15 @@ impl<'a> Source<'a, '_> {
         } else {
             self.self_type.clone()
         };
-        let mut checker = Checker {
-            scope: vec![
-                ("self".to_owned(), self.self_type.clone()),
-                ("oldSelf".to_owned(), old_self),
-            ],
-            errors: Vec::new(),
-            uses_old_self: false,
-            patterns,
-            types: Types::new(),
-        };
+        let scope = vec![
+            ("self".to_owned(), self.self_type.clone()),
+            ("oldSelf".to_owned(), old_self),
+        ];
+        let mut checker = Checker::new(scope, patterns);
         let found = checker.expr(&expr);
-        if !checker.errors.is_empty() {
-            return Err(print(&checker.errors));
+        let errors = checker.errors();
+        if !errors.is_empty() {
+            return Err(print(&errors));
         }
         if !found.fits(wanted) {
             return Err(Wrong::Type);

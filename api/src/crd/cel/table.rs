@@ -21,10 +21,19 @@ pub(super) enum Sort {
     Ip,
     Cidr,
     Format,
+    Semver,
     /// Any type; the same wherever it stands in one signature.
     A,
     ListA,
     ListListA,
+    /// Of what has an order.
+    ListOrderedA,
+    /// Of what can be added.
+    ListSummedA,
+    /// Of what has an order, whatever `A` is.
+    ListKeys,
+    ListOptionalA,
+    ListDyn,
     ListInt,
     ListText,
     MapAny,
@@ -40,10 +49,13 @@ pub(super) enum Sort {
 pub(super) type Row = (&'static str, bool, &'static [Sort], Sort);
 
 use Sort::{
-    A, Bool, Bytes, Cidr, Double, Duration, Dyn, Format, Int, Ip, ListA, ListInt, ListListA,
-    ListText, MapAny, OptionalA, OptionalFormat, OptionalListText, Quantity, Query, Text,
-    Timestamp, Type, Uint, Url,
+    A, Bool, Bytes, Cidr, Double, Duration, Dyn, Format, Int, Ip, ListA, ListDyn, ListInt,
+    ListKeys, ListListA, ListOptionalA, ListOrderedA, ListSummedA, ListText, MapAny, OptionalA,
+    OptionalFormat, OptionalListText, Quantity, Query, Semver, Text, Timestamp, Type, Uint, Url,
 };
+
+/// What `sortBy` becomes: a list, and by what its elements are sorted.
+pub(super) const SORT_BY: &str = "@sortByAssociatedKeys";
 
 /// All overloads.
 pub(super) const FUNCTIONS: &[Row] = &[
@@ -119,17 +131,19 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ("findAll", true, &[Text, Text], ListText),
     ("findAll", true, &[Text, Text, Int], ListText),
     // Lists.
-    ("isSorted", true, &[ListA], Bool),
-    ("sum", true, &[ListA], A),
-    ("min", true, &[ListA], A),
-    ("max", true, &[ListA], A),
+    ("isSorted", true, &[ListOrderedA], Bool),
+    ("sum", true, &[ListSummedA], A),
+    ("min", true, &[ListOrderedA], A),
+    ("max", true, &[ListOrderedA], A),
     ("indexOf", true, &[ListA, A], Int),
     ("lastIndexOf", true, &[ListA, A], Int),
     ("distinct", true, &[ListA], ListA),
     ("flatten", true, &[ListListA], ListA),
+    ("flatten", true, &[ListDyn, Int], ListDyn),
     ("reverse", true, &[ListA], ListA),
     ("slice", true, &[ListA, Int, Int], ListA),
-    ("sort", true, &[ListA], ListA),
+    ("sort", true, &[ListOrderedA], ListA),
+    (SORT_BY, true, &[ListA, ListKeys], ListA),
     ("lists.range", false, &[Int], ListInt),
     ("sets.contains", false, &[ListA, ListA], Bool),
     ("sets.equivalent", false, &[ListA, ListA], Bool),
@@ -138,6 +152,10 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ("optional.of", false, &[A], OptionalA),
     ("optional.ofNonZeroValue", false, &[A], OptionalA),
     ("optional.none", false, &[], OptionalA),
+    ("optional.unwrap", false, &[ListOptionalA], ListA),
+    ("unwrapOpt", true, &[ListOptionalA], ListA),
+    ("first", true, &[ListA], OptionalA),
+    ("last", true, &[ListA], OptionalA),
     ("hasValue", true, &[OptionalA], Bool),
     ("value", true, &[OptionalA], A),
     ("orValue", true, &[OptionalA, A], A),
@@ -181,6 +199,17 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ("add", true, &[Quantity, Int], Quantity),
     ("sub", true, &[Quantity, Quantity], Quantity),
     ("sub", true, &[Quantity, Int], Quantity),
+    // Versions.
+    ("semver", false, &[Text], Semver),
+    ("semver", false, &[Text, Bool], Semver),
+    ("isSemver", false, &[Text], Bool),
+    ("isSemver", false, &[Text, Bool], Bool),
+    ("major", true, &[Semver], Int),
+    ("minor", true, &[Semver], Int),
+    ("patch", true, &[Semver], Int),
+    ("isGreaterThan", true, &[Semver, Semver], Bool),
+    ("isLessThan", true, &[Semver, Semver], Bool),
+    ("compareTo", true, &[Semver, Semver], Int),
     // URLs and addresses.
     ("url", false, &[Text], Url),
     ("isURL", false, &[Text], Bool),
@@ -214,6 +243,9 @@ pub(super) const FUNCTIONS: &[Row] = &[
     ("format.dns1123Label", false, &[], Format),
     ("format.dns1123Subdomain", false, &[], Format),
     ("format.dns1035Label", false, &[], Format),
+    ("format.dns1123LabelPrefix", false, &[], Format),
+    ("format.dns1123SubdomainPrefix", false, &[], Format),
+    ("format.dns1035LabelPrefix", false, &[], Format),
     ("format.qualifiedName", false, &[], Format),
     ("format.labelValue", false, &[], Format),
     ("format.uri", false, &[], Format),

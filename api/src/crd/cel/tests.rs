@@ -71,7 +71,10 @@ fn what_holds() {
         "self.map.all(k, self.map[k] > 0) && self.map.exists(k, v, k == 'two' && v == 2)",
         "self.list.transformList(i, x, i + x) == [1, 3, 5]",
         "self.map.transformMap(k, v, v * 10)['two'] == 20",
-        "cel.bind(x, self.n + 1, x * x) == 36",
+        "{'a': 'x', 'b': 'y'}.transformMapEntry(k, v, v != 'x', {v: k}) == {'y': 'b'}",
+        "self.names.transformMapEntry(i, x, {x: i}) == {'a': 0, 'b': 1}",
+        "self.list.exists_one(i, x, i == x - 1 && x == 2) && self.list.existsOne(i, x, x == 3)",
+        "self.objects.sortBy(o, -o.v).map(o, o.k) == ['b', 'a'] && [3, 1, 2].sortBy(x, x) == [1, 2, 3]",
         "optional.of(3).optMap(x, x + 1).value() == 4 && !optional.none().hasValue()",
         // Texts.
         "self.s.startsWith('he') && self.s.endsWith('lo') && self.s.contains('ell')",
@@ -113,9 +116,50 @@ fn what_holds() {
         "format.dns1123Label().validate('ok') != null",
         "format.named('dns1123Label').value().validate('Not ok').hasValue()",
     ];
+    hold(&rules);
+}
+
+#[track_caller]
+fn hold(rules: &[&str]) {
     for rule in rules {
         assert_eq!(run(rule), Vec::<String>::new(), "{rule}");
     }
+}
+
+#[test]
+fn what_holds_of_lists_and_formats() {
+    hold(&[
+        "[[[1]], [[2, 3]]].flatten(2) == [1, 2, 3] && [dyn(1), dyn([2])].flatten(1) == [1, 2]",
+        "self.list.first().value() == 1 && self.list.last() == optional.of(3) && ![].first().hasValue()",
+        "optional.unwrap([optional.of(1), optional.none()]) == [1] && [self.?s].unwrapOpt() == ['hello']",
+        // Lists and maps of one type, as far as it is known.
+        "[dyn(1), dyn('a'), dyn(null)].size() == 3 && [1, ?optional.of(2), 3].sum() == 6",
+        "[[], [1], []].size() == 3 && [{}, {'a': 1}].size() == 2 && type(self.any) in [dyn(int), dyn(string)]",
+        "format.dns1123Label().validate('a.b').value() == ['must not contain dots']",
+        "format.uuid().validate('x').value() == ['does not match the UUID format']",
+        "!format.dns1123LabelPrefix().validate('ab-').hasValue() && format.dns1035LabelPrefix().validate('12-').hasValue()",
+        "!format.named('dns1123SubdomainPrefix').value().validate('a.b-').hasValue()",
+    ]);
+}
+
+#[test]
+fn what_holds_of_versions() {
+    hold(&[
+        "isSemver('1.0.0') && isSemver('0.1.0-alpha.1+b') && isSemver('1.' + string(self.n) + '.0')",
+        "!isSemver('') && !isSemver('1.0') && !isSemver('v1.0.0') && !isSemver('01.0.0') && !isSemver('1.0.0-')",
+        "!isSemver('200K') && !isSemver('1.0.0-01') && !isSemver('1.0.0+') && !isSemver(' 1.0.0') && !isSemver('1.0.0-a_b')",
+        "isSemver('1.0.0-18446744073709551615') && !isSemver('1.0.0-18446744073709551616')",
+        "isSemver('v1.0', true) && isSemver('01.01.01', true) && isSemver('1', true) && isSemver('1.2.0-rc', true)",
+        "!isSemver('1.0-rc', true) && !isSemver('', true) && !isSemver('vv1', true) && !isSemver('v1.0.0', false)",
+        "semver('v01.002', true) == semver('1.2.0') && semver('1.2.003-rc', true) == semver('1.2.3-rc')",
+        "semver('1.2.3').major() == 1 && semver('1.2.3').minor() == 2 && semver('1.2.3-4').patch() == 3",
+        "semver('18446744073709551615.0.0').major() == -1 && type(semver('1.0.0')) == type(semver('2.0.0'))",
+        "semver('1.2.3').compareTo(semver('1.2.3')) == 0 && semver('1.2.3').compareTo(semver('2.0.0')) == -1",
+        "semver('1.2.3').compareTo(semver('0.1.2')) == 1 && semver('1.0.0').isGreaterThan(semver('1.0.0-rc.1'))",
+        "semver('1.0.0-alpha.1').isLessThan(semver('1.0.0-alpha.b')) && semver('1.0.0-9').isLessThan(semver('1.0.0-10'))",
+        // What it was built from says nothing of its order.
+        "semver('1.0.0+a') == semver('1.0.0+b') && semver('1.0.0+a').compareTo(semver('1.0.0')) == 0",
+    ]);
 }
 
 #[test]
@@ -141,6 +185,26 @@ fn what_fails() {
         (
             "9223372036854775807 + self.n > 0",
             r#"Invalid value: "object": integer overflow evaluating rule: 9223372036854775807 + self.n > 0"#,
+        ),
+        (
+            "semver(self.s).major() == 1",
+            r#"Invalid value: "object": No Major.Minor.Patch elements found evaluating rule: semver(self.s).major() == 1"#,
+        ),
+        (
+            "semver('1.0-rc', true).major() == 1",
+            r#"Invalid value: "object": short version cannot contain PreRelease/Build meta data evaluating rule: semver('1.0-rc', true).major() == 1"#,
+        ),
+        (
+            "semver('1.x.0').major() == 1",
+            r#"Invalid value: "object": Invalid character(s) found in minor number "x" evaluating rule: semver('1.x.0').major() == 1"#,
+        ),
+        (
+            "['a', 'a'].transformMapEntry(i, x, {x: i}).size() == 1",
+            r#"Invalid value: "object": insert failed: key a already exists evaluating rule: ['a', 'a'].transformMapEntry(i, x, {x: i}).size() == 1"#,
+        ),
+        (
+            "self.list.slice(2, 1) == []",
+            r#"Invalid value: "object": cannot slice(2, 1), start index must be less than or equal to end index evaluating rule: self.list.slice(2, 1) == []"#,
         ),
     ];
     for (rule, wanted) in rules {
@@ -184,6 +248,17 @@ fn what_is_refused_before_it_runs() {
         ("let == 1", "reserved identifier: let"),
         ("9223372036854775808 > 0", "invalid int literal"),
     ];
+    refused(&rules);
+    let deep = format!("{}true{}", "(".repeat(200), ")".repeat(200));
+    assert!(run(&deep)[0].contains("recursion limit"));
+    let chain = format!("0{} > 0", "+1".repeat(500));
+    assert!(run(&chain)[0].contains("recursion limit"));
+    assert!(run(&"(".repeat(99_000))[0].contains("recursion limit"));
+    assert!(run(&"[".repeat(200_000))[0].contains("longer than"));
+}
+
+#[track_caller]
+fn refused(rules: &[(&str, &str)]) {
     for (rule, wanted) in rules {
         let messages = run(rule);
         assert!(
@@ -191,12 +266,143 @@ fn what_is_refused_before_it_runs() {
             "{rule}: {messages:?}"
         );
     }
-    let deep = format!("{}true{}", "(".repeat(200), ")".repeat(200));
-    assert!(run(&deep)[0].contains("recursion limit"));
-    let chain = format!("0{} > 0", "+1".repeat(500));
-    assert!(run(&chain)[0].contains("recursion limit"));
-    assert!(run(&"(".repeat(99_000))[0].contains("recursion limit"));
-    assert!(run(&"[".repeat(200_000))[0].contains("longer than"));
+}
+
+#[test]
+fn what_upstream_has_no_function_for_is_refused() {
+    refused(&[
+        (
+            "cel.bind(x, self.n, x) == 1",
+            "undeclared reference to 'cel'",
+        ),
+        (
+            "self.list.transformList(i, i, i) == []",
+            "duplicate variable name: i",
+        ),
+        ("'a'.sortBy(x, x) == []", "sortBy can only be applied to a"),
+        (
+            "[[1]].sort() == [[1]]",
+            "found no matching overload for 'sort' applied to 'list(list(int)).()'",
+        ),
+        (
+            "self.names.sum() == 'ab'",
+            "found no matching overload for 'sum' applied to 'list(string).()'",
+        ),
+        (
+            "semver(self.n).major() == 1",
+            "found no matching overload for 'semver' applied to '(int)'",
+        ),
+        (
+            "semver('1.0.0') < semver('2.0.0')",
+            "found no matching overload for '_<_' applied to '(kubernetes.Semver, kubernetes.Semver)'",
+        ),
+        (
+            "semver('1.0.0').isLessThan(quantity('1'))",
+            "found no matching overload for 'isLessThan' applied to 'kubernetes.Semver.(kubernetes.Quantity)'",
+        ),
+    ]);
+}
+
+#[test]
+fn lists_and_maps_of_several_types_are_refused() {
+    let rules = [
+        (
+            "[1, 'a'].size() == 2",
+            "ERROR: <input>:1:5: expected type 'int' but found 'string'\n | [1, 'a'].size() == 2\n | ....^",
+        ),
+        (
+            "{'a': 1, 'b': 'c'}.size() == 2",
+            "expected type 'int' but found 'string'",
+        ),
+        (
+            "{1: 'a', 'b': 'c'}.size() == 2",
+            "expected type 'int' but found 'string'",
+        ),
+        (
+            "[dyn(1), 'a'].size() == 2",
+            "expected type 'dyn' but found 'string'",
+        ),
+        (
+            "['a', self.any].size() == 2",
+            "expected type 'string' but found 'dyn'",
+        ),
+        (
+            "[1, null].size() == 2",
+            "expected type 'int' but found 'null'",
+        ),
+        (
+            "[1, 2u].size() == 2",
+            "expected type 'int' but found 'uint'",
+        ),
+        (
+            "[self.when, null].size() == 2",
+            "expected type 'timestamp' but found 'null'",
+        ),
+        (
+            "[[1], ['a']].size() == 2",
+            "expected type 'list(int)' but found 'list(string)'",
+        ),
+        (
+            "[[], [1], ['a']].size() == 3",
+            "expected type 'list(int)' but found 'list(string)'",
+        ),
+        (
+            "type(self.any) in [int, string]",
+            "expected type 'type(int)' but found 'type(string)'",
+        ),
+        (
+            "[1, 2].map(x, [x, 'a']).size() == 2",
+            "expected type 'int' but found 'string'",
+        ),
+    ];
+    refused(&rules);
+    // Of a list the first that differs is told, of a map all, and nothing where a type does not fit.
+    let told = |rule: &str| run(rule)[0].matches("ERROR").count();
+    assert_eq!(told("[1, 'a', true].size() == 3"), 1);
+    assert_eq!(told("{'a': 1, 2: 'b', 'c': true}.size() == 3"), 3);
+    let said = run("[1, 'a'].size() == 2 && self.n == 'a'");
+    assert!(!said[0].contains("expected type"), "{said:?}");
+}
+
+#[test]
+fn clauses_that_do_not_fit_are_refused() {
+    let rules = [
+        (
+            "'%d'.format(['a']) == ''",
+            "error during formatting: decimal clause can only be used on integers, was given string",
+        ),
+        (
+            "'%.2f'.format([1]) == ''",
+            "error during formatting: fixed-point clause can only be used on doubles, was given int",
+        ),
+        (
+            "'%x'.format([1.5]) == ''",
+            "only integers, byte buffers, and strings can be formatted as hex, was given double",
+        ),
+        (
+            "'%s'.format([[quantity('1')]]) == ''",
+            "maps, lists, types, durations, and timestamps, was given kubernetes.Quantity",
+        ),
+        ("'%s'.format([]) == ''", "index 0 out of range"),
+        (
+            "'%s'.format([1, 2]) == ''",
+            "too many arguments supplied to string.format (expected 1, got 2)",
+        ),
+        (
+            "'%z'.format([1]) == ''",
+            "could not parse formatting clause: unrecognized formatting clause \"z\"",
+        ),
+        (
+            "'%.f'.format([1.0]) == ''",
+            "error while converting precision to integer: strconv.Atoi: parsing \"\": invalid syntax",
+        ),
+        ("'a%'.format([1]) == ''", "unexpected end of string"),
+    ];
+    refused(&rules);
+    assert_eq!(
+        run("'%%%s %d'.format([[1, 'a'], dyn(2)]) == '%[1, \"a\"] 2'"),
+        Vec::<String>::new()
+    );
 }
 
 #[test]
@@ -321,7 +527,7 @@ proptest! {
     fn words_in_any_order_never_panic(words in prop::collection::vec(prop::sample::select(vec![
         "self", ".", "n", "s", "list", "(", ")", "[", "]", "{", "}", "?", ":", ",", "+", "-", "*", "/", "%", "==",
         "<", "in", "&&", "||", "!", "1", "'a'", "b'x'", "2.5", "1u", "has", "all", "map", "x", "size", "matches",
-        "substring", "replace", "indexOf", "lastIndexOf", "split", "format", "slice", "type", "int", "duration",
+        "substring", "replace", "sortBy", "semver", "isSemver", "%s", "indexOf", "lastIndexOf", "split", "format", "slice", "type", "int", "duration",
     ]), 0..14)) {
         let _any = run(&words.join(" "));
         let _any = run(&words.concat());

@@ -23,8 +23,8 @@ pub(super) enum Type<'a> {
     Optional(Box<Type<'a>>),
     /// `kubernetes.Quantity` and such.
     Named(&'static str),
-    /// A type itself.
-    Kind,
+    /// A type itself, and which where that is known.
+    Kind(Option<Box<Type<'a>>>),
 }
 
 /// An object's schema, and whether it is a whole resource with type and metadata.
@@ -95,6 +95,7 @@ impl<'a> Type<'a> {
             (Self::Dyn, _) | (_, Self::Dyn) => true,
             (Self::List(a), Self::List(b)) | (Self::Optional(a), Self::Optional(b)) => a.fits(b),
             (Self::Map(a, v), Self::Map(b, w)) => a.fits(b) && v.fits(w),
+            (Self::Kind(_), Self::Kind(_)) => true,
             // What is no plain value may be null.
             (Self::Null, other) | (other, Self::Null) => matches!(
                 other,
@@ -109,12 +110,27 @@ impl<'a> Type<'a> {
         }
     }
 
+    /// As a value of it names its type.
+    pub(super) fn runtime_name(&self) -> String {
+        match self {
+            Self::Null => "null_type".to_owned(),
+            Self::Duration => "google.protobuf.Duration".to_owned(),
+            Self::Timestamp => "google.protobuf.Timestamp".to_owned(),
+            Self::List(_) => "list".to_owned(),
+            Self::Map(..) => "map".to_owned(),
+            Self::Optional(_) => "optional_type".to_owned(),
+            Self::Kind(_) => "type".to_owned(),
+            other => other.to_string(),
+        }
+    }
+
     /// What both are; dynamic where they differ.
     pub(super) fn join(self, other: &Self) -> Self {
         match (self, other) {
             (Self::List(a), Self::List(b)) => Self::list(a.join(b)),
             (Self::Map(a, v), Self::Map(b, w)) => Self::map(a.join(b), v.join(w)),
             (Self::Optional(a), Self::Optional(b)) => Self::optional(a.join(b)),
+            (a @ Self::Kind(_), Self::Kind(_)) => a,
             (a, b) if a == *b => a,
             (Self::Null, b) => b.clone(),
             (a, Self::Null) => a,
@@ -159,14 +175,15 @@ impl fmt::Display for Type<'_> {
             Self::Double => f.write_str("double"),
             Self::Text => f.write_str("string"),
             Self::Bytes => f.write_str("bytes"),
-            Self::Duration => f.write_str("google.protobuf.Duration"),
-            Self::Timestamp => f.write_str("google.protobuf.Timestamp"),
+            Self::Duration => f.write_str("duration"),
+            Self::Timestamp => f.write_str("timestamp"),
             Self::List(of) => write!(f, "list({of})"),
             Self::Map(key, value) => write!(f, "map({key}, {value})"),
             Self::Object(_) => f.write_str("object"),
             Self::Optional(of) => write!(f, "optional_type({of})"),
             Self::Named(name) => f.write_str(name),
-            Self::Kind => f.write_str("type"),
+            Self::Kind(None) => f.write_str("type"),
+            Self::Kind(Some(of)) => write!(f, "type({of})"),
         }
     }
 }

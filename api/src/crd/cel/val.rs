@@ -9,6 +9,7 @@ use crate::crd::{
 use crate::quantity::Quantity;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{Timestamp, tz::TimeZone};
+use semver::Version;
 use serde_json::{Map as JsonMap, Value};
 use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, ops::Deref, rc::Rc};
 
@@ -73,6 +74,7 @@ pub(super) enum Val<'a> {
     Cidr(IpAddr, u8),
     /// A named format of texts.
     Format(&'static str),
+    Semver(Rc<Version>),
     Type(&'static str),
 }
 
@@ -148,6 +150,7 @@ impl<'a> Val<'a> {
             Self::Ip(_) => "net.IP",
             Self::Cidr(..) => "net.CIDR",
             Self::Format(_) => "kubernetes.NamedFormat",
+            Self::Semver(_) => "kubernetes.Semver",
             Self::Type(_) => "type",
         }
     }
@@ -219,6 +222,10 @@ impl<'a> Val<'a> {
             (Self::Url(a), Self::Url(b)) => a.text == b.text,
             (Self::Ip(a), Self::Ip(b)) => a == b,
             (Self::Cidr(a, m), Self::Cidr(b, n)) => (a, m) == (b, n),
+            (Self::Semver(a), Self::Semver(b)) => {
+                meter.bytes(a.pre.len().min(b.pre.len()))?;
+                a.cmp_precedence(b) == Ordering::Equal
+            }
             (Self::Type(a), Self::Type(b)) | (Self::Format(a), Self::Format(b)) => a == b,
             _ => match number_order(self, other) {
                 Some(order) => order == Some(Ordering::Equal),

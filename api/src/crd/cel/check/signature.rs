@@ -7,13 +7,8 @@ fn is_number(of: &Type<'_>) -> bool {
 }
 
 pub(super) fn is_ordered(left: &Type<'_>, right: &Type<'_>) -> bool {
-    let plain = |of: &Type<'_>| {
-        matches!(
-            of,
-            Type::Bool | Type::Text | Type::Bytes | Type::Duration | Type::Timestamp | Type::Dyn
-        ) || is_number(of)
-    };
-    plain(left) && plain(right) && (left.fits(right) || (is_number(left) && is_number(right)))
+    let numbers = is_number(left) && is_number(right);
+    has_order(left) && has_order(right) && (left.fits(right) || numbers)
 }
 
 pub(super) fn arithmetic<'a>(
@@ -40,6 +35,28 @@ pub(super) fn arithmetic<'a>(
     })
 }
 
+/// What has an order.
+fn has_order(of: &Type<'_>) -> bool {
+    is_number(of)
+        || matches!(
+            of,
+            Type::Bool | Type::Text | Type::Bytes | Type::Duration | Type::Timestamp | Type::Dyn
+        )
+}
+
+/// Sorts with an `A` in something.
+fn binds(sort: Sort) -> bool {
+    matches!(
+        sort,
+        Sort::ListA
+            | Sort::ListListA
+            | Sort::ListOrderedA
+            | Sort::ListSummedA
+            | Sort::ListOptionalA
+            | Sort::OptionalA
+    )
+}
+
 /// Whether an argument fits; `bound` is what `A` stands for in this call.
 pub(super) fn takes_it<'a>(sort: Sort, found: &Type<'a>, bound: &mut Option<Type<'a>>) -> bool {
     let mut bind = |of: &Type<'a>| match bound {
@@ -55,13 +72,25 @@ pub(super) fn takes_it<'a>(sort: Sort, found: &Type<'a>, bound: &mut Option<Type
     };
     match (sort, found) {
         (Sort::A, found) => bind(found),
+        (Sort::ListOrderedA, Type::List(of)) => has_order(of) && bind(of),
+        (Sort::ListSummedA, Type::List(of)) => {
+            let summed = is_number(of) || matches!(**of, Type::Duration | Type::Dyn);
+            summed && bind(of)
+        }
+        (Sort::ListKeys, Type::List(of)) => has_order(of),
+        (Sort::ListKeys, Type::Dyn) => true,
+        (Sort::ListOptionalA, Type::List(of)) => match &**of {
+            Type::Optional(of) => bind(of),
+            Type::Dyn => bind(&Type::Dyn),
+            _ => false,
+        },
         (Sort::ListA, Type::List(of)) | (Sort::OptionalA, Type::Optional(of)) => bind(of),
         (Sort::ListListA, Type::List(of)) => match &**of {
             Type::List(of) => bind(of),
             other => bind(other),
         },
-        (Sort::ListA | Sort::ListListA | Sort::OptionalA, Type::Dyn) => bind(&Type::Dyn),
-        (Sort::ListA | Sort::ListListA | Sort::OptionalA, _) => false,
+        (sort, Type::Dyn) if binds(sort) => bind(&Type::Dyn),
+        (sort, _) if binds(sort) || sort == Sort::ListKeys => false,
         (sort, found) => found.fits(&type_of(sort, None)) && *found != Type::Null,
     }
 }
@@ -78,14 +107,17 @@ pub(super) fn type_of(sort: Sort, bound: Option<Type<'_>>) -> Type<'_> {
         Sort::Bytes => Type::Bytes,
         Sort::Duration => Type::Duration,
         Sort::Timestamp => Type::Timestamp,
-        Sort::Type => Type::Kind,
+        Sort::Type => Type::Kind(Some(Box::new(a()))),
         Sort::Quantity => Type::Named("kubernetes.Quantity"),
         Sort::Url => Type::Named("kubernetes.URL"),
         Sort::Ip => Type::Named("net.IP"),
         Sort::Cidr => Type::Named("net.CIDR"),
         Sort::Format => Type::Named("kubernetes.NamedFormat"),
+        Sort::Semver => Type::Named("kubernetes.Semver"),
         Sort::A => a(),
-        Sort::ListA => Type::list(a()),
+        Sort::ListA | Sort::ListOrderedA | Sort::ListSummedA => Type::list(a()),
+        Sort::ListOptionalA => Type::list(Type::optional(a())),
+        Sort::ListDyn | Sort::ListKeys => Type::list(Type::Dyn),
         Sort::ListListA => Type::list(Type::list(a())),
         Sort::ListInt => Type::list(Type::Int),
         Sort::ListText => Type::list(Type::Text),

@@ -1,8 +1,9 @@
 //! What functions cost: most one, those that read a text or a list by its size.
 
-use super::{Coster, Part, Size};
+use super::{Coster, LIST, Part, Size};
 use crate::crd::cel::{
     ast::{Expr, Kind, Literal},
+    table::SORT_BY,
     types::Type,
 };
 
@@ -29,26 +30,12 @@ const CONTAINS_CIDR: u64 = CONTAINS_IP + 2 + 1;
 impl<'a> Coster<'a, '_> {
     /// A call; of a method the first argument is its target.
     pub(super) fn call(&mut self, name: &str, method: bool, args: &[Expr]) -> Part<'a> {
-        if let ("value", true, [of]) = (name, method, args)
-            && let Kind::OptionalMap {
-                of,
-                name,
-                body,
-                flat: false,
-            } = &of.kind
-            && let Kind::Call {
-                name: made, args, ..
-            } = &of.kind
-            && let ("optional.of", [value]) = (made.as_str(), args.as_slice())
-        {
-            return self.bind(name, value, body);
-        }
         let parts: Vec<Part<'a>> = args.iter().map(|arg| self.part(arg)).collect();
         let types: Vec<&Type<'a>> = args.iter().map(|arg| self.type_of(arg)).collect();
         let (price, size) = if method {
             method_price(name, args, &parts, &types)
         } else {
-            function_price(name, &parts, &types)
+            function_price(name, args, &parts, &types)
         };
         let mut part = Part::of(super::sum(&parts)).plus(price);
         part.size = size;
@@ -59,7 +46,12 @@ impl<'a> Coster<'a, '_> {
     }
 }
 
-fn function_price(name: &str, parts: &[Part<'_>], types: &[&Type<'_>]) -> (u64, Option<Size>) {
+fn function_price(
+    name: &str,
+    args: &[Expr],
+    parts: &[Part<'_>],
+    types: &[&Type<'_>],
+) -> (u64, Option<Size>) {
     let size = |index: usize| parts.get(index).map_or(Size::UNKNOWN, Part::size);
     let given = size(0);
     let sets = || given.multiply(size(1)).max;
@@ -86,6 +78,7 @@ fn function_price(name: &str, parts: &[Part<'_>], types: &[&Type<'_>]) -> (u64, 
         ("cidr" | "isIP" | "isCIDR" | "ip" | "quantity" | "isQuantity", _) => (given.read(), None),
         ("semver" | "isSemver", _) => (given.read(), None),
         ("ip.isCanonical", _) => (given.copy(), None),
+        ("lists.range", _) => made(10, Size::fixed(literal(args, 0).unwrap_or(u64::MAX))),
         ("sets.contains" | "sets.intersects", _) => (sets().saturating_add(1), None),
         ("sets.equivalent", _) => (sets().saturating_mul(2).saturating_add(1), None),
         _ => (1, None),
@@ -110,7 +103,11 @@ fn method_price(
         "format" => (of.read(), None),
         "replace" => (of.copy(), Some(replaced(of, size(1), size(2)))),
         "split" => {
-            let parts = args.get(2).and_then(literal_count).unwrap_or(of.max);
+            // A negative count is a very large one.
+            let parts = match args.get(2).map(|arg| &arg.kind) {
+                Some(Kind::Literal(Literal::Int(count))) => count.cast_unsigned(),
+                _ => of.max,
+            };
             (of.copy(), Some(Size::up_to(parts)))
         }
         "join" => {
@@ -126,6 +123,9 @@ fn method_price(
                 _ => 1,
             };
             (of.max.saturating_mul(compared), None)
+        }
+        "slice" | "flatten" | "reverse" | "distinct" | "sort" | SORT_BY => {
+            list_price(name, args, parts, types)
         }
         "containsIP" if is_text(1) => (size(1).read().saturating_add(CONTAINS_IP), None),
         "containsIP" => (CONTAINS_IP, None),
@@ -184,9 +184,50 @@ fn joined(list: &Part<'_>, separator: Option<&Part<'_>>) -> Size {
     texts.add(separator.size().multiply(between))
 }
 
-fn literal_count(expr: &Expr) -> Option<u64> {
-    match expr.kind {
-        Kind::Literal(Literal::Int(count)) => u64::try_from(count).ok(),
+/// What makes a list: by its length, or by how often its elements are compared.
+fn list_price(
+    name: &str,
+    args: &[Expr],
+    parts: &[Part<'_>],
+    types: &[&Type<'_>],
+) -> (u64, Option<Size>) {
+    let of = parts.first().map_or(Size::UNKNOWN, Part::size);
+    match name {
+        "slice" => {
+            let (start, end) = (literal(args, 1), literal(args, 2));
+            let count = end.unwrap_or(of.max).wrapping_sub(start.unwrap_or(0));
+            made(10, Size::fixed(count))
+        }
+        "flatten" if args.len() == 1 => made(10, of),
+        "flatten" => {
+            let depth = literal(args, 1).unwrap_or(u64::MAX);
+            made(depth.saturating_mul(10), of)
+        }
+        "reverse" => made(10, of),
+        "distinct" => made(20, of.multiply(of)),
+        // Sorted by their own values, or by others.
+        _ => {
+            let keys = parts.last().map_or(Size::UNKNOWN, Part::size);
+            let in_texts = match types.last() {
+                Some(Type::List(of)) => matches!(**of, Type::Text | Type::Bytes | Type::Dyn),
+                _ => true,
+            };
+            made(if in_texts { 21 } else { 20 }, keys.multiply(keys))
+        }
+    }
+}
+
+/// A list of a size, at a price in tenths for each element.
+fn made(tenths: u64, size: Size) -> (u64, Option<Size>) {
+    let each = u128::from(size.max) * u128::from(tenths);
+    let price = u64::try_from(each.div_ceil(10)).unwrap_or(u64::MAX);
+    (price.saturating_add(LIST + 1), Some(size))
+}
+
+/// A number that stands in the text; what is less than nothing is nothing.
+fn literal(args: &[Expr], index: usize) -> Option<u64> {
+    match args.get(index)?.kind {
+        Kind::Literal(Literal::Int(count)) => Some(u64::try_from(count).unwrap_or(0)),
         _ => None,
     }
 }

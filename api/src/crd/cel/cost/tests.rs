@@ -159,6 +159,11 @@ fn texts_by_their_length() {
         ("self == \"x\"", 2, (0, 1)),
         ("self.find('[0-9]+') == ''", 629_147, (10, 11)),
         ("self.lowerAscii() == 'lower!'", 314_575, (10, 6)),
+        ("isSemver(self)", 314_574, (10, 5)),
+        ("isSemver(self, true)", 314_574, (10, 5)),
+        ("semver(self, true).major() == 1", 314_576, (10, 7)),
+        ("semver(self) == semver('1.0.0')", 314_576, (10, 7)),
+        ("semver(self).isLessThan(semver('1.0.0'))", 314_576, (10, 7)),
     ];
     for (rule, unlimited, limited) in cases {
         check(&text(), rule, unlimited, limited);
@@ -198,7 +203,37 @@ fn loops_by_what_they_make() {
             1 + 11 + 10 * 13 + 1 + 10 * (3 + 2 + 1),
         ),
         ("self.exists(i, x, x == 'a')", 2 + 10 * (4 + 1 + 1)),
-        ("cel.bind(x, self[0], x == x)", 10 + 2 + 2 + 2),
+        ("self.sort().size() == 0", 1 + (11 + 210) + 2),
+        (
+            "self.map(x, 1).sort().size() == 0",
+            1 + 11 + 10 * 12 + (11 + 200) + 2,
+        ),
+        // The list is named; its keys are made; they are compared, each with each.
+        (
+            "self.sortBy(x, x.size()).size() == 0",
+            (10 + 1) + 1 + (1 + 11 + 10 * (2 + 12)) + (11 + 200) + 2,
+        ),
+        ("self.reverse().size() == 0", 1 + (11 + 10) + 2),
+        ("self.distinct().size() == 0", 1 + (11 + 200) + 2),
+        ("self.slice(1, 3).size() == 0", 1 + (11 + 2) + 2),
+        (
+            "self.slice(1, self.size()).size() == 0",
+            1 + 2 + (11 + 9) + 2,
+        ),
+        ("lists.range(7).size() == 0", (11 + 7) + 2),
+        (
+            "[[self]].flatten(2).size() == 0",
+            (10 + 10 + 1) + (11 + 2) + 2,
+        ),
+        ("self.first().hasValue()", 1 + 1 + 1),
+        (
+            "self.transformMapEntry(i, x, {x: i}).size() == 0",
+            1 + 31 + 10 * (30 + 2 + 2) + 2,
+        ),
+        (
+            "self.transformMap(i, x, x).size() == 0",
+            1 + 31 + 10 * (1 + 3) + 2,
+        ),
         (
             "self.filter(x, x in ['a', 'b']).size() > 0",
             1 + 11 + 10 * (13 + 1 + 10 + 2) + 1 + 1,
@@ -239,13 +274,15 @@ fn messages_of_several_texts() {
         "'only ' + self.few.join(', ')",
         "self.map['a'] + ' of a'",
         "(has(self.s) ? self.s : 'none') + '!'",
-        "cel.bind(x, self.s, x + x + x)",
+        "'%s exceeded max limit of %d'.format([self.s, self.n])",
         "type(self.any) == string ? 'text ' + self.s : 'a number'",
         "self.few.filter(x, x != 'a')[0] + '!'",
         "self.s.substring(1) + self.s.trim().upperAscii()",
         "quantity(self.short) == quantity('1') ? 'one' : 'other'",
     ];
     let refused_ones = [
+        // As Kubernetes' own documentation has it; the text of a number has no known length.
+        "\"x exceeded max limit of \" + string(self.n)",
         "'invalid attempts: ' + string(self.n)",
         "'at ' + string(self.when)",
         "string(self.s) + string(self.s)",

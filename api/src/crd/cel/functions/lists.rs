@@ -1,12 +1,13 @@
 //! Functions of lists, sets and optional values.
 
-use super::{Called, index, place};
+use super::{Called, place};
 use crate::crd::cel::{
     Failure, Meter,
     eval::add,
+    table::SORT_BY,
     val::{List, Val},
 };
-use std::cmp::Ordering;
+use std::{cmp::Ordering, rc::Rc};
 
 type Result<T> = std::result::Result<T, Failure>;
 
@@ -18,6 +19,10 @@ pub(super) fn call<'a>(name: &str, args: &[Val<'a>], meter: &mut Meter) -> Calle
         [Val::List(list)] => one(name, list, meter),
         [Val::Int(end)] if name == "lists.range" => Some(range(*end, meter)),
         [Val::List(a), Val::List(b)] if name.starts_with("sets.") => sets(name, a, b, meter),
+        [Val::List(list), Val::List(keys)] if name == SORT_BY => Some(sort(list, keys, meter)),
+        [Val::List(list), Val::Int(depth)] if name == "flatten" => {
+            Some(flatten(list, *depth, meter))
+        }
         [Val::List(list), what] => match name {
             "indexOf" => Some(find(list, 0..list.len(), what, meter)),
             "lastIndexOf" => Some(find(list, (0..list.len()).rev(), what, meter)),
@@ -40,13 +45,13 @@ fn one<'a>(name: &str, list: &List<'a>, meter: &mut Meter) -> Called<'a> {
         "min" => extreme(list, Ordering::Less, meter),
         "max" => extreme(list, Ordering::Greater, meter),
         "distinct" => distinct(list, meter).map(Val::list),
-        "flatten" => flatten(list, meter),
+        "flatten" => flatten(list, 1, meter),
         "reverse" => {
             let mut items: Vec<Val<'a>> = list.iter().collect();
             items.reverse();
             Ok(Val::list(items))
         }
-        "sort" => sort(list, meter),
+        "sort" => sort(list, list, meter),
         _ => return None,
     })
 }
@@ -128,28 +133,44 @@ fn distinct<'a>(list: &List<'a>, meter: &mut Meter) -> Result<Vec<Val<'a>>> {
     Ok(distinct)
 }
 
-fn flatten<'a>(list: &List<'a>, meter: &mut Meter) -> Result<Val<'a>> {
+fn flatten<'a>(list: &List<'a>, depth: i64, meter: &mut Meter) -> Result<Val<'a>> {
+    if depth < 0 {
+        return Err(Failure::other("level must be non-negative"));
+    }
     let mut flat = Vec::new();
+    pour(list, depth, &mut flat, meter)?;
+    Ok(Val::list(flat))
+}
+
+/// As deep as lists stand in lists: that is no deeper than an expression or an object is.
+fn pour<'a>(list: &List<'a>, depth: i64, flat: &mut Vec<Val<'a>>, meter: &mut Meter) -> Result<()> {
+    meter.items(list.len())?;
     for item in list.iter() {
         match item {
-            Val::List(inner) => {
-                meter.items(inner.len())?;
-                flat.extend(inner.iter());
+            Val::List(inner) if depth > 0 => {
+                pour(&inner, depth - 1, flat, meter)?;
             }
             other => flat.push(other),
         }
     }
-    Ok(Val::list(flat))
+    Ok(())
 }
 
 /// By insertion of halves, so that an order that fails can end it.
-fn sort<'a>(list: &List<'a>, meter: &mut Meter) -> Result<Val<'a>> {
-    let mut sorted: Vec<Val<'a>> = Vec::with_capacity(list.len());
-    for item in list.iter() {
+fn sort<'a>(list: &List<'a>, keys: &List<'a>, meter: &mut Meter) -> Result<Val<'a>> {
+    let (size, count) = (list.len(), keys.len());
+    if size != count {
+        return Err(Failure::other(format!(
+            "{SORT_BY}() expected a list of the same size as the associated keys list, but got {size} and {count} elements respectively"
+        )));
+    }
+    meter.items(size)?;
+    let mut sorted: Vec<(Val<'a>, Val<'a>)> = Vec::with_capacity(size);
+    for (key, item) in keys.iter().zip(list.iter()) {
         let (mut low, mut high) = (0, sorted.len());
         while low < high {
             let middle = usize::midpoint(low, high);
-            if sorted[middle].order(&item, meter)? == Ordering::Greater {
+            if sorted[middle].0.order(&key, meter)? == Ordering::Greater {
                 high = middle;
             } else {
                 low = middle + 1;
@@ -157,21 +178,28 @@ fn sort<'a>(list: &List<'a>, meter: &mut Meter) -> Result<Val<'a>> {
         }
         // What moves up is paid too.
         meter.items((sorted.len() - low) / 64)?;
-        sorted.insert(low, item);
+        sorted.insert(low, (key, item));
     }
-    Ok(Val::list(sorted))
+    let items = sorted.into_iter().map(|(_, item)| item);
+    Ok(Val::list(items.collect()))
 }
 
 fn slice<'a>(list: &List<'a>, from: i64, to: i64, meter: &mut Meter) -> Result<Val<'a>> {
-    let (from, to) = (index(from)?, index(to)?);
-    if from > to || to > list.len() {
-        let message = format!("cannot slice({from}, {to}), list is length {}", list.len());
-        return Err(Failure::other(message));
+    let refused = |why: &str| Failure::other(format!("cannot slice({from}, {to}), {why}"));
+    let (Ok(start), Ok(end)) = (usize::try_from(from), usize::try_from(to)) else {
+        return Err(refused("negative indexes not supported"));
+    };
+    if start > end {
+        return Err(refused(
+            "start index must be less than or equal to end index",
+        ));
     }
-    meter.items(to - from)?;
-    Ok(Val::list(
-        (from..to).filter_map(|at| list.get(at)).collect(),
-    ))
+    if end > list.len() {
+        return Err(refused(&format!("list is length {}", list.len())));
+    }
+    meter.items(end - start)?;
+    let items = (start..end).filter_map(|at| list.get(at));
+    Ok(Val::list(items.collect()))
 }
 
 fn sets<'a>(name: &str, a: &List<'a>, b: &List<'a>, meter: &mut Meter) -> Called<'a> {
@@ -204,8 +232,14 @@ fn intersects<'a>(a: &List<'a>, b: &List<'a>, meter: &mut Meter) -> Result<bool>
 }
 
 /// `optional.of` and its kin.
-pub(super) fn optional<'a>(name: &str, args: &[Val<'a>]) -> Called<'a> {
+pub(super) fn optional<'a>(name: &str, args: &[Val<'a>], meter: &mut Meter) -> Called<'a> {
     Some(Ok(match (name, args) {
+        ("first", [Val::List(list)]) => Val::Optional(list.get(0).map(Rc::new)),
+        ("last", [Val::List(list)]) => {
+            let last = list.len().checked_sub(1).and_then(|at| list.get(at));
+            Val::Optional(last.map(Rc::new))
+        }
+        ("optional.unwrap" | "unwrapOpt", [Val::List(list)]) => return Some(unwrap(list, meter)),
         ("optional.none", []) => Val::Optional(None),
         ("optional.of", [value]) => Val::some(value.clone()),
         ("optional.ofNonZeroValue", [value]) => {
@@ -222,6 +256,18 @@ pub(super) fn optional<'a>(name: &str, args: &[Val<'a>]) -> Called<'a> {
         }
         _ => return None,
     }))
+}
+
+fn unwrap<'a>(list: &List<'a>, meter: &mut Meter) -> Result<Val<'a>> {
+    meter.items(list.len())?;
+    let mut values = Vec::new();
+    for item in list.iter() {
+        let Val::Optional(value) = item else {
+            return Err(Failure::Overload);
+        };
+        values.extend(value.map(|value| (*value).clone()));
+    }
+    Ok(Val::list(values))
 }
 
 fn is_zero(value: &Val<'_>) -> bool {

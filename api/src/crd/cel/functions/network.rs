@@ -1,4 +1,4 @@
-//! URLs, addresses, quantities and named formats.
+//! URLs, addresses and quantities.
 
 use super::Called;
 use crate::{
@@ -7,12 +7,9 @@ use crate::{
             Failure,
             val::{Key, Map, Val},
         },
-        format::Format,
-        names,
         url::Url,
     },
     quantity::Quantity,
-    validate::{is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name},
 };
 use std::{collections::BTreeMap, net::IpAddr, rc::Rc};
 
@@ -218,51 +215,4 @@ fn quantity_part<'a>(name: &str, milli: i128) -> Called<'a> {
         }
         _ => return None,
     }))
-}
-
-const FORMATS: [&str; 10] = [
-    "dns1123Label",
-    "dns1123Subdomain",
-    "dns1035Label",
-    "qualifiedName",
-    "labelValue",
-    "uri",
-    "uuid",
-    "byte",
-    "date",
-    "datetime",
-];
-
-/// `format.named` and `validate`.
-pub(super) fn format<'a>(name: &str, args: &[Val<'a>]) -> Called<'a> {
-    let known = |name: &str| FORMATS.into_iter().find(|known| *known == name);
-    match (name, args) {
-        ("format.named", [Val::Text(name)]) => Some(Ok(Val::Optional(
-            known(name).map(|name| Rc::new(Val::Format(name))),
-        ))),
-        ("validate", [Val::Format(format), Val::Text(text)]) => {
-            let problem = problem(format, text).map(|problem| {
-                let problems = Val::list(vec![Val::text(problem)]);
-                Rc::new(problems)
-            });
-            Some(Ok(Val::Optional(problem)))
-        }
-        (name, []) => {
-            let name = known(name.strip_prefix("format.")?)?;
-            Some(Ok(Val::Format(name)))
-        }
-        _ => None,
-    }
-}
-
-fn problem(format: &str, text: &str) -> Option<String> {
-    let valid = match format {
-        "dns1123Label" => is_dns_label(text),
-        "dns1123Subdomain" => is_dns_subdomain(text),
-        "dns1035Label" => return names::dns_1035(text),
-        "qualifiedName" => is_qualified_name(text),
-        "labelValue" => is_label_value(text),
-        other => Format::find(other).is_none_or(|format| format.matches(text)),
-    };
-    (!valid).then(|| format!("invalid {format}: {text:?}"))
 }
