@@ -3,6 +3,7 @@
 mod apply;
 mod client;
 mod components;
+mod custom;
 mod encrypted;
 mod events;
 mod fairness;

@@ -1,0 +1,108 @@
+//! Custom kinds over a connection: the rules of their definitions.
+
+use super::client::Server;
+use crate::kinds;
+use http::StatusCode;
+use serde_json::{Value, json};
+
+const DEFINITIONS: &str = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions";
+const WIDGETS: &str = "/apis/example.com/v1/widgets";
+
+/// A definition with rules for its `spec`.
+fn definition(rules: &Value) -> Value {
+    let spec = json!({"type": "object", "required": ["version"], "x-kubernetes-validations": rules, "properties": {
+        "version": {"type": "string", "maxLength": 64},
+        "maxLimit": {"type": "integer"},
+    }});
+    json!({
+        "apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.example.com"},
+        "spec": {"group": "example.com", "scope": "Cluster",
+            "names": {"plural": "widgets", "singular": "widget", "kind": "Widget", "listKind": "WidgetList"},
+            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": {
+                "type": "object", "properties": {"spec": spec},
+            }}}]},
+    })
+}
+
+/// Has the kind served, as the controller of definitions would that does not run here.
+async fn serve(server: &Server, rules: &Value) {
+    let body = definition(rules);
+    let made = server.ask("POST", DEFINITIONS, &body.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let mut established = made.json();
+    let is_true = |kind: &str| json!({"type": kind, "status": "True", "reason": "Tried", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z"});
+    established["status"] = json!({"acceptedNames": body["spec"]["names"], "storedVersions": ["v1"],
+        "conditions": [is_true("NamesAccepted"), is_true("Established")]});
+    let path = format!("{DEFINITIONS}/widgets.example.com/status");
+    let put = server.ask("PUT", &path, &established.to_string()).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    let versions = kinds::versions(&established).unwrap();
+    server
+        .registry
+        .cache()
+        .kinds()
+        .set("widgets.example.com", versions);
+}
+
+#[tokio::test]
+async fn a_rule_compares_versions() {
+    let server = Server::start().await;
+    let rules = json!([
+        {"rule": "isSemver(self.version, true)", "message": "is no version"},
+        {"rule": "!isSemver(self.version, true) || !semver(self.version, true).isLessThan(semver('1.2.0'))", "message": "is too old"},
+        {"rule": "!has(oldSelf.version) || semver(self.version, true).compareTo(semver(oldSelf.version, true)) >= 0", "message": "may not go back"},
+    ]);
+    serve(&server, &rules).await;
+    let widget = |version: &str| {
+        let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "a"}, "spec": {"version": version}});
+        widget.to_string()
+    };
+    for (version, why) in [("latest", "is no version"), ("v1.1", "is too old")] {
+        let refused = server.ask("POST", WIDGETS, &widget(version)).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "{version}"
+        );
+        assert_eq!(
+            refused.json()["message"],
+            format!("Widget.example.com \"a\" is invalid: spec: Invalid value: {why}"),
+        );
+    }
+    let made = server.ask("POST", WIDGETS, &widget("v1.2")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let one = format!("{WIDGETS}/a");
+    let merge = [("content-type", "application/merge-patch+json")];
+    for (version, code) in [
+        ("1.10.0-rc.1", StatusCode::OK),
+        ("1.9.9", StatusCode::UNPROCESSABLE_ENTITY),
+        ("1.10.0", StatusCode::OK),
+    ] {
+        let patch = json!({"spec": {"version": version}}).to_string();
+        let patched = server.ask_with("PATCH", &one, &patch, &merge).await;
+        assert_eq!(patched.status, code, "{}", patched.text());
+    }
+}
+
+#[tokio::test]
+async fn a_definition_with_a_mixed_list_or_a_dear_message_is_refused() {
+    let server = Server::start().await;
+    let cases = [
+        (
+            json!([{"rule": "[1, 'a'].size() == 2"}]),
+            "compilation failed: ERROR: <input>:1:5: expected type 'int' but found 'string'",
+        ),
+        // As the documentation has it: upstream refuses it too.
+        (
+            json!([{"rule": "true", "messageExpression": "\"x exceeded max limit of \" + string(self.maxLimit)"}]),
+            "estimated messageExpression cost exceeds budget by factor of more than 100x",
+        ),
+    ];
+    for (rules, why) in cases {
+        let body = definition(&rules).to_string();
+        let refused = server.ask("POST", DEFINITIONS, &body).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{rules}");
+        assert!(refused.text().contains(why), "{}", refused.text());
+    }
+}
