@@ -16,13 +16,16 @@ use super::{
 };
 use std::mem;
 
+/// Errors that are told of one expression, as upstream.
+const ERRORS_MAX: usize = 100;
+
 /// Checks one expression.
 pub(super) struct Checker<'a, 'p> {
     /// Names and what they are; the last of a name is meant.
     scope: Vec<(String, Type<'a>)>,
-    errors: Vec<SyntaxError>,
+    errors: Faults,
     /// What is wrong with literals. Nothing of it is said where a type does not fit.
-    late: Vec<SyntaxError>,
+    late: Faults,
     /// Calls around it whose lists may hold anything.
     mixing: usize,
     /// `oldSelf` is named.
@@ -31,6 +34,33 @@ pub(super) struct Checker<'a, 'p> {
     patterns: &'p mut Patterns,
     /// Of every part that was looked at.
     pub(super) types: Types<'a>,
+}
+
+/// What is wrong, the first so many: each is printed with its whole line.
+#[derive(Default)]
+struct Faults {
+    told: Vec<SyntaxError>,
+    more: usize,
+}
+
+impl Faults {
+    fn push(&mut self, at: usize, message: String) {
+        if self.told.len() < ERRORS_MAX {
+            self.told.push(SyntaxError { at, message });
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// By where they are.
+    fn print(mut self, text: &str) -> String {
+        self.told.sort_by_key(|error| error.at);
+        let mut lines: Vec<String> = self.told.iter().map(|error| error.print(text)).collect();
+        if self.more > 0 {
+            lines.push(format!("{} more errors were truncated", self.more));
+        }
+        lines.join("\n")
+    }
 }
 
 /// What a name that is a type stands for.
@@ -57,8 +87,8 @@ impl<'a, 'p> Checker<'a, 'p> {
     pub(super) fn new(scope: Vec<(String, Type<'a>)>, patterns: &'p mut Patterns) -> Self {
         Self {
             scope,
-            errors: Vec::new(),
-            late: Vec::new(),
+            errors: Faults::default(),
+            late: Faults::default(),
             mixing: 0,
             uses_old_self: false,
             patterns,
@@ -66,21 +96,18 @@ impl<'a, 'p> Checker<'a, 'p> {
         }
     }
 
-    /// What was found, by where it is.
-    pub(super) fn errors(&mut self) -> Vec<SyntaxError> {
-        let mut errors = mem::take(&mut self.errors);
+    /// What was found, as upstream prints it.
+    pub(super) fn errors(&mut self, text: &str) -> Option<String> {
+        let errors = mem::take(&mut self.errors);
         let late = mem::take(&mut self.late);
-        if errors.is_empty() {
-            errors = late;
-        }
-        errors.sort_by_key(|error| error.at);
-        errors
+        let found = if errors.told.is_empty() { late } else { errors };
+        (!found.told.is_empty()).then(|| found.print(text))
     }
 }
 
 impl<'a> Checker<'a, '_> {
     fn error(&mut self, at: usize, message: String) -> Type<'a> {
-        self.errors.push(SyntaxError { at, message });
+        self.errors.push(at, message);
         Type::Dyn
     }
 

@@ -6,7 +6,7 @@ mod run;
 
 pub(crate) use run::validate;
 
-use super::{Patterns, SyntaxError, ast::Expr, check::Checker, cost, parser::parse, types::Type};
+use super::{Patterns, ast::Expr, check::Checker, cost, parser::parse, types::Type};
 use crate::crd::{
     fieldpath,
     structural::{Additional, Node, Ruled, array, flag, text},
@@ -221,11 +221,7 @@ impl<'a> Source<'a, '_> {
         wanted: &Type<'a>,
         patterns: &mut Patterns,
     ) -> Result<(Expr, bool, u64), Wrong> {
-        let print = |errors: &[SyntaxError]| {
-            let texts: Vec<String> = errors.iter().map(|error| error.print(text)).collect();
-            Wrong::Text(texts.join("\n"))
-        };
-        let expr = parse(text).map_err(|error| print(&[error]))?;
+        let expr = parse(text).map_err(|error| Wrong::Text(error.print(text)))?;
         let old_self = if self.optional_old_self {
             Type::optional(self.self_type.clone())
         } else {
@@ -237,9 +233,8 @@ impl<'a> Source<'a, '_> {
         ];
         let mut checker = Checker::new(scope, patterns);
         let found = checker.expr(&expr);
-        let errors = checker.errors();
-        if !errors.is_empty() {
-            return Err(print(&errors));
+        if let Some(errors) = checker.errors(text) {
+            return Err(Wrong::Text(errors));
         }
         if !found.fits(wanted) {
             return Err(Wrong::Type);

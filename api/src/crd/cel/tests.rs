@@ -365,6 +365,22 @@ fn lists_and_maps_of_several_types_are_refused() {
 }
 
 #[test]
+fn not_every_error_is_told() {
+    let rule = format!("[{}].size() == 1", vec!["nope"; 250].join(", "));
+    let said = run(&rule);
+    assert_eq!(said[0].matches("ERROR").count(), 100);
+    assert!(
+        said[0].contains("\n150 more errors were truncated"),
+        "{said:?}"
+    );
+    // Every entry is compared with the first: that is looked through once.
+    let large = format!("[{}]", vec!["[]"; 5_000].join(", "));
+    let rest: Vec<String> = (1..5_000).map(|key| format!("{key}: 'a'")).collect();
+    let said = run(&format!("{{0: {large}, {}}}.size() == 1", rest.join(", ")));
+    assert!(said[0].contains("4899 more errors were truncated"));
+}
+
+#[test]
 fn clauses_that_do_not_fit_are_refused() {
     let rules = [
         (

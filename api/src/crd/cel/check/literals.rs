@@ -6,7 +6,6 @@
 use super::Checker;
 use crate::crd::{
     cel::{
-        SyntaxError,
         ast::{Expr, Kind, Literal},
         types::Type,
     },
@@ -19,7 +18,7 @@ type Typed<'e, 'a> = (&'e Expr, Type<'a>);
 
 impl<'a> Checker<'a, '_> {
     fn late(&mut self, at: usize, message: String) {
-        self.late.push(SyntaxError { at, message });
+        self.late.push(at, message);
     }
 
     /// Elements have the type of the first; so many that have not are told of.
@@ -31,15 +30,19 @@ impl<'a> Checker<'a, '_> {
             return;
         }
         let mut wanted = first;
+        let mut is_wanted_free = None;
         let mut told = 0;
         for part in rest {
             if part.1 == wanted.1 {
                 continue;
             }
-            let is_free = (has_free(wanted.0), has_free(part.0));
+            let is_first_free = *is_wanted_free.get_or_insert_with(|| has_free(wanted.0));
+            let is_free = (is_first_free, has_free(part.0));
             if same(&wanted.1, &part.1, is_free) {
                 // The more that is known of it, the better.
-                wanted = if is_free.0 { part } else { wanted };
+                if is_first_free {
+                    (wanted, is_wanted_free) = (part, Some(is_free.1));
+                }
                 continue;
             }
             let message = format!("expected type '{}' but found '{}'", wanted.1, part.1);
