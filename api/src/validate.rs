@@ -93,7 +93,7 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
 /// What is wrong with an object as such; of a few things what was there before is let be.
 fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
     match (kind.group, kind.kind) {
-        ("", "Pod") => pod::spec(&object["spec"], "spec", causes),
+        ("", "Pod") => pod::pod(object, old, causes),
         ("apps", "Deployment") => workload::deployment(&object["spec"], causes),
         ("apps", "ReplicaSet") => workload::replica_set(&object["spec"], causes),
         ("apps", "DaemonSet") => apps::daemon_set(&object["spec"], causes),
@@ -121,7 +121,7 @@ fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
         ("discovery.k8s.io", _) => network::endpoint_slice(object, causes),
         ("", "PersistentVolume") => storage::volume(&object["spec"], "spec", causes),
         ("", "PersistentVolumeClaim") => storage::claim(&object["spec"], "spec", causes),
-        ("", "PodTemplate") => pod::spec(&object["template"]["spec"], "template.spec", causes),
+        ("", "PodTemplate") => pod::template(&object["template"]["spec"], "template.spec", causes),
         ("", "ReplicationController") => apps::replication_controller(&object["spec"], causes),
         ("", "LimitRange") => quota::limit_range(&object["spec"], causes),
         ("", "ResourceQuota") => quota::resource_quota(&object["spec"], causes),

@@ -7,6 +7,10 @@ use serde_json::{Map, Value, json};
 pub(super) fn spec(spec: &mut Map<String, Value>) {
     set(spec, "enableServiceLinks", json!(true));
     pod_spec(spec);
+    if spec.get("hostNetwork") == Some(&json!(true)) {
+        each(spec, "initContainers", host_ports);
+        each(spec, "containers", host_ports);
+    }
 }
 
 pub(super) fn pod_spec(spec: &mut Map<String, Value>) {
@@ -21,6 +25,19 @@ pub(super) fn pod_spec(spec: &mut Map<String, Value>) {
     each(spec, "initContainers", container);
     each(spec, "containers", container);
     each(spec, "volumes", volume);
+}
+
+/// On the machine's own network a port is the machine's.
+fn host_ports(container: &mut Map<String, Value>) {
+    each(container, "ports", |port| {
+        let inside = port.get("containerPort").cloned();
+        if let Some(inside) = inside.filter(|inside| *inside != 0) {
+            if port.get("hostPort") == Some(&json!(0)) {
+                port.remove("hostPort");
+            }
+            set(port, "hostPort", inside);
+        }
+    });
 }
 
 fn container(container: &mut Map<String, Value>) {
@@ -106,4 +123,24 @@ fn volume(volume: &mut Map<String, Value>) {
         });
     }
     if_map(volume, "hostPath", |path| set(path, "type", json!("")));
+    if_map(volume, "downwardAPI", downward_files);
+    if_map(volume, "projected", |projected| {
+        each(projected, "sources", |source| {
+            if_map(source, "downwardAPI", downward_files);
+            if_map(source, "serviceAccountToken", |token| {
+                set(token, "expirationSeconds", json!(3600));
+            });
+        });
+    });
+}
+
+fn downward_files(source: &mut Map<String, Value>) {
+    each(source, "items", |file| {
+        if_map(file, "fieldRef", |field| {
+            set(field, "apiVersion", json!("v1"));
+        });
+        if_map(file, "resourceFieldRef", |field| {
+            set(field, "divisor", json!("0"));
+        });
+    });
 }

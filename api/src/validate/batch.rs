@@ -108,7 +108,7 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let labels = &spec["template"]["metadata"]["labels"];
     super::meta::labels(labels, &format!("{template}.labels"), causes);
     let pod = &spec["template"]["spec"];
-    pod::spec(pod, &format!("{template}.spec"), causes);
+    pod::template(pod, &format!("{template}.spec"), causes);
     restart_policy(spec, &format!("{template}.spec.restartPolicy"), causes);
 }
 

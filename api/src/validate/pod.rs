@@ -1,11 +1,33 @@
 //! Pod specs.
 
-use super::{elements, is_dns_subdomain, rules, text, volume};
+mod change;
+mod scheduling;
+mod security;
+mod spec;
+
+use super::{elements, rules, text, volume};
 use crate::{quantity::Quantity, status::Cause};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+/// A pod itself; `old` is what it was.
+pub(super) fn pod(pod: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    spec(&pod["spec"], "spec", causes);
+    spec::only_in_pods(pod, old.is_none(), causes);
+}
+
+/// What pods are made from.
+pub(super) fn template(template: &Value, path: &str, causes: &mut Vec<Cause>) {
+    spec(template, path, causes);
+    spec::only_in_templates(template, path, causes);
+}
+
+/// What may not change of a pod.
+pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    change::check(new, old, causes);
+}
+
+fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let containers = elements(spec, "containers", path);
     if containers.is_empty() {
         causes.push(Cause::required(format!("{path}.containers"), ""));
@@ -22,37 +44,7 @@ pub(super) fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
         }
     }
-    rules::one_of(
-        spec,
-        "restartPolicy",
-        &["Always", "Never", "OnFailure"],
-        path,
-        causes,
-    );
-    rules::one_of(
-        spec,
-        "dnsPolicy",
-        &["ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"],
-        path,
-        causes,
-    );
-    if let Some(grace) = spec["terminationGracePeriodSeconds"]
-        .as_i64()
-        .filter(|grace| *grace < 0)
-    {
-        let field = format!("{path}.terminationGracePeriodSeconds");
-        causes.push(Cause::invalid(
-            field,
-            &json!(grace),
-            "must be greater than or equal to 0",
-        ));
-    }
-    super::meta::labels(
-        &spec["nodeSelector"],
-        &format!("{path}.nodeSelector"),
-        causes,
-    );
-    tolerations(spec, path, causes);
+    spec::check(spec, path, causes);
 }
 
 /// One source, and one only.
@@ -262,69 +254,6 @@ fn validate_probe(probe: &Value, path: &str, causes: &mut Vec<Cause>) {
             &probe["successThreshold"],
             "must be 1",
         ));
-    }
-}
-
-fn tolerations(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    for (path, toleration) in elements(spec, "tolerations", path) {
-        rules::one_of(toleration, "operator", &["Equal", "Exists"], &path, causes);
-        rules::one_of(
-            toleration,
-            "effect",
-            &["NoSchedule", "PreferNoSchedule", "NoExecute"],
-            &path,
-            causes,
-        );
-        let seconds = toleration
-            .get("tolerationSeconds")
-            .is_some_and(|seconds| !seconds.is_null());
-        if seconds && text(toleration, "effect") != "NoExecute" {
-            let field = format!("{path}.effect");
-            causes.push(Cause::invalid(
-                field,
-                &toleration["effect"],
-                "effect must be 'NoExecute' when `tolerationSeconds` is set",
-            ));
-        }
-    }
-    let node = text(spec, "nodeName");
-    if !node.is_empty() && !is_dns_subdomain(node) {
-        causes.push(Cause::invalid(
-            format!("{path}.nodeName"),
-            &json!(node),
-            "must be a valid node name",
-        ));
-    }
-}
-
-/// Of a bound or unbound pod only images, deadlines and added tolerations may change.
-pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let comparable = |pod: &Value| {
-        let mut spec = pod["spec"].clone();
-        for list in ["containers", "initContainers"] {
-            for container in spec[list].as_array_mut().into_iter().flatten() {
-                if let Some(container) = container.as_object_mut() {
-                    container.remove("image");
-                    container.remove("imagePullPolicy");
-                }
-            }
-        }
-        if let Some(spec) = spec.as_object_mut() {
-            for field in [
-                "activeDeadlineSeconds",
-                "terminationGracePeriodSeconds",
-                "tolerations",
-                "nodeName",
-            ] {
-                spec.remove(field);
-            }
-        }
-        spec
-    };
-    let bound = &old["spec"]["nodeName"];
-    if comparable(new) != comparable(old) || (!bound.is_null() && *bound != new["spec"]["nodeName"])
-    {
-        causes.push(Cause::forbidden("spec", "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)"));
     }
 }
 

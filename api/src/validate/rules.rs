@@ -285,6 +285,32 @@ pub(super) fn cidr(value: &str, path: String, causes: &mut Vec<Cause>) -> Option
     parsed
 }
 
+/// A path that does not lead up.
+pub(super) fn no_backsteps(value: &str, path: &str, causes: &mut Vec<Cause>) {
+    if value.split('/').any(|part| part == "..") {
+        causes.push(Cause::invalid(path, &json!(value), "must not contain '..'"));
+    }
+}
+
+/// A path below a folder.
+pub(super) fn descending(value: &str, path: &str, causes: &mut Vec<Cause>) {
+    if value.starts_with('/') {
+        let detail = "must be a relative path";
+        causes.push(Cause::invalid(path, &json!(value), detail));
+    }
+    no_backsteps(value, path, causes);
+}
+
+/// As [`descending`], and not one that the node makes for itself.
+pub(super) fn not_reserved(value: &str, path: &str, causes: &mut Vec<Cause>) {
+    descending(value, path, causes);
+    // Upstream says both of `..` alone.
+    if value.starts_with("..") && !value.starts_with("../") {
+        let detail = "must not start with '..'";
+        causes.push(Cause::invalid(path, &json!(value), detail));
+    }
+}
+
 /// A name in a domain, as `example.com/controller`.
 pub(super) fn domain_prefixed(value: &str, path: &str, causes: &mut Vec<Cause>) {
     let form = "must be a domain-prefixed path (such as \"acme.io/foo\")";

@@ -277,7 +277,7 @@ fn attachment(spec: &Value, causes: &mut Vec<Cause>) {
     rules::subdomain(text(spec, "nodeName"), "spec.nodeName".to_owned(), causes);
 }
 
-fn driver_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
+pub(super) fn driver_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
     if name.is_empty() {
         causes.push(Cause::required(path, ""));
     } else if name.len() > DRIVER_NAME_MAX {

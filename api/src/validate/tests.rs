@@ -2,7 +2,11 @@
 
 mod addresses;
 mod events;
+mod pod_change;
+mod pod_rules;
+mod scheduling;
 mod selectors;
+mod volumes;
 
 use super::*;
 use crate::kind;

@@ -2,6 +2,9 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/core/validation`, `ValidateVolumes`.
 
+mod files;
+mod remote;
+
 use super::{elements, rules, text};
 use crate::{quantity::Quantity, status::Cause};
 use serde_json::{Value, json};
@@ -41,6 +44,18 @@ const SOURCES: [(&str, &str); 30] = [
     ("image", ""),
 ];
 
+const PULL_POLICIES: [&str; 3] = ["Always", "IfNotPresent", "Never"];
+const HOST_PATHS: [&str; 8] = [
+    "",
+    "BlockDevice",
+    "CharDevice",
+    "Directory",
+    "DirectoryOrCreate",
+    "File",
+    "FileOrCreate",
+    "Socket",
+];
+
 /// Checks the volumes of a pod; the names of those that are well.
 pub(super) fn list<'a>(spec: &'a Value, path: &str, causes: &mut Vec<Cause>) -> BTreeSet<&'a str> {
     let mut names = BTreeSet::new();
@@ -71,8 +86,7 @@ fn sources(volume: &Value, path: &str, causes: &mut Vec<Cause>) {
         .filter(|(source, _)| !volume[*source].is_null());
     match found.next() {
         None => causes.push(Cause::required(path, "must specify a volume type")),
-        Some(("emptyDir", _)) => size_limit(&volume["emptyDir"]["sizeLimit"], path, causes),
-        Some(_) => {}
+        Some((kind, _)) => source(kind, volume, path, causes),
     }
     for (source, miswritten) in found {
         let name = if miswritten.is_empty() {
@@ -82,6 +96,41 @@ fn sources(volume: &Value, path: &str, causes: &mut Vec<Cause>) {
         };
         let detail = "may not specify more than 1 volume type";
         causes.push(Cause::forbidden(format!("{path}.{name}"), detail));
+    }
+}
+
+fn source(kind: &str, volume: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let source = &volume[kind];
+    let at = match kind {
+        // Upstream calls it so.
+        "gcePersistentDisk" => format!("{path}.persistentDisk"),
+        _ => format!("{path}.{kind}"),
+    };
+    match kind {
+        "emptyDir" => size_limit(&source["sizeLimit"], path, causes),
+        "hostPath" => host_path(source, &at, causes),
+        "secret" => files::keys(source, "secretName", &at, causes),
+        "configMap" => files::keys(source, "name", &at, causes),
+        "downwardAPI" => files::downward(source, &at, causes),
+        "projected" => files::projected(source, &at, causes),
+        "image" => rules::one_of(source, "pullPolicy", &PULL_POLICIES, &at, causes),
+        _ => remote::check(kind, source, &at, causes),
+    }
+    if kind == "iscsi" {
+        remote::portal(volume, path, causes);
+    }
+}
+
+fn host_path(source: &Value, path: &str, causes: &mut Vec<Cause>) {
+    if !rules::required(source, "path", path, causes) {
+        return;
+    }
+    rules::no_backsteps(text(source, "path"), &format!("{path}.path"), causes);
+    let kind = &source["type"];
+    let is_known = |kind: &str| HOST_PATHS.contains(&kind);
+    if kind.as_str().is_some_and(|kind| !is_known(kind)) {
+        let path = format!("{path}.type");
+        causes.push(Cause::unsupported(path, kind, &HOST_PATHS));
     }
 }
 

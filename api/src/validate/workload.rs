@@ -116,7 +116,7 @@ pub(super) fn always_restarting(template: &Value, causes: &mut Vec<Cause>) {
     let labels = &template["metadata"]["labels"];
     super::meta::labels(labels, "spec.template.labels", causes);
     let spec = &template["spec"];
-    pod::spec(spec, "spec.template.spec", causes);
+    pod::template(spec, "spec.template.spec", causes);
     rules::one_of(
         spec,
         "restartPolicy",
