@@ -18,6 +18,7 @@ mod pod_security;
 mod put;
 mod request;
 mod rights;
+mod runtime_class;
 mod service;
 mod shape;
 mod strategy;
@@ -225,6 +226,7 @@ impl Registry {
         }
         admission::admit(&self.cache, kind, &mut value)?;
         strategy::before_create(kind, &mut value);
+        runtime_class::admit(&self.cache, kind, &mut value)?;
         if kind == kind::CUSTOM_RESOURCE_DEFINITION {
             custom::define(&mut value);
         }

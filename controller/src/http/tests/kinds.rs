@@ -113,3 +113,47 @@ async fn a_kind_on_its_way_out_says_so() {
     let pods = server.ask("GET", PODS, "").await;
     assert!(pods.headers.get("warning").is_none());
 }
+
+#[tokio::test]
+async fn a_pod_is_made_as_its_class_says_and_hardly_changes() {
+    let server = Server::start().await;
+    let class = json!({"metadata": {"name": "wasm"}, "handler": "wasm", "overhead": {"podFixed": {"cpu": "250m"}},
+        "scheduling": {"nodeSelector": {"wasm": "yes"}}});
+    let classes = "/apis/node.k8s.io/v1/runtimeclasses";
+    let made = server.ask("POST", classes, &class.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let pod = |class: &str| {
+        json!({"metadata": {"name": "p"}, "spec": {"runtimeClassName": class, "containers": [{"name": "c", "image": "i:v1"}]}})
+            .to_string()
+    };
+    let refused = server.ask("POST", PODS, &pod("nope")).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let why = "pods \"p\" is forbidden: pod rejected: RuntimeClass \"nope\" not found";
+    assert_eq!(refused.json()["message"], why);
+    let made = server.ask("POST", PODS, &pod("wasm")).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let spec = &made.json()["spec"];
+    assert_eq!(spec["overhead"], json!({"cpu": "250m"}));
+    assert_eq!(spec["nodeSelector"], json!({"wasm": "yes"}));
+
+    let path = format!("{PODS}/p");
+    let merge = [("content-type", "application/merge-patch+json")];
+    for (spec, code) in [
+        (json!({"nodeName": "n"}), 422),
+        (json!({"terminationGracePeriodSeconds": 1}), 422),
+        (
+            json!({"ephemeralContainers": [{"name": "d", "image": "i:v1"}]}),
+            422,
+        ),
+        (json!({"activeDeadlineSeconds": 9}), 200),
+    ] {
+        let patch = json!({"spec": spec}).to_string();
+        let answer = server.ask_with("PATCH", &path, &patch, &merge).await;
+        assert_eq!(answer.status.as_u16(), code, "{patch}: {}", answer.text());
+    }
+    let binding = json!({"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"kind": "Node", "name": "n"}});
+    let bound = server
+        .ask("POST", &format!("{path}/binding"), &binding.to_string())
+        .await;
+    assert_eq!(bound.status, StatusCode::CREATED, "{}", bound.text());
+}
