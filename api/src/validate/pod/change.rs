@@ -3,15 +3,28 @@
 //! Source: k8s.io/kubernetes `pkg/apis/core/validation`, `ValidatePodUpdate`.
 
 use crate::{
+    defaults, kind,
     status::Cause,
     validate::{elements, rules, text},
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const OTHERS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
+/// Fields of a spec that are maps, not structures: an empty one is as none.
+const MAPS: [&str; 5] = [
+    "nodeSelector",
+    "overhead",
+    "limits",
+    "requests",
+    "matchLabels",
+];
+
 pub(super) fn check(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    // What is stored may be older than a default.
+    let mut old = old.clone();
+    defaults::apply(kind::POD, &mut old);
     let (new, old) = (&new["spec"], &old["spec"]);
     for list in ["containers", "initContainers"] {
         let count = |spec: &Value| spec[list].as_array().map_or(0, Vec::len);
@@ -181,12 +194,17 @@ fn remove(of: &mut Value, field: &str) {
     }
 }
 
-/// Without what is not there, or is a list of nothing.
+/// Without what is not there, or is a list or a map of nothing.
 fn pruned(value: &Value) -> Value {
-    let is_nothing = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+    let is_nothing = |(name, value): &(&String, &Value)| {
+        let is_empty = |map: &Map<String, Value>| MAPS.contains(&name.as_str()) && map.is_empty();
+        value.is_null()
+            || value.as_array().is_some_and(Vec::is_empty)
+            || value.as_object().is_some_and(is_empty)
+    };
     match value {
         Value::Object(map) => {
-            let kept = map.iter().filter(|(_, value)| !is_nothing(value));
+            let kept = map.iter().filter(|field| !is_nothing(field));
             kept.map(|(name, value)| (name.clone(), pruned(value)))
                 .collect()
         }

@@ -10,10 +10,12 @@ fn changes(old: Value, new: Value, expected: &[&str]) {
     let made = |spec: Value| {
         let mut pod = pod_rules::pod(spec);
         pod["metadata"]["name"] = json!("a");
-        crate::defaults::apply(kind::POD, &mut pod);
         pod
     };
-    let said: Vec<String> = update(kind::POD, &made(new.clone()), &made(old))
+    // The old one may have been made before a default was.
+    let (old, mut made) = (made(old), made(new.clone()));
+    crate::defaults::apply(kind::POD, &mut made);
+    let said: Vec<String> = update(kind::POD, &made, &old)
         .into_iter()
         .map(|cause| format!("{}: {}", cause.field, cause.message))
         .collect();
@@ -39,7 +41,7 @@ fn few_fields_change() {
     let pulled =
         json!({"containers": [{"name": "c", "image": "i:v1", "imagePullPolicy": "Never"}]});
     changes(json!({}), pulled, &[OTHERS]);
-    let nothing = json!({"volumes": [], "hostAliases": null, "nodeSelector": null});
+    let nothing = json!({"volumes": [], "hostAliases": null, "nodeSelector": {}});
     changes(json!({}), nothing, &[]);
 }
 
