@@ -249,8 +249,6 @@ fn security_contexts() {
         );
     }
     let sysctl = |name: &str| json!({"sysctls": [{"name": name, "value": "1"}]});
-    let seccomp = |profile: Value| json!({"seccompProfile": profile});
-    let armor = |profile: Value| json!({"appArmorProfile": profile});
     for (given, said) in [
         (
             json!({"supplementalGroups": [1, -1]}),
@@ -277,6 +275,22 @@ fn security_contexts() {
             json!({"seLinuxChangePolicy": "X"}),
             "seLinuxChangePolicy: Unsupported value: \"X\": supported values: \"MountOption\", \"Recursive\"",
         ),
+    ] {
+        refused(context(given), &format!("securityContext.{said}"));
+    }
+    let mut shared = context(sysctl("net/a"));
+    shared["hostNetwork"] = json!(true);
+    refused(
+        shared,
+        "securityContext.sysctls[0].name: Invalid value: \"net/a\": may not be specified when 'hostNetwork' is true",
+    );
+}
+
+#[test]
+fn profiles() {
+    let seccomp = |profile: Value| json!({"seccompProfile": profile});
+    let armor = |profile: Value| json!({"appArmorProfile": profile});
+    for (given, said) in [
         (
             seccomp(json!({})),
             "seccompProfile.type: Required value: type is required when seccompProfile is set",
@@ -314,14 +328,9 @@ fn security_contexts() {
             "windowsOptions.runAsUserName: Invalid value: \"a\\\\b\\\\c\": runAsUserName cannot contain more than one backslash",
         ),
     ] {
-        refused(context(given), &format!("securityContext.{said}"));
+        let spec = json!({"securityContext": given});
+        refused(spec, &format!("securityContext.{said}"));
     }
-    let mut shared = context(sysctl("net/a"));
-    shared["hostNetwork"] = json!(true);
-    refused(
-        shared,
-        "securityContext.sysctls[0].name: Invalid value: \"net/a\": may not be specified when 'hostNetwork' is true",
-    );
 }
 
 #[test]

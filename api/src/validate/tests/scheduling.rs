@@ -64,6 +64,12 @@ fn nodes_that_are_required() {
         ),
         &[&bad_key, &bad_value],
     );
+}
+
+#[test]
+fn nodes_by_name() {
+    let required = |terms: Value| json!({"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}});
+    let path = "nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms";
     for (requirement, said) in [
         (
             json!({"key": "metadata.name", "operator": "In", "values": []}),
