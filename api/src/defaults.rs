@@ -10,6 +10,9 @@ mod workload;
 use crate::{KindRef, kind};
 use serde_json::{Map, Value, json};
 
+/// Seconds a client sticks to a pod.
+const STICKY_SECONDS: u32 = 10_800;
+
 /// Fills in what `object` leaves out.
 pub fn apply(kind: KindRef, object: &mut Value) {
     let Some(object) = object.as_object_mut() else {
@@ -68,6 +71,15 @@ fn set(map: &mut Map<String, Value>, name: &str, value: Value) {
     }
 }
 
+/// As [`set`], where Go takes zero and nothing for absent too.
+fn set_unless_zero(map: &mut Map<String, Value>, name: &str, value: Value) {
+    let is_zero = |found: &Value| *found == 0 || *found == "";
+    if map.get(name).is_some_and(is_zero) {
+        map.remove(name);
+    }
+    set(map, name, value);
+}
+
 /// Runs `f` on the object `name`, made empty if it is absent.
 fn in_map(map: &mut Map<String, Value>, name: &str, f: impl FnOnce(&mut Map<String, Value>)) {
     set(map, name, json!({}));
@@ -106,12 +118,28 @@ fn name_label(namespace: &mut Map<String, Value>) {
 fn service_spec(spec: &mut Map<String, Value>) {
     set(spec, "type", json!("ClusterIP"));
     set(spec, "sessionAffinity", json!("None"));
+    if spec["sessionAffinity"] == "None" {
+        spec.remove("sessionAffinityConfig");
+    } else if spec["sessionAffinity"] == "ClientIP" {
+        in_map(spec, "sessionAffinityConfig", |config| {
+            in_map(config, "clientIP", |client| {
+                set(client, "timeoutSeconds", json!(STICKY_SECONDS));
+            });
+        });
+    }
     if spec["type"] != "ExternalName" {
         set(spec, "internalTrafficPolicy", json!("Cluster"));
         set(spec, "ipFamilies", json!(["IPv4"]));
         set(spec, "ipFamilyPolicy", json!("SingleStack"));
     }
-    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
+    let has_external = spec
+        .get("externalIPs")
+        .and_then(Value::as_array)
+        .is_some_and(|addresses| !addresses.is_empty());
+    if spec["type"] == "NodePort"
+        || spec["type"] == "LoadBalancer"
+        || (spec["type"] == "ClusterIP" && has_external)
+    {
         set(spec, "externalTrafficPolicy", json!("Cluster"));
     }
     if spec["type"] == "LoadBalancer" {
@@ -120,7 +148,7 @@ fn service_spec(spec: &mut Map<String, Value>) {
     each(spec, "ports", |port| {
         set(port, "protocol", json!("TCP"));
         let own = port.get("port").cloned().unwrap_or(Value::Null);
-        set(port, "targetPort", own);
+        set_unless_zero(port, "targetPort", own);
     });
 }
 

@@ -47,6 +47,16 @@ impl Cause {
         }
     }
 
+    /// `Invalid value: DETAIL`, of something that is not said again.
+    #[must_use]
+    pub fn invalid_unsaid(field: impl Into<String>, detail: &str) -> Self {
+        Self {
+            reason: "FieldValueInvalid",
+            message: format!("Invalid value: {detail}"),
+            field: field.into(),
+        }
+    }
+
     /// `Unsupported value: VALUE: supported values: "A", "B"`.
     #[must_use]
     pub fn unsupported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
@@ -88,6 +98,16 @@ impl Cause {
         Self {
             reason: "FieldValueForbidden",
             message: format!("Forbidden: {detail}"),
+            field: field.into(),
+        }
+    }
+
+    /// `Too many: COUNT: must have at most MAX items`.
+    #[must_use]
+    pub fn too_many(field: impl Into<String>, count: usize, max: usize) -> Self {
+        Self {
+            reason: "FieldValueTooMany",
+            message: format!("Too many: {count}: must have at most {max} items"),
             field: field.into(),
         }
     }

@@ -1,6 +1,6 @@
 //! Pod specs, in pods and in templates.
 
-use super::{each, if_map, in_map, set};
+use super::{each, if_map, in_map, set, set_unless_zero};
 use serde_json::{Map, Value, json};
 
 /// Of a pod, not of a template.
@@ -101,16 +101,17 @@ fn resources(resources: &mut Map<String, Value>) {
 }
 
 fn probe(probe: &mut Map<String, Value>) {
-    set(probe, "timeoutSeconds", json!(1));
-    set(probe, "periodSeconds", json!(10));
-    set(probe, "successThreshold", json!(1));
-    set(probe, "failureThreshold", json!(3));
+    set_unless_zero(probe, "timeoutSeconds", json!(1));
+    set_unless_zero(probe, "periodSeconds", json!(10));
+    set_unless_zero(probe, "successThreshold", json!(1));
+    set_unless_zero(probe, "failureThreshold", json!(3));
     if_map(probe, "httpGet", http_get);
+    if_map(probe, "grpc", |grpc| set(grpc, "service", json!("")));
 }
 
 fn http_get(get: &mut Map<String, Value>) {
-    set(get, "path", json!("/"));
-    set(get, "scheme", json!("HTTP"));
+    set_unless_zero(get, "path", json!("/"));
+    set_unless_zero(get, "scheme", json!("HTTP"));
 }
 
 fn volume(volume: &mut Map<String, Value>) {

@@ -127,17 +127,21 @@ pub(super) fn job(object: &mut Map<String, Value>) {
         let mut replacement = "TerminatingOrFailed";
         if_map(spec, "podFailurePolicy", |policy| {
             replacement = "Failed";
-            each(policy, "rules", |rule| {
-                each(rule, "onPodConditions", |pattern| {
-                    set(pattern, "status", json!("True"));
-                });
-            });
+            failure_policy(policy);
         });
         set(spec, "podReplacementPolicy", json!(replacement));
         template(spec);
     });
     let labels = template_labels(object);
     label_as_template(object, labels);
+}
+
+fn failure_policy(policy: &mut Map<String, Value>) {
+    each(policy, "rules", |rule| {
+        each(rule, "onPodConditions", |pattern| {
+            set(pattern, "status", json!("True"));
+        });
+    });
 }
 
 pub(super) fn cron_job(spec: &mut Map<String, Value>) {
@@ -147,6 +151,9 @@ pub(super) fn cron_job(spec: &mut Map<String, Value>) {
     set(spec, "failedJobsHistoryLimit", json!(1));
     if_map(spec, "jobTemplate", |job| {
         set(job, "metadata", json!({}));
-        if_map(job, "spec", template);
+        if_map(job, "spec", |spec| {
+            if_map(spec, "podFailurePolicy", failure_policy);
+            template(spec);
+        });
     });
 }

@@ -11,6 +11,7 @@ pub(super) const NOT_NEGATIVE: &str = "must be greater than or equal to 0";
 pub(super) const IMMUTABLE: &str = "field is immutable";
 const IP: &str = "must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)";
 const CIDR: &str = "must be a valid CIDR value, (e.g. 10.9.8.0/24 or 2001:db8::/64)";
+const CONFIG_KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
 const PERCENT: &str = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
 
 /// The fields of `of` that are numbers are not negative.
@@ -100,6 +101,44 @@ pub(super) fn required_port(value: &Value, path: String, causes: &mut Vec<Cause>
     }
 }
 
+/// A port by its number or its name.
+pub(super) fn port_or_name(value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    match value.as_str() {
+        Some(name) => port_name(name, path, causes),
+        None => port(value, path.to_owned(), causes),
+    }
+}
+
+/// A path that stays below where it begins.
+pub(super) fn descending(value: &str, path: &str, causes: &mut Vec<Cause>) {
+    if value.starts_with('/') {
+        let detail = "must be a relative path";
+        causes.push(Cause::invalid(path, &json!(value), detail));
+    }
+    if value.split('/').any(|part| part == "..") {
+        let detail = "must not contain '..'";
+        causes.push(Cause::invalid(path, &json!(value), detail));
+    }
+}
+
+/// A key of a ConfigMap or a Secret.
+pub(super) fn config_key(key: &str, path: &str, causes: &mut Vec<Cause>) {
+    let is_inner = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    let problems = [
+        (key.len() > 253, "must be no more than 253 characters"),
+        (key.is_empty() || !key.bytes().all(is_inner), CONFIG_KEY),
+        (key == ".", "must not be '.'"),
+        (key == "..", "must not be '..'"),
+        (
+            key.starts_with("..") && key != "..",
+            "must not start with '..'",
+        ),
+    ];
+    for (_, problem) in problems.iter().filter(|(is_wrong, _)| *is_wrong) {
+        causes.push(Cause::invalid(path, &json!(key), problem));
+    }
+}
+
 /// A name that only what stands among others needs.
 pub(super) fn name_among(many: bool, name: &str, path: String, causes: &mut Vec<Cause>) {
     if many && name.is_empty() {
@@ -115,7 +154,7 @@ pub(super) fn port_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
     let problems = [
         (name.len() > 15, "must be no more than 15 characters"),
         (
-            !name.chars().all(is_inner),
+            name.is_empty() || !name.chars().all(is_inner),
             "must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)",
         ),
         (
