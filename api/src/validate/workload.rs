@@ -149,21 +149,7 @@ pub(super) fn data_keys(object: &Value, fields: &[&str], causes: &mut Vec<Cause>
             .flatten()
             .map(|(key, _)| key)
         {
-            let valid = !key.is_empty()
-                && key.len() <= 253
-                && key != "."
-                && !key.starts_with("..")
-                && key
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-            if !valid {
-                let detail = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
-                causes.push(Cause::invalid(
-                    format!("{field}[{key}]"),
-                    &json!(key),
-                    detail,
-                ));
-            }
+            rules::config_key(key, &format!("{field}[{key}]"), causes);
         }
     }
 }
