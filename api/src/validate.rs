@@ -65,7 +65,6 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ("apps", _) => workload::unchanged_selector(new, old, causes),
         ("batch", "Job") => batch::job_changed(new, old, causes),
         ("", "Pod") => pod::unchanged(new, old, causes),
-        ("", "Service") => service::unchanged(new, old, causes),
         ("", "ConfigMap") => workload::unchanged_if_immutable(new, old, causes),
         ("", "Secret") => {
             config::unchanged_type(new, old, causes);
@@ -101,7 +100,7 @@ fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
         ("apps", "ControllerRevision") => apps::controller_revision(object, causes),
         ("batch", "Job") => batch::job(object, causes),
         ("batch", "CronJob") => batch::cron_job(object, old, causes),
-        ("", "Service") => service::spec(&object["spec"], causes),
+        ("", "Service") => service::service(object, old, causes),
         ("", "ConfigMap") => {
             workload::data_keys(object, &["data", "binaryData"], causes);
             config::config_map(object, causes);

@@ -35,6 +35,9 @@ pub(super) fn allocate(
         }
         return Ok(value);
     }
+    if let (Some(old), Some(spec)) = (old, value["spec"].as_object_mut()) {
+        drop_of_type(spec, &old["spec"]);
+    }
     let own = key_of(of, &value);
     let others: Vec<Value> = objects
         .list(kind::SERVICE)
@@ -50,6 +53,7 @@ pub(super) fn allocate(
     let had = old.and_then(|old| old["spec"]["clusterIP"].as_str());
     allocate_address(spec, &others, &name, (is_api, had))?;
     allocate_node_ports(spec, &others, &name, old)?;
+    allocate_health_check(spec, &others, old)?;
     Ok(value)
 }
 
@@ -63,10 +67,116 @@ fn give_back(spec: &mut Map<String, Value>, old: &Value) {
             spec.remove(field);
         }
     }
-    let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
-    for port in ports.into_iter().flatten() {
-        clear(port, "nodePort");
+    drop_of_type(spec, old);
+}
+
+/// What only the type it had before has, and the client did not change along, goes with the type; what it did change is for
+/// the validation to refuse.
+///
+/// Source: k8s.io/kubernetes `pkg/registry/core/service`, `dropTypeDependentFields`.
+fn drop_of_type(spec: &mut Map<String, Value>, old: &Value) {
+    let now = Value::Object(spec.clone());
+    if wants_node_ports(old) && !wants_node_ports(&now) {
+        let had: BTreeSet<u64> = node_ports(old).collect();
+        if node_ports(&now).all(|port| had.contains(&port)) {
+            let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
+            for port in ports.into_iter().flatten() {
+                clear(port, "nodePort");
+            }
+        }
     }
+    let is_balanced = |spec: &Value| spec["type"] == "LoadBalancer";
+    let is_external = |spec: &Value| {
+        wants_node_ports(spec)
+            || (spec["type"] == "ClusterIP"
+                && spec["externalIPs"]
+                    .as_array()
+                    .is_some_and(|addresses| !addresses.is_empty()))
+    };
+    let rules: [(&str, &dyn Fn(&Value) -> bool); 4] = [
+        ("healthCheckNodePort", &needs_health_check),
+        ("allocateLoadBalancerNodePorts", &is_balanced),
+        ("loadBalancerClass", &is_balanced),
+        ("externalTrafficPolicy", &is_external),
+    ];
+    for (field, has) in rules {
+        if has(old) && !has(&now) && old.get(field) == now.get(field) {
+            spec.remove(field);
+        }
+    }
+}
+
+fn wants_node_ports(spec: &Value) -> bool {
+    matches!(spec["type"].as_str(), Some("NodePort" | "LoadBalancer"))
+}
+
+/// Whether its load balancer has to ask which nodes have pods of it.
+fn needs_health_check(spec: &Value) -> bool {
+    spec["type"] == "LoadBalancer" && spec["externalTrafficPolicy"] == "Local"
+}
+
+fn node_ports(spec: &Value) -> impl Iterator<Item = u64> {
+    let ports = spec["ports"].as_array().into_iter().flatten();
+    ports
+        .filter_map(|port| port["nodePort"].as_u64())
+        .filter(|port| *port != 0)
+}
+
+/// Ports of nodes that a Service has: its ports' and the one where it says how it is.
+fn all_node_ports(spec: &Value) -> impl Iterator<Item = u64> {
+    node_ports(spec).chain(spec["healthCheckNodePort"].as_u64())
+}
+
+/// A port where nodes say whether they have pods of it; one that it had it keeps.
+fn allocate_health_check(
+    spec: &mut Map<String, Value>,
+    others: &[Value],
+    old: Option<&Value>,
+) -> Result<(), StatusError> {
+    const FIELD: &str = "healthCheckNodePort";
+    let now = Value::Object(spec.clone());
+    if !needs_health_check(&now) {
+        return Ok(());
+    }
+    let had = old
+        .map(|old| &old["spec"])
+        .filter(|old| needs_health_check(old))
+        .and_then(|old| old[FIELD].as_u64());
+    let wanted = now[FIELD].as_u64().filter(|port| *port != 0);
+    // A change is for the validation to refuse.
+    if wanted.is_some() && had.is_some() {
+        return Ok(());
+    }
+    let used: BTreeSet<u64> = others
+        .iter()
+        .flat_map(|other| all_node_ports(&other["spec"]))
+        .chain(node_ports(&now))
+        .collect();
+    let refused = |port: u64, why: &str| {
+        let why = format!("failed to allocate requested HealthCheck NodePort {port}: {why}");
+        Err(StatusError::internal(why))
+    };
+    let port = match wanted.or(had) {
+        Some(port) if had == Some(port) => port,
+        Some(port) if !NODE_PORTS.contains(&port) => {
+            return refused(
+                port,
+                "provided port is not in the valid range. The range of valid ports is 30000-32767",
+            );
+        }
+        Some(port) if used.contains(&port) => {
+            return refused(port, "provided port is already allocated");
+        }
+        Some(port) => port,
+        None => NODE_PORTS
+            .rev()
+            .find(|port| !used.contains(port))
+            .ok_or_else(|| {
+                StatusError::internal("failed to allocate a HealthCheck NodePort: range is full")
+            })?,
+    };
+    spec.insert(FIELD.to_owned(), json!(port));
+    Ok(())
 }
 
 fn allocate_address(
@@ -126,19 +236,17 @@ fn allocate_node_ports(
     name: &str,
     old: Option<&Value>,
 ) -> Result<(), StatusError> {
-    let wants = matches!(
-        spec.get("type").and_then(Value::as_str),
-        Some("NodePort" | "LoadBalancer")
-    );
-    let ports_of = |service: &Value| -> Vec<u64> {
-        service["spec"]["ports"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|port| port["nodePort"].as_u64())
-            .collect()
-    };
-    let mut used: BTreeSet<u64> = others.iter().flat_map(ports_of).collect();
+    let now = Value::Object(spec.clone());
+    if !wants_node_ports(&now) {
+        return Ok(());
+    }
+    // One that wants none chosen may still have named some.
+    let chooses = spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
+    let mut used: BTreeSet<u64> = others
+        .iter()
+        .flat_map(|other| all_node_ports(&other["spec"]))
+        .chain(now["healthCheckNodePort"].as_u64())
+        .collect();
     let was: Vec<(Value, Value)> = old
         .and_then(|old| old["spec"]["ports"].as_array())
         .into_iter()
@@ -147,10 +255,6 @@ fn allocate_node_ports(
         .collect();
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
     for (index, port) in ports.into_iter().flatten().enumerate() {
-        if !wants {
-            clear(port, "nodePort");
-            continue;
-        }
         if port["nodePort"].is_null()
             && let Some((_, node_port)) = was
                 .iter()
@@ -177,6 +281,7 @@ fn allocate_node_ports(
                 return refused("provided port is already allocated", &json!(number));
             }
             Some(number) => number,
+            None if !chooses => continue,
             None => match NODE_PORTS.rev().find(|number| !used.contains(number)) {
                 Some(number) => number,
                 None => {

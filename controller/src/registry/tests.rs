@@ -2,6 +2,7 @@
 
 mod admission;
 mod quota;
+mod services;
 
 use super::*;
 use crate::store::Embedded;
