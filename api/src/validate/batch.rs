@@ -1,6 +1,10 @@
 //! Jobs and CronJobs.
+//!
+//! Source: k8s.io/kubernetes `pkg/apis/batch/validation`.
 
-use super::{cron, pod, rules, text};
+mod policy;
+
+use super::{cron, is_dns_label, pod, rules, text};
 use crate::status::Cause;
 use serde_json::{Value, json};
 
@@ -8,9 +12,21 @@ use serde_json::{Value, json};
 const CRON_JOB_NAME_MAX: usize = 52;
 /// Pods at a time of a Job that counts its pods, as upstream.
 const INDEXED_PARALLELISM_MAX: i64 = 100_000;
-/// Of a Job's spec these never change.
-const JOB_IMMUTABLE: [&str; 6] = [
-    "selector",
+/// Indexes of it that may fail.
+const FAILED_INDEXES_MAX: i64 = 100_000;
+/// From so many completions on, one that counts the failures of each has less.
+const COMPLETIONS_MANY: i64 = 100_000;
+const OF_MANY_MAX: i64 = 10_000;
+const MANAGED_BY_BYTES_MAX: usize = 63;
+/// Labels of a Job's pods that were made: two by its uid, two by its name.
+const MADE_LABELS: [(&str, &str); 4] = [
+    ("controller-uid", "uid"),
+    ("job-name", "name"),
+    ("batch.kubernetes.io/controller-uid", "uid"),
+    ("batch.kubernetes.io/job-name", "name"),
+];
+/// Of a Job's spec these never change, beside its selector.
+const JOB_IMMUTABLE: [&str; 5] = [
     "completionMode",
     "podFailurePolicy",
     "backoffLimitPerIndex",
@@ -20,8 +36,8 @@ const JOB_IMMUTABLE: [&str; 6] = [
 
 pub(super) fn job(object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
-    job_spec(spec, "spec", causes);
     generated_selector(object, causes);
+    job_spec(spec, "spec", causes);
     if spec["selector"].is_null() {
         causes.push(Cause::required("spec.selector", ""));
     } else {
@@ -36,30 +52,41 @@ pub(super) fn job(object: &Value, causes: &mut Vec<Cause>) {
             detail,
         ));
     }
+    host_names(object, causes);
+}
+
+/// The pods of a Job that counts them are named after it, and so are their hosts.
+fn host_names(object: &Value, causes: &mut Vec<Cause>) {
+    let spec = &object["spec"];
+    let completions = spec["completions"].as_i64().unwrap_or_default();
+    if text(spec, "completionMode") != "Indexed" || completions <= 0 {
+        return;
+    }
+    let name = text(&object["metadata"], "name");
+    let last = format!("{name}-{}", completions - 1);
+    if !is_dns_label(&last) {
+        let detail = format!("will not able to create pod with invalid DNS label: {last}");
+        causes.push(Cause::invalid("metadata.name", &json!(name), &detail));
+    }
 }
 
 /// A selector that nobody asked to choose is the one that was made.
 fn generated_selector(object: &Value, causes: &mut Vec<Cause>) {
-    let spec = &object["spec"];
+    let (spec, meta) = (&object["spec"], &object["metadata"]);
     if spec["manualSelector"] == json!(true) || spec["selector"].is_null() {
         return;
     }
-    let (uid, name) = (&object["metadata"]["uid"], &object["metadata"]["name"]);
-    let expected = json!({
-        "controller-uid": uid, "batch.kubernetes.io/controller-uid": uid,
-        "job-name": name, "batch.kubernetes.io/job-name": name,
-    });
     let labels = &spec["template"]["metadata"]["labels"];
-    for key in expected.as_object().into_iter().flat_map(|map| map.keys()) {
-        let found = &labels[key];
-        let path = format!("spec.template.metadata.labels.{key}");
-        if found.is_null() {
-            let detail = format!("must be '{}'", text(&expected, key));
+    let mut expected = json!({});
+    for (key, field) in MADE_LABELS {
+        let path = format!("spec.template.metadata.labels[{key}]");
+        let detail = format!("must be '{}'", text(meta, field));
+        if labels[key].is_null() {
             causes.push(Cause::required(path, &detail));
-        } else if *found != expected[key] {
-            let detail = format!("must be '{}'", text(&expected, key));
-            causes.push(Cause::invalid(path, found, &detail));
+        } else if labels[key] != meta[field] {
+            causes.push(Cause::invalid(path, labels, &detail));
         }
+        expected[key] = meta[field].clone();
     }
     if !rules::selects(&spec["selector"], &expected) {
         let detail = "`selector` not auto-generated";
@@ -78,21 +105,34 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         "maxFailedIndexes",
     ];
     rules::not_negative(spec, &numbers, path, causes);
+    if !spec["maxFailedIndexes"].is_null() && spec["backoffLimitPerIndex"].is_null() {
+        let detail = "when maxFailedIndexes is specified";
+        causes.push(Cause::required(
+            format!("{path}.backoffLimitPerIndex"),
+            detail,
+        ));
+    }
+    managed_by(spec, path, causes);
     let modes = ["NonIndexed", "Indexed"];
     rules::one_of(spec, "completionMode", &modes, path, causes);
-    if text(spec, "completionMode") == "Indexed" {
-        indexed(spec, path, causes);
-    } else {
-        for field in ["backoffLimitPerIndex", "maxFailedIndexes", "successPolicy"] {
-            if !spec[field].is_null() {
-                let detail = "requires indexed completion mode";
-                causes.push(Cause::invalid(
-                    format!("{path}.{field}"),
-                    &spec[field],
-                    detail,
-                ));
+    match text(spec, "completionMode") {
+        "Indexed" => indexed(spec, path, causes),
+        "" | "NonIndexed" => {
+            for field in ["backoffLimitPerIndex", "maxFailedIndexes"] {
+                needs_indexes(&spec[field], format!("{path}.{field}"), causes);
             }
         }
+        // Said already.
+        _ => {}
+    }
+    policy::on_failure(spec, path, causes);
+    match text(spec, "completionMode") {
+        "Indexed" => policy::on_success(spec, path, causes),
+        _ => needs_indexes(
+            &spec["successPolicy"],
+            format!("{path}.successPolicy"),
+            causes,
+        ),
     }
     let policies: &[&str] = if spec["podFailurePolicy"].is_null() {
         &["Failed", "TerminatingOrFailed"]
@@ -108,42 +148,64 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let labels = &spec["template"]["metadata"]["labels"];
     super::meta::labels(labels, &format!("{template}.labels"), causes);
     let pod = &spec["template"]["spec"];
-    pod::template(pod, &format!("{template}.spec"), causes);
-    restart_policy(spec, &format!("{template}.spec.restartPolicy"), causes);
+    let pod_path = format!("{template}.spec");
+    pod::template(pod, &pod_path, causes);
+    restart_policy(spec, &format!("{pod_path}.restartPolicy"), causes);
+}
+
+fn needs_indexes(value: &Value, path: String, causes: &mut Vec<Cause>) {
+    if !value.is_null() {
+        let detail = "requires indexed completion mode";
+        causes.push(Cause::invalid(path, value, detail));
+    }
+}
+
+/// The name of a controller elsewhere.
+fn managed_by(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let Some(name) = spec["managedBy"].as_str() else {
+        return;
+    };
+    let field = format!("{path}.managedBy");
+    rules::domain_prefixed(name, &field, causes);
+    if name.len() > MANAGED_BY_BYTES_MAX {
+        causes.push(Cause::too_long(field, MANAGED_BY_BYTES_MAX));
+    }
 }
 
 fn indexed(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let Some(completions) = spec["completions"].as_i64() else {
+    let completions = spec["completions"].as_i64();
+    if completions.is_none() {
         let detail = "when completion mode is Indexed";
         causes.push(Cause::required(format!("{path}.completions"), detail));
-        return;
+    }
+    let no_more_than = |field: &str, max: i64, detail: &str, causes: &mut Vec<Cause>| {
+        if spec[field].as_i64().is_some_and(|number| number > max) {
+            let path = format!("{path}.{field}");
+            let detail = format!("must be less than or equal to {detail}");
+            causes.push(Cause::invalid(path, &spec[field], &detail));
+        }
     };
-    let too_many = |field: &str, max: i64| spec[field].as_i64().filter(|number| *number > max);
-    if let Some(number) = too_many("parallelism", INDEXED_PARALLELISM_MAX) {
-        let detail = format!(
-            "must be less than or equal to {INDEXED_PARALLELISM_MAX} when completion mode is Indexed"
-        );
-        causes.push(Cause::invalid(
-            format!("{path}.parallelism"),
-            &json!(number),
-            &detail,
-        ));
+    let detail = format!("{INDEXED_PARALLELISM_MAX} when completion mode is Indexed");
+    no_more_than("parallelism", INDEXED_PARALLELISM_MAX, &detail, causes);
+    if let Some(completions) = completions {
+        no_more_than("maxFailedIndexes", completions, "completions", causes);
     }
-    if let Some(number) = too_many("maxFailedIndexes", completions) {
-        let detail = "must be less than or equal to completions";
-        causes.push(Cause::invalid(
-            format!("{path}.maxFailedIndexes"),
-            &json!(number),
-            detail,
-        ));
+    let detail = FAILED_INDEXES_MAX.to_string();
+    no_more_than("maxFailedIndexes", FAILED_INDEXES_MAX, &detail, causes);
+    let is_many = completions.is_some_and(|completions| completions > COMPLETIONS_MANY);
+    if !is_many || spec["backoffLimitPerIndex"].is_null() {
+        return;
     }
-    if !spec["maxFailedIndexes"].is_null() && spec["backoffLimitPerIndex"].is_null() {
-        let detail = "when maxFailedIndexes is specified";
-        causes.push(Cause::required(
-            format!("{path}.backoffLimitPerIndex"),
-            detail,
-        ));
+    if spec["maxFailedIndexes"].is_null() {
+        let detail = format!("must be specified when completions is above {COMPLETIONS_MANY}");
+        let field = format!("{path}.maxFailedIndexes");
+        causes.push(Cause::required(field, &detail));
     }
+    let detail = format!(
+        "{OF_MANY_MAX} when completions are above {COMPLETIONS_MANY} and used with backoff limit per index"
+    );
+    no_more_than("parallelism", OF_MANY_MAX, &detail, causes);
+    no_more_than("maxFailedIndexes", OF_MANY_MAX, &detail, causes);
 }
 
 fn restart_policy(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -159,16 +221,15 @@ fn restart_policy(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             "only \"Never\" is supported when podFailurePolicy is specified",
         )),
         "OnFailure" | "Never" => {}
-        // Said already, of pods as such.
-        _ => {}
+        other => {
+            let policies = ["OnFailure", "Never"];
+            causes.push(Cause::unsupported(path, &json!(other), &policies));
+        }
     }
 }
 
 pub(super) fn job_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     let (new, was) = (&new["spec"], &old["spec"]);
-    for field in JOB_IMMUTABLE {
-        rules::immutable(&new[field], &was[field], &format!("spec.{field}"), causes);
-    }
     let indexed = text(new, "completionMode") == "Indexed";
     let (now, before) = (&new["completions"], &was["completions"]);
     if !indexed {
@@ -177,6 +238,8 @@ pub(super) fn job_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         let detail = "can only be modified in tandem with spec.parallelism";
         causes.push(Cause::invalid("spec.completions", now, detail));
     }
+    let selector = &new["selector"];
+    rules::immutable(selector, &was["selector"], "spec.selector", causes);
     let waits = was["suspend"] == json!(true) && old["status"]["startTime"].is_null();
     let fixed = |spec: &Value| {
         let mut template = spec["template"].clone();
@@ -188,6 +251,9 @@ pub(super) fn job_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     if fixed(new) != fixed(was) {
         let detail = rules::IMMUTABLE;
         causes.push(Cause::invalid("spec.template", &new["template"], detail));
+    }
+    for field in JOB_IMMUTABLE {
+        rules::immutable(&new[field], &was[field], &format!("spec.{field}"), causes);
     }
 }
 

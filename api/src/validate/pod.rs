@@ -6,9 +6,9 @@ mod scheduling;
 mod security;
 mod spec;
 
-use super::{elements, rules, text, volume};
+use super::volume;
 use crate::status::Cause;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 /// A pod itself; `old` is what it was.
 pub(super) fn pod(pod: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
@@ -37,6 +37,7 @@ fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
     fn refused(pod: &Value) -> Vec<String> {
         let mut causes = Vec::new();

@@ -331,15 +331,6 @@ pub(super) fn no_backsteps(value: &str, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-/// A path below a folder.
-pub(super) fn descending(value: &str, path: &str, causes: &mut Vec<Cause>) {
-    if value.starts_with('/') {
-        let detail = "must be a relative path";
-        causes.push(Cause::invalid(path, &json!(value), detail));
-    }
-    no_backsteps(value, path, causes);
-}
-
 /// As [`descending`], and not one that the node makes for itself.
 pub(super) fn not_reserved(value: &str, path: &str, causes: &mut Vec<Cause>) {
     descending(value, path, causes);

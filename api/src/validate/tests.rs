@@ -2,10 +2,12 @@
 
 mod addresses;
 mod events;
+mod jobs;
 mod pod_change;
 mod pod_rules;
 mod scheduling;
 mod selectors;
+mod services;
 mod volumes;
 
 use super::*;
@@ -135,72 +137,6 @@ fn old_controllers_and_revisions() {
         json!({"revision": 1, "data": {"a": 1}}),
         |revision| revision["data"] = json!({}),
         &["data"],
-    );
-}
-
-/// A Job as the registry completes it.
-fn job(spec: Value, restart: &str) -> Value {
-    let mut job = pods(spec, restart);
-    job["metadata"] = json!({"name": "a", "uid": "u"});
-    let labels = json!({"controller-uid": "u", "batch.kubernetes.io/controller-uid": "u", "job-name": "a", "batch.kubernetes.io/job-name": "a"});
-    job["spec"]["template"]["metadata"]["labels"] = labels;
-    job["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}});
-    job
-}
-
-#[test]
-fn jobs() {
-    check(kind::JOB, job(json!({}), "Never"), &[]);
-    check(
-        kind::JOB,
-        job(json!({"backoffLimit": -1}), "Always"),
-        &[
-            "spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0",
-            "spec.template.spec.restartPolicy: Required value: valid values: \"OnFailure\", \"Never\"",
-        ],
-    );
-    check(
-        kind::JOB,
-        job(
-            json!({"completionMode": "Indexed", "parallelism": 2}),
-            "Never",
-        ),
-        &["spec.completions: Required value: when completion mode is Indexed"],
-    );
-    check(
-        kind::JOB,
-        job(json!({"backoffLimitPerIndex": 1}), "Never"),
-        &["spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"],
-    );
-    let mut chosen = job(json!({}), "Never");
-    chosen["spec"]["selector"] = json!({"matchLabels": {"mine": "x"}});
-    let said = create(kind::JOB, &chosen);
-    assert!(
-        said.iter()
-            .any(|cause| cause.message.ends_with("`selector` not auto-generated")),
-        "{said:?}"
-    );
-    let fixed = job(json!({}), "Never");
-    check_change(
-        kind::JOB,
-        fixed.clone(),
-        |job| job["spec"]["parallelism"] = json!(5),
-        &[],
-    );
-    check_change(
-        kind::JOB,
-        fixed.clone(),
-        |job| job["spec"]["completions"] = json!(5),
-        &["spec.completions"],
-    );
-    let other =
-        |job: &mut Value| job["spec"]["template"]["spec"]["nodeSelector"] = json!({"a": "b"});
-    check_change(kind::JOB, fixed, other, &["spec.template"]);
-    check_change(
-        kind::JOB,
-        job(json!({"suspend": true}), "Never"),
-        other,
-        &[],
     );
 }
 
@@ -697,70 +633,6 @@ fn scopes_of_quotas() {
             "spec.scopeSelector.matchExpressions.operator: Invalid value: \"Is\": not a valid selector operator",
         ],
     );
-}
-
-#[test]
-fn services() {
-    let service = |edit: fn(&mut Value)| {
-        let mut object = json!({"spec": {"ports": [{"port": 80}], "selector": {"a": "b"}}});
-        edit(&mut object["spec"]);
-        object
-    };
-    check(kind::SERVICE, service(|_| {}), &[]);
-    let external = |spec| check(kind::SERVICE, json!({"spec": spec}), &[]);
-    external(json!({"type": "ExternalName", "externalName": "example.com."}));
-    for (edit, said) in [
-        (
-            (|spec| spec["clusterIP"] = json!("foo")) as fn(&mut Value),
-            "spec.clusterIPs[0]: Invalid value: \"foo\": must be empty, 'None', or a valid IP address",
-        ),
-        (
-            |spec| spec["sessionAffinity"] = json!("x"),
-            "spec.sessionAffinity: Unsupported value: \"x\": supported values: \"ClientIP\", \"None\"",
-        ),
-        (
-            |spec| spec["internalTrafficPolicy"] = json!("X"),
-            "spec.internalTrafficPolicy: Unsupported value: \"X\": supported values: \"Cluster\", \"Local\"",
-        ),
-        (
-            |spec| spec["externalTrafficPolicy"] = json!("Local"),
-            "spec.externalTrafficPolicy: Invalid value: \"Local\": may only be set for externally-accessible services",
-        ),
-        (
-            |spec| spec["externalIPs"] = json!(["x"]),
-            "spec.externalIPs[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
-        ),
-        (
-            |spec| spec["ipFamilies"] = json!(["IPv6"]),
-            "spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster",
-        ),
-        (
-            |spec| spec["ipFamilyPolicy"] = json!("RequireDualStack"),
-            "spec.ipFamilyPolicy: Invalid value: \"RequireDualStack\": this cluster is not configured for dual-stack services",
-        ),
-        (
-            |spec| spec["loadBalancerSourceRanges"] = json!(["10.0.0.0/8"]),
-            "spec.loadBalancerSourceRanges: Forbidden: may only be used when `type` is 'LoadBalancer'",
-        ),
-        (
-            |spec| *spec = json!({"type": "ExternalName"}),
-            "spec.externalName: Required value",
-        ),
-        (
-            |spec| *spec = json!({"type": "NodePort", "clusterIP": "None", "ports": [{"port": 1}]}),
-            "spec.clusterIPs[0]: Invalid value: \"None\": may not be set to 'None' for NodePort services",
-        ),
-        (
-            |spec| spec["ports"][0]["port"] = json!(0),
-            "spec.ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive",
-        ),
-        (
-            |spec| spec["ports"][0]["targetPort"] = json!("a-port-of-17-long"),
-            "spec.ports[0].targetPort: Invalid value: \"a-port-of-17-long\": must be no more than 15 characters",
-        ),
-    ] {
-        check(kind::SERVICE, service(edit), &[said]);
-    }
 }
 
 #[test]

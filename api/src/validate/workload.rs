@@ -288,7 +288,7 @@ mod tests {
         );
         check(
             kind::SERVICE,
-            json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 99999}]}}),
+            json!({"metadata": {"name": "a"}, "spec": {"ports": [{"port": 99999, "targetPort": 80}]}}),
             &[("spec.ports[0].port", "FieldValueInvalid")],
         );
         check(

@@ -85,25 +85,31 @@ fn drop_of_type(spec: &mut Map<String, Value>, old: &Value) {
             }
         }
     }
-    let is_balanced = |spec: &Value| spec["type"] == "LoadBalancer";
-    let is_external = |spec: &Value| {
-        wants_node_ports(spec)
-            || (spec["type"] == "ClusterIP"
-                && spec["externalIPs"]
-                    .as_array()
-                    .is_some_and(|addresses| !addresses.is_empty()))
-    };
-    let rules: [(&str, &dyn Fn(&Value) -> bool); 4] = [
-        ("healthCheckNodePort", &needs_health_check),
-        ("allocateLoadBalancerNodePorts", &is_balanced),
-        ("loadBalancerClass", &is_balanced),
-        ("externalTrafficPolicy", &is_external),
+    let rules: [Rule; 4] = [
+        ("healthCheckNodePort", needs_health_check),
+        ("allocateLoadBalancerNodePorts", is_balanced),
+        ("loadBalancerClass", is_balanced),
+        ("externalTrafficPolicy", is_external),
     ];
     for (field, has) in rules {
         if has(old) && !has(&now) && old.get(field) == now.get(field) {
             spec.remove(field);
         }
     }
+}
+
+/// A field, and the specs that have it.
+type Rule = (&'static str, fn(&Value) -> bool);
+
+fn is_balanced(spec: &Value) -> bool {
+    spec["type"] == "LoadBalancer"
+}
+
+/// Whether it is reached from outside.
+fn is_external(spec: &Value) -> bool {
+    let addresses = spec["externalIPs"].as_array();
+    let has_addresses = addresses.is_some_and(|addresses| !addresses.is_empty());
+    wants_node_ports(spec) || (spec["type"] == "ClusterIP" && has_addresses)
 }
 
 fn wants_node_ports(spec: &Value) -> bool {
