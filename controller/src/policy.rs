@@ -13,6 +13,7 @@ use crate::{
 };
 use coracle_api::{Key, KindRef, StatusError, k8s_openapi::api::rbac::v1::PolicyRule, kind};
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use roles::Roles;
 use serde_json::{Value, json};
 
 const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
@@ -23,13 +24,7 @@ const AUTOUPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 /// When the registry refuses a write.
 pub async fn reconcile(registry: &Registry) -> Result<(), StatusError> {
     let context = Context::system("apiserver");
-    for (of, objects) in [
-        (kind::CLUSTER_ROLE, roles::cluster_roles()),
-        (
-            kind::CLUSTER_ROLE_BINDING,
-            bindings::cluster_role_bindings(),
-        ),
-    ] {
+    for (of, objects) in objects()? {
         // Together: the store writes what waits in one go.
         let mut writes: FuturesUnordered<_> = objects
             .into_iter()
@@ -40,6 +35,18 @@ pub async fn reconcile(registry: &Registry) -> Result<(), StatusError> {
         }
     }
     Ok(())
+}
+
+/// All of them by their kind, roles before their bindings.
+fn objects() -> Result<[(KindRef, Vec<Value>); 4], StatusError> {
+    let roles = Roles::read()
+        .map_err(|error| StatusError::internal(format!("cannot read the first roles: {error}")))?;
+    Ok([
+        (kind::CLUSTER_ROLE, roles.of_cluster()),
+        (kind::CLUSTER_ROLE_BINDING, bindings::of_cluster(&roles)),
+        (kind::ROLE, roles.of_namespaces()),
+        (kind::ROLE_BINDING, bindings::of_namespaces()),
+    ])
 }
 
 async fn ensure(
@@ -64,6 +71,11 @@ async fn ensure(
         registry.delete(context, of, &key, options).await?;
         let created = registry.create(context, of, &key.namespace, object.clone());
         return created.await.map(|_object| ());
+    }
+    let mut whole = found.clone();
+    complete(&mut whole, &object);
+    if whole == found {
+        return Ok(());
     }
     let complete = |value: &mut Value| {
         complete(value, &object);
@@ -91,6 +103,9 @@ fn complete(value: &mut Value, wanted: &Value) {
     let list = |of: &Value, field: &str| of[field].as_array().cloned().unwrap_or_default();
     let mut rules = list(value, "rules");
     for rule in list(wanted, "rules") {
+        if rules.contains(&rule) {
+            continue;
+        }
         let held: Vec<PolicyRule> = serde_json::from_value(json!(rules)).unwrap_or_default();
         let needed: Option<PolicyRule> = serde_json::from_value(rule.clone()).ok();
         let missing = needed.is_some_and(|needed| {
