@@ -5,6 +5,7 @@
 mod api_service;
 pub mod auth;
 pub mod cache;
+mod client_ca;
 pub mod controllers;
 pub mod events;
 pub mod http;

@@ -5,7 +5,7 @@
 use crate::{
     api_service,
     auth::{Accounts, Authenticator, Tokens},
-    controllers,
+    client_ca, controllers,
     events::Recorder,
     http,
     images::{self, Images},
@@ -201,7 +201,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
     }
     // Before the first object: a store that has any always has a CA beside it.
     let pki = Arc::new(pki::Pki::open(&dir.join("pki"), config.clock.clone())?);
-    write_first_objects(&registry, api).await?;
+    write_first_objects(&registry, api, pki.ca_pem()).await?;
     let images = Images::open(&dir.join("images"), config.compiler, vec![api.to_string()])?;
     policy::reconcile(&registry).await?;
     let authenticator = authenticator(dir, &registry)?;
@@ -233,7 +233,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         http::serve(tasks.clone(), state, listener, Some(tls)),
     );
     let page_url = serve_page(&registry, page_listener, page_address, tasks);
-    let keeping = keep_first_objects(registry.clone(), api, tasks.clone());
+    let keeping = keep_first_objects(registry.clone(), api, pki.clone(), tasks.clone());
     tasks.spawn("first objects", OnExit::Ignore, keeping);
     let collecting = collect(tasks.clone(), registry, images);
     tasks.spawn("image collection", OnExit::Ignore, collecting);
@@ -256,19 +256,24 @@ fn authenticator(dir: &Path, registry: &Registry) -> Result<Authenticator, Error
 }
 
 /// What every cluster has.
-async fn write_first_objects(registry: &Registry, api: SocketAddr) -> Result<(), StatusError> {
+async fn write_first_objects(
+    registry: &Registry,
+    api: SocketAddr,
+    ca_pem: &str,
+) -> Result<(), StatusError> {
     registry.bootstrap().await?;
+    client_ca::announce(registry, ca_pem).await?;
     api_service::announce(registry, api).await
 }
 
 /// Brings back what somebody has deleted of it. Ends with the tasks.
-async fn keep_first_objects(registry: Registry, api: SocketAddr, tasks: Tasks) {
+async fn keep_first_objects(registry: Registry, api: SocketAddr, pki: Arc<pki::Pki>, tasks: Tasks) {
     loop {
         tokio::select! {
             () = tasks.stop().cancelled() => return,
             () = tokio::time::sleep(FIRST_OBJECTS_PERIOD) => {}
         }
-        if let Err(error) = write_first_objects(&registry, api).await {
+        if let Err(error) = write_first_objects(&registry, api, pki.ca_pem()).await {
             tracing::warn!(%error, "cannot bring back what every cluster has");
         }
     }
