@@ -37,8 +37,11 @@ pub async fn reconcile(registry: &Registry) -> Result<(), StatusError> {
     Ok(())
 }
 
+/// A kind, and its objects.
+type First = (KindRef, Vec<Value>);
+
 /// All of them by their kind, roles before their bindings.
-fn objects() -> Result<[(KindRef, Vec<Value>); 4], StatusError> {
+fn objects() -> Result<[First; 4], StatusError> {
     let roles = Roles::read()
         .map_err(|error| StatusError::internal(format!("cannot read the first roles: {error}")))?;
     Ok([
