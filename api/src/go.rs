@@ -8,6 +8,7 @@ mod time;
 pub use json::syntax_error;
 pub use time::{Layout, read_time};
 
+use base64::DecodeError;
 use serde_json::Value;
 
 /// A value as `%v` prints it: maps by the order of their keys, and no quotes.
@@ -41,6 +42,25 @@ pub fn type_of(value: &Value) -> &'static str {
         Value::Array(_) => "array",
         Value::Object(_) => "object",
     }
+}
+
+/// As [`type_of`], and of a number which one: where a whole number is wanted.
+#[must_use]
+pub fn found(value: &Value) -> String {
+    match value {
+        Value::Number(number) => format!("number {number}"),
+        other => type_of(other).to_owned(),
+    }
+}
+
+/// The sentence of `encoding/base64` for a text that is none.
+#[must_use]
+pub fn base64_error(error: &DecodeError, text: &str) -> String {
+    let at = match error {
+        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => *at,
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
+    };
+    format!("illegal base64 data at input byte {at}")
 }
 
 /// A whole number of 64 bits.

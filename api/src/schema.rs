@@ -23,11 +23,11 @@ pub use unstored::{BINDING, COMPONENT_STATUS};
 
 use crate::{
     KindRef,
-    go::{Layout, read_time, type_of as go_type_of},
+    go::{Layout, base64_error, found, read_time, type_of as go_type_of},
     kind,
     quantity::Quantity,
 };
-use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use go::Place;
 use k8s_openapi::{
     api::{
@@ -387,13 +387,7 @@ impl Walk<'_> {
         match schema.get("format").and_then(Value::as_str) {
             Some("byte") => {
                 if let Err(error) = STANDARD.decode(&*text) {
-                    let at = match error {
-                        DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => {
-                            at
-                        }
-                        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
-                    };
-                    self.unreadable(format!("illegal base64 data at input byte {at}"));
+                    self.unreadable(base64_error(&error, text));
                 }
             }
             Some("date-time") => {
@@ -425,10 +419,7 @@ impl Walk<'_> {
         if value.is_string() || is_number {
             return;
         }
-        let found = match value {
-            Value::Number(number) => format!("number {number}"),
-            other => go_type_of(other).to_owned(),
-        };
+        let found = found(value);
         self.unreadable(format!(
             "json: cannot unmarshal {found} into Go value of type int32"
         ));
@@ -440,10 +431,10 @@ impl Walk<'_> {
 
     fn mistyped(&mut self, value: &Value, reference: &Value, place: &Place<'_>) {
         let wanted = go::type_name(reference);
-        let found = match value {
-            // Of a number that is none of these, the text.
-            Value::Number(number) if wanted.starts_with("int") => format!("number {number}"),
-            other => go_type_of(other).to_owned(),
+        let found = if wanted.starts_with("int") {
+            found(value)
+        } else {
+            go_type_of(value).to_owned()
         };
         self.mistyped_as(&found, &wanted, place);
     }

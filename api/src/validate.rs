@@ -14,6 +14,7 @@ mod network;
 mod pod;
 mod policy;
 mod quota;
+mod resource_field;
 mod rights;
 mod rules;
 mod service;

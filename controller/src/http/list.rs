@@ -15,8 +15,12 @@ use crate::{
     cache::{self, Cache, TooOld},
     object::Object,
 };
-use base64::{DecodeError, Engine as _};
-use coracle_api::{Key, KindRef, Revision, go::syntax_error, status::StatusError};
+use base64::Engine as _;
+use coracle_api::{
+    Key, KindRef, Revision,
+    go::{base64_error, syntax_error},
+    status::StatusError,
+};
 use http::{Response, StatusCode};
 use serde::{Deserialize, Serialize};
 use std::{sync::Arc, time::Duration};
@@ -62,13 +66,7 @@ impl Token {
             ))
         };
         let json = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text);
-        let json = json.map_err(|why| {
-            let at = match why {
-                DecodeError::InvalidByte(at, _) | DecodeError::InvalidLastSymbol(at, _) => at,
-                DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => text.len(),
-            };
-            refused(format!("illegal base64 data at input byte {at}"))
-        })?;
+        let json = json.map_err(|why| refused(base64_error(&why, text)))?;
         let token: Self = serde_json::from_slice(&json).map_err(|why| {
             let syntax = syntax_error(&json, json.len());
             refused(syntax.unwrap_or_else(|| format!("json: {why}")))

@@ -3,9 +3,8 @@
 //! Source: k8s.io/kubernetes `pkg/apis/core/validation`, `validateProjectionSources` and what it calls.
 
 use crate::{
-    quantity::Quantity,
     status::Cause,
-    validate::{elements, meta, rules, text},
+    validate::{elements, meta, resource_field, rules, text},
 };
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -32,18 +31,6 @@ const OTHER_FIELDS: [&str; 9] = [
     "status.phase",
     "status.podIP",
     "status.podIPs",
-];
-const RESOURCES: [&str; 6] = [
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
-];
-const PAGES: [&str; 2] = ["limits.hugepages-", "requests.hugepages-"];
-const SIZES: [&str; 13] = [
-    "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
 ];
 
 /// A Secret or a ConfigMap, by the field that names it.
@@ -270,45 +257,8 @@ fn field_of_pod(field: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 fn resource_of_container(field: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let name = text(field, "resource");
-    let is_pages = PAGES.iter().any(|prefix| name.starts_with(prefix));
-    if text(field, "containerName").is_empty() {
-        causes.push(Cause::required(format!("{path}.containerName"), ""));
-    } else if name.is_empty() {
-        causes.push(Cause::required(format!("{path}.resource"), ""));
-    } else if !RESOURCES.contains(&name) && !is_pages {
-        let path = format!("{path}.resource");
-        causes.push(Cause::unsupported(path, &json!(name), &RESOURCES));
+    if rules::required(field, "containerName", path, causes) {
+        resource_field::name(field, path, causes);
     }
-    let Ok(divisor) = Quantity::read(&field["divisor"]) else {
-        return;
-    };
-    let written = divisor.to_string();
-    let (known, detail): (&[&str], _) = match name {
-        _ if divisor.milli_value() == 0 => return,
-        "limits.cpu" | "requests.cpu" => (
-            &["1m", "1"],
-            "only divisor's values 1m and 1 are supported with the cpu resource",
-        ),
-        "limits.memory" | "requests.memory" => (
-            &SIZES,
-            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the memory resource",
-        ),
-        "limits.ephemeral-storage" | "requests.ephemeral-storage" => (
-            &SIZES,
-            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the local ephemeral storage resource",
-        ),
-        _ if is_pages => (
-            &SIZES,
-            "only divisor's values 1, 1k, 1M, 1G, 1T, 1P, 1E, 1Ki, 1Mi, 1Gi, 1Ti, 1Pi, 1Ei are supported with the hugepages resource",
-        ),
-        _ => return,
-    };
-    if !known.contains(&written.as_str()) {
-        causes.push(Cause::invalid(
-            format!("{path}.divisor"),
-            &json!(name),
-            detail,
-        ));
-    }
+    resource_field::divisor(field, path, causes);
 }

@@ -116,9 +116,13 @@ async fn a_node_becomes_a_client_when_its_requester_may_have_it() {
     // A right of the one kind is none of the other; a person may still approve it.
     cluster.grant("system:node:other", "selfnodeclient").await;
     cluster
-        .ask("system:node:other", "foreign", asked, usages)
+        .ask("system:node:other", "foreign", asked, usages.clone())
         .await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    // Whoever came later has been answered by now.
+    cluster
+        .ask("system:bootstrap:abc", "later", asked, usages)
+        .await;
+    cluster.status("later", is_issued).await;
     let status = cluster.status("foreign", |_status| true).await;
     assert!(status["conditions"].is_null(), "{status}");
     cluster.approve("foreign").await;

@@ -9,7 +9,7 @@ use crate::{
     registry::{Patch, PatchKind, Subresource, refused_patch},
 };
 use coracle_api::{
-    go::type_of,
+    go::found,
     patch,
     schema::{Mismatch, TypeName, mismatch, name_of},
     selector,
@@ -161,10 +161,7 @@ fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
             .and_then(|number| i32::try_from(number).ok()),
     };
     let Some(replicas) = number else {
-        let found = match sent {
-            Value::Number(number) => format!("number {number}"),
-            other => type_of(other).to_owned(),
-        };
+        let found = found(sent);
         let why = format!(
             "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
         );

@@ -1,9 +1,8 @@
 //! Environment variables and where their values come from.
 
 use crate::{
-    quantity::Quantity,
     status::Cause,
-    validate::{elements, meta, rules, text},
+    validate::{elements, meta, resource_field, rules, text},
 };
 use serde_json::{Value, json};
 
@@ -28,18 +27,6 @@ const OTHER_FIELDS: [&str; 6] = [
     "spec.restartPolicy",
     "spec.schedulerName",
     "status.phase",
-];
-const RESOURCES: [&str; 6] = [
-    "limits.cpu",
-    "limits.ephemeral-storage",
-    "limits.memory",
-    "requests.cpu",
-    "requests.ephemeral-storage",
-    "requests.memory",
-];
-const HUGE_PAGES: [&str; 2] = ["limits.hugepages-", "requests.hugepages-"];
-const SIZES: [&str; 13] = [
-    "1", "1k", "1M", "1G", "1T", "1P", "1E", "1Ki", "1Mi", "1Gi", "1Ti", "1Pi", "1Ei",
 ];
 
 type Check = fn(&Value, &str, &mut Vec<Cause>);
@@ -130,46 +117,8 @@ fn field(reference: &Value, path: &str, causes: &mut Vec<Cause>) {
 }
 
 fn resource(reference: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let asked = text(reference, "resource");
-    let huge_pages = HUGE_PAGES.iter().any(|prefix| asked.starts_with(prefix));
-    if rules::required(reference, "resource", path, causes)
-        && !RESOURCES.contains(&asked)
-        && !huge_pages
-    {
-        let field = format!("{path}.resource");
-        causes.push(Cause::unsupported(field, &json!(asked), &RESOURCES));
-    }
-    let divisor = &reference["divisor"];
-    if divisor.is_null() {
-        return;
-    }
-    let field = format!("{path}.divisor");
-    let divisor = match Quantity::read(divisor) {
-        Err(error) => {
-            causes.push(Cause::invalid(field, divisor, &error.to_string()));
-            return;
-        }
-        Ok(none) if none.milli_value() == 0 => return,
-        Ok(divisor) => divisor.to_string(),
-    };
-    let of = match asked {
-        "limits.cpu" | "requests.cpu" => {
-            if !["1m", "1"].contains(&divisor.as_str()) {
-                let detail = "only divisor's values 1m and 1 are supported with the cpu resource";
-                causes.push(Cause::invalid(field, &json!(asked), detail));
-            }
-            return;
-        }
-        "limits.memory" | "requests.memory" => "memory",
-        "limits.ephemeral-storage" | "requests.ephemeral-storage" => "local ephemeral storage",
-        _ if huge_pages => "hugepages",
-        _ => return,
-    };
-    if !SIZES.contains(&divisor.as_str()) {
-        let sizes = SIZES.join(", ");
-        let detail = format!("only divisor's values {sizes} are supported with the {of} resource");
-        causes.push(Cause::invalid(field, &json!(asked), &detail));
-    }
+    resource_field::name(reference, path, causes);
+    resource_field::divisor(reference, path, causes);
 }
 
 /// A key of a ConfigMap or a Secret.
