@@ -65,6 +65,8 @@ pub struct Config {
     pub host_paths: Vec<PathBuf>,
     /// The link is paid by the byte: a lost controller or node is noticed in minutes, not seconds.
     pub metered: bool,
+    /// Less free bytes than this on the data directory's disk are pressure; none: the usual threshold.
+    pub disk_free_min: Option<u64>,
     /// Slots of the instance pool for HTTP containers; 0 turns it off.
     pub pool_instances: u32,
     /// Threads for guests that compute; 0 means one for each CPU.
@@ -87,6 +89,7 @@ impl Config {
             node_port_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             host_paths: Vec::new(),
             metered: false,
+            disk_free_min: None,
             pool_instances: runtime.pool_instances,
             cpu_threads: runtime.cpu_threads,
             clock: coracle_daemon::Clock::system(),
@@ -100,6 +103,26 @@ pub fn parse_label(text: &str) -> Result<(String, String), String> {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("a label is KEY=VALUE".to_owned()),
     }
+}
+
+/// Bytes, as `500Mi`, `2Gi` or `1000000`: a whole number with one of Kubernetes' suffixes, or none.
+pub fn parse_size(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
+    let factor: Option<u64> = match &text[digits.len()..] {
+        "" => Some(1),
+        "k" => Some(1000),
+        "M" => Some(1_000_000),
+        "G" => Some(1_000_000_000),
+        "Ki" => Some(1 << 10),
+        "Mi" => Some(1 << 20),
+        "Gi" => Some(1 << 30),
+        _ => None,
+    };
+    let number: Option<u64> = digits.parse().ok();
+    number
+        .zip(factor)
+        .and_then(|(number, factor)| number.checked_mul(factor))
+        .ok_or_else(|| "a size is a whole number, with k, M, G, Ki, Mi or Gi for more".to_owned())
 }
 
 /// A node's name has to be a DNS label or subdomain, as upstream's.

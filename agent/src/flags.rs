@@ -64,6 +64,10 @@ pub struct Flags {
     /// Spend few bytes on the link; a loss is then noticed in two minutes, not in ten seconds
     #[arg(long)]
     metered: bool,
+    /// Less free disk than this is disk pressure: the node then takes no new pods
+    /// [default: 2Gi, or a tenth of a small disk]
+    #[arg(long, value_name = "SIZE", value_parser = config::parse_size)]
+    min_free_disk: Option<u64>,
     /// Instances of HTTP containers that are kept ready to be filled
     #[arg(long, value_name = "N")]
     pool_instances: Option<u32>,
@@ -104,6 +108,7 @@ impl Flags {
         config.node_port_address = self.node_port_address;
         config.metered = self.metered;
         config.host_paths = self.allow_host_path;
+        config.disk_free_min = self.min_free_disk;
         if let Some(pool_instances) = self.pool_instances {
             config.pool_instances = pool_instances;
         }
@@ -152,6 +157,13 @@ mod tests {
         assert_eq!(made.labels.len(), 2);
         assert_eq!(made.data_dir, Path::new("/d"));
         assert_eq!(config("x").unwrap().data_dir, Path::new(DATA_DIR));
+        let free = |line: &str| config(line).map(|config| config.disk_free_min);
+        assert_eq!(free("x"), Ok(None));
+        assert_eq!(free("x --min-free-disk 500Mi"), Ok(Some(500 << 20)));
+        for size in ["", "Gi", "1.5Gi", "2gb", "-1", "99999999999Gi"] {
+            let refused = free(&format!("x --min-free-disk={size}")).unwrap_err();
+            assert!(refused.contains("a size is a whole number"), "{refused}");
+        }
         assert!(config("x --node-name Box").unwrap_err().contains("\"Box\""));
         assert!(
             config("x --join nonsense")

@@ -53,6 +53,9 @@ impl Unit {
         if config.pool_instances != standard.pool_instances {
             flag("--pool-instances", config.pool_instances.to_string());
         }
+        if let Some(bytes) = config.disk_free_min {
+            flag("--min-free-disk", bytes.to_string());
+        }
         if config.metered {
             flags.push("--metered".to_owned());
         }

@@ -215,6 +215,7 @@ pub(crate) struct Client {
     node_name: String,
     labels: Vec<(String, String)>,
     pods_max: u32,
+    disk_free_min: Option<u64>,
     clock: Clock,
     profile: Profile,
     compatibility: Compatibility,
@@ -296,6 +297,7 @@ pub(crate) fn new(
         node_name: config.node_name.clone(),
         labels: config.labels.clone(),
         pods_max: config.pods_max,
+        disk_free_min: config.disk_free_min,
         clock: config.clock.clone(),
         profile: if config.metered {
             Profile::Metered
@@ -579,6 +581,7 @@ impl Client {
                 pods_max: self.pods_max,
                 labels: self.labels.clone(),
                 address: local_address(connection.remote_address()),
+                disk_free_min: self.disk_free_min,
             },
             data_dir: &self.data_dir,
             profile: self.profile,

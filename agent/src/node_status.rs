@@ -26,6 +26,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) pods_max: u32,
     pub(crate) labels: Vec<(String, String)>,
     pub(crate) address: Option<IpAddr>,
+    /// Less free disk than this is pressure; none: the usual threshold.
+    pub(crate) disk_free_min: Option<u64>,
 }
 
 /// All that is known of the node.
@@ -58,7 +60,11 @@ pub(crate) fn info(facts: &Facts<'_>, now_ms: i64) -> NodeInfo {
             .map_or_else(String::new, |address| address.to_string()),
         hostname: system.nodename().to_string_lossy().into_owned(),
         labels: facts.labels.clone(),
-        conditions: conditions(meminfo("MemAvailable"), disk, now_ms),
+        conditions: conditions(
+            meminfo("MemAvailable"),
+            disk.is_some_and(|disk| disk.is_low(facts.disk_free_min)),
+            now_ms,
+        ),
     }
 }
 
@@ -97,6 +103,14 @@ pub(crate) struct Disk {
     pub(crate) available: u64,
 }
 
+impl Disk {
+    /// Less is free than `min` bytes, or than the usual threshold.
+    fn is_low(self, min: Option<u64>) -> bool {
+        let share = self.total / 100 * DISK_PRESSURE_PERCENT;
+        self.available < min.unwrap_or_else(|| share.min(DISK_PRESSURE_BYTES))
+    }
+}
+
 /// The file system that `path` is on.
 pub(crate) fn disk(path: &Path) -> Option<Disk> {
     let found = rustix::fs::statvfs(path).ok()?;
@@ -106,7 +120,7 @@ pub(crate) fn disk(path: &Path) -> Option<Disk> {
     })
 }
 
-fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) -> Vec<Condition> {
+fn conditions(memory_available: Option<u64>, low_disk: bool, now_ms: i64) -> Vec<Condition> {
     let condition = |kind: &str, status, reason: &str, message: &str| Condition {
         kind: kind.to_owned(),
         status: Some(status),
@@ -115,10 +129,6 @@ fn conditions(memory_available: Option<u64>, disk: Option<Disk>, now_ms: i64) ->
         last_transition_ms: now_ms,
     };
     let low_memory = memory_available.is_some_and(|available| available < MEMORY_PRESSURE_BYTES);
-    let low_disk = disk.is_some_and(|disk| {
-        let share = disk.total / 100 * DISK_PRESSURE_PERCENT;
-        disk.available < share.min(DISK_PRESSURE_BYTES)
-    });
     vec![
         if low_memory {
             condition(
@@ -216,8 +226,8 @@ mod tests {
 
     #[test]
     fn pressure() {
-        let reason = |memory, disk: Option<Disk>| {
-            let conditions = conditions(memory, disk, 0);
+        let reason = |memory, low_disk| {
+            let conditions = conditions(memory, low_disk, 0);
             conditions
                 .iter()
                 .map(|condition| condition.reason.clone())
@@ -225,15 +235,27 @@ mod tests {
                 .collect::<Vec<_>>()
         };
         let fine = ["KubeletHasSufficientMemory", "KubeletHasNoDiskPressure"];
-        assert_eq!(reason(None, None), fine);
-        let disk = |available| {
-            Some(Disk {
-                total: 1000,
-                available,
-            })
-        };
-        assert_eq!(reason(Some(1 << 30), disk(500)), fine);
+        assert_eq!(reason(None, false), fine);
+        assert_eq!(reason(Some(1 << 30), false), fine);
         let low = ["KubeletHasInsufficientMemory", "KubeletHasDiskPressure"];
-        assert_eq!(reason(Some(1 << 20), disk(50)), low);
+        assert_eq!(reason(Some(1 << 20), true), low);
+    }
+
+    #[test]
+    fn a_full_disk() {
+        // Of how many bytes, how many are free, the wanted minimum, whether that is low.
+        let table = [
+            (1000, 500, None, false),
+            (1000, 99, None, true),
+            (1 << 40, 3 << 30, None, false),
+            (1 << 40, 1 << 30, None, true),
+            (1 << 40, 1 << 30, Some(1 << 20), false),
+            (1000, 500, Some(501), true),
+            (1000, 0, Some(0), false),
+        ];
+        for (total, available, min, low) in table {
+            let disk = Disk { total, available };
+            assert_eq!(disk.is_low(min), low, "{disk:?} {min:?}");
+        }
     }
 }

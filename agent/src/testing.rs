@@ -78,6 +78,7 @@ pub(crate) fn node_info() -> NodeInfo {
         pods_max: 110,
         labels: Vec::new(),
         address: None,
+        disk_free_min: None,
     };
     crate::node_status::info(&facts, 0)
 }

@@ -30,7 +30,7 @@ enum Command {
     /// Run the controller: the Kubernetes API, the store and the image registry
     Controller(controller::Arguments),
     /// Run an agent: makes this machine a node
-    Agent(agent::Arguments),
+    Agent(Box<agent::Arguments>),
     /// Push a wasm module or component to the controller's registry
     Push(push::Arguments),
     /// Tokens that let boxes join, or users use the API
@@ -61,7 +61,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         Command::Compile(arguments) => compile::run(&arguments),
         Command::Token(command) => in_runtime(token::run(command)),
         Command::Up(arguments) => in_runtime(up::run(arguments)),
-        Command::Agent(arguments) => in_runtime(agent::run(arguments)),
+        Command::Agent(arguments) => in_runtime(agent::run(*arguments)),
         Command::Controller(arguments) => in_runtime(controller::run(arguments)),
         Command::Push(arguments) => in_runtime(push::run(arguments)),
     }

@@ -29,6 +29,10 @@ pub(crate) struct Arguments {
     /// How many agents to run; with more than one, node N's ports listen on 127.0.0.N
     #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u8).range(0..=AGENTS_MAX))]
     agents: u8,
+    /// Less free disk than this is disk pressure: the node then takes no new pods
+    /// [default: 2Gi, or a tenth of a small disk]
+    #[arg(long, value_name = "SIZE", value_parser = coracle_agent::config::parse_size)]
+    min_free_disk: Option<u64>,
     /// Push and deploy the example workloads
     #[arg(long)]
     demo: bool,
@@ -124,6 +128,7 @@ impl Shared<'_> {
         let is_node = self.running.has_node(name) && data_dir.exists();
         let mut config = coracle_agent::Config::new(data_dir, name.to_owned());
         config.node_port_address = node_port_address(number, self.arguments.agents);
+        config.disk_free_min = self.arguments.min_free_disk;
         let link = self.running.link;
         let address = SocketAddr::new(reachable(link.ip()), link.port()).to_string();
         let token = self.running.join_token(is_node).await;

@@ -94,3 +94,26 @@ fn a_dead_nodes_pods_are_replaced_and_a_drained_ones_move() -> anyhow::Result<()
     );
     Ok(())
 }
+
+#[test]
+fn a_full_disk_takes_no_pods() -> anyhow::Result<()> {
+    let cluster = Cluster::start_with(1, &["--min-free-disk", "1000000Gi"])?;
+    cluster.push(&cluster::example("hello-http")?, "hello-http:v1")?;
+    let controller = cluster.controller()?;
+    let says = |what: &[&str], word: &str| {
+        wait::until(word, NOTICED, || {
+            let said = controller.ok(what, "")?;
+            let found = said.contains(word);
+            Ok(if found { Ok(()) } else { Err(said) })
+        })
+    };
+    let node = ["describe", "node", "box0"];
+    says(&node, "node.kubernetes.io/disk-pressure:NoSchedule")?;
+    says(&node, "kubelet has disk pressure")?;
+    controller.ok(&["apply", "-f", "-"], MANIFEST)?;
+    says(
+        &["events", "--types", "Warning"],
+        "0/1 nodes are available: 1 node(s) had untolerated taint(s)",
+    )?;
+    Ok(())
+}

@@ -20,6 +20,9 @@ const AARCH64_LIBRARIES: &str = "/usr/aarch64-linux-gnu";
 /// For a clean stop: pods get their grace.
 const STOP_LIMIT: Duration = Duration::from_secs(45);
 
+/// An agent that runs its pods however full this machine's disk is.
+const ROOMY: [&str; 2] = ["--min-free-disk", "0"];
+
 /// A controller and its agents. Everything ends when dropped.
 #[derive(Debug)]
 pub struct Cluster {
@@ -50,10 +53,11 @@ impl Cluster {
     /// # Errors
     /// What did not work.
     pub fn start(agents: u8) -> anyhow::Result<Self> {
-        Self::start_with(agents, &[])
+        Self::start_with(agents, &ROOMY)
     }
 
-    /// As [`Cluster::start`], with more arguments for every agent.
+    /// As [`Cluster::start`], with other arguments for every agent than those that let it run its pods however full this
+    /// machine's disk is.
     ///
     /// # Errors
     /// What did not work.
@@ -69,7 +73,7 @@ impl Cluster {
         let emulator = [AARCH64_EMULATOR, "-L", AARCH64_LIBRARIES];
         let mut agent: Vec<PathBuf> = emulator.iter().map(PathBuf::from).collect();
         agent.push(program("CORACLE_AGENT_AARCH64")?);
-        Self::start_as(agents, &[], agent)
+        Self::start_as(agents, &ROOMY, agent)
     }
 
     fn start_as(agents: u8, arguments: &[&str], agent: Vec<PathBuf>) -> anyhow::Result<Self> {

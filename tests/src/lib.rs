@@ -43,13 +43,15 @@ const CONTROLLER: [&str; 5] = [
     "--link-listen",
     "127.0.0.1:0",
 ];
-/// A whole cluster on ports of its own.
-const UP: [&str; 5] = [
+/// A whole cluster on ports of its own, that runs its pods however full this machine's disk is.
+const UP: [&str; 7] = [
     "up",
     "--listen",
     "127.0.0.1:0",
     "--link-listen",
     "127.0.0.1:0",
+    "--min-free-disk",
+    "0",
 ];
 
 /// A running controller. Killed when dropped.

@@ -35,7 +35,7 @@ pub(crate) async fn measure(bench: &mut Bench) {
 
 async fn step(bench: &Bench, pods: usize, goal: u64) -> anyhow::Result<Vec<Row>> {
     let max_pods = (pods + 10).to_string();
-    let cluster = Cluster::start_with(1, &["--max-pods", &max_pods])?;
+    let cluster = Cluster::start_with(1, &["--max-pods", &max_pods, "--min-free-disk", "0"])?;
     cluster.push(&example("misbehave")?, "misbehave:v1")?;
     let controller = cluster.controller()?.pid();
     let empty = Memory::of(controller)?;
