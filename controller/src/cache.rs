@@ -5,11 +5,12 @@
 //! is no queue for each watcher.
 
 use crate::{kinds::Kinds, object::Object};
+use bytes::Bytes;
 use coracle_api::{Key, KindRef, Revision, kind};
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 use tokio::sync::watch;
 
@@ -40,6 +41,32 @@ pub struct Change {
     pub previous: Option<Arc<Object>>,
     /// What it did.
     pub kind_of: ChangeKind,
+    /// What watches of it have in common.
+    pub(crate) shown: Shown,
+}
+
+/// The event of a change in encodings that are not its object's own, made by the first watch that needs it and shared by all:
+/// ended with the change, when it leaves the window.
+#[derive(Debug, Default)]
+pub(crate) struct Shown {
+    /// A frame of protobuf.
+    pub(crate) protobuf: OnceLock<Bytes>,
+    /// A line of JSON, the metadata alone.
+    pub(crate) metadata: OnceLock<Bytes>,
+}
+
+impl Change {
+    /// A change to `object`, at its revision.
+    #[must_use]
+    pub fn new(object: Arc<Object>, previous: Option<Arc<Object>>, kind_of: ChangeKind) -> Self {
+        Self {
+            revision: object.revision,
+            object,
+            previous,
+            kind_of,
+            shown: Shown::default(),
+        }
+    }
 }
 
 /// The window no longer reaches back to a revision.
@@ -379,12 +406,7 @@ mod tests {
     fn change(revision: u64, name: &str, kind_of: ChangeKind) -> Change {
         let value = json!({"metadata": {"name": name, "namespace": "n"}});
         let object = Arc::new(Object::new(kind::POD, Revision(revision), value).unwrap());
-        Change {
-            revision: Revision(revision),
-            object,
-            previous: None,
-            kind_of,
-        }
+        Change::new(object, None, kind_of)
     }
 
     #[test]
@@ -457,12 +479,8 @@ mod tests {
         let owned = |revision: u64, owner: Option<&str>, kind_of| {
             let owners = owner.map(|uid| json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "r", "uid": uid, "controller": true}]));
             let value = json!({"metadata": {"name": "a", "namespace": "n", "ownerReferences": owners.unwrap_or(json!([]))}});
-            Change {
-                revision: Revision(revision),
-                object: Arc::new(Object::new(kind::POD, Revision(revision), value).unwrap()),
-                previous: None,
-                kind_of,
-            }
+            let object = Object::new(kind::POD, Revision(revision), value).unwrap();
+            Change::new(Arc::new(object), None, kind_of)
         };
         let cache = Cache::new(Vec::new(), Revision(0));
         let found = |uid: &str| cache.dependents(uid).len();

@@ -256,12 +256,7 @@ impl<R: Reconciler> Runner<R> {
         };
         for kind in kinds {
             for object in self.cache.list(kind, None) {
-                let change = Change {
-                    revision: object.revision,
-                    object,
-                    previous: None,
-                    kind_of: ChangeKind::Added,
-                };
+                let change = Change::new(object, None, ChangeKind::Added);
                 self.queue_change(&change, now);
             }
         }

@@ -318,12 +318,8 @@ mod tests {
                 None => previous.as_ref().unwrap().value(),
             };
             let object = Arc::new(Object::new(kind, Revision(self.revision), value).unwrap());
-            self.cache.commit(vec![Change {
-                revision: Revision(self.revision),
-                object,
-                previous,
-                kind_of,
-            }]);
+            self.cache
+                .commit(vec![Change::new(object, previous, kind_of)]);
         }
 
         #[track_caller]

@@ -496,13 +496,9 @@ mod tests {
         let change = |edit: fn(&mut Value)| {
             let mut value = pod("a", 80, "True");
             edit(&mut value);
-            let change = Change {
-                revision: Revision(2),
-                object: object(kind::POD, value),
-                previous: Some(object(kind::POD, pod("a", 80, "True"))),
-                kind_of: ChangeKind::Modified,
-            };
-            concerns_endpoints(&change)
+            let before = object(kind::POD, pod("a", 80, "True"));
+            let after = object(kind::POD, value);
+            concerns_endpoints(&Change::new(after, Some(before), ChangeKind::Modified))
         };
         assert!(!change(|pod| pod["status"]["message"] = json!("x")));
         assert!(change(|pod| pod["status"]["podIP"] = json!("10.0.0.2")));

@@ -4,6 +4,7 @@
 
 use super::negotiate::{Format, Meta};
 use crate::{kinds::Custom, object::Object};
+use bytes::Bytes;
 use coracle_api::{KindRef, table, view};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -63,9 +64,9 @@ impl ListMeta {
 
 impl Render {
     /// One object.
-    pub(crate) fn object(&self, object: &Object) -> Vec<u8> {
+    pub(crate) fn object(&self, object: &Object) -> Bytes {
         match self.format {
-            Format::Json if self.is_own(object) => object.raw.to_vec(),
+            Format::Json if self.is_own(object) => object.raw.clone(),
             Format::Json => bytes(&view::shown(self.kind, object.value())),
             Format::Metadata(meta, _) => bytes(&partial(object, meta)),
             Format::Table(of) => {
@@ -76,7 +77,7 @@ impl Render {
     }
 
     /// A list.
-    pub(crate) fn list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Vec<u8> {
+    pub(crate) fn list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Bytes {
         match self.format {
             Format::Json => self.plain_list(objects, meta),
             Format::Metadata(of, _) => bytes(&json!({
@@ -92,7 +93,7 @@ impl Render {
         }
     }
 
-    fn plain_list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Vec<u8> {
+    fn plain_list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Bytes {
         let size: usize = objects.iter().map(|object| object.raw.len() + 1).sum();
         let mut list = Vec::with_capacity(size + 256);
         let head = format!(
@@ -106,18 +107,14 @@ impl Render {
             if index > 0 {
                 list.push(b',');
             }
-            if self.is_own(object) {
-                list.extend_from_slice(&object.raw);
-            } else {
-                list.extend_from_slice(&self.object(object));
-            }
+            list.extend_from_slice(&self.object(object));
         }
         list.extend_from_slice(b"]}");
-        list
+        list.into()
     }
 
     /// One object of a watch; only the first table has headers.
-    pub(crate) fn watched(&self, object: &Object, first: bool) -> Vec<u8> {
+    pub(crate) fn watched(&self, object: &Object, first: bool) -> Bytes {
         match self.format {
             Format::Table(of) => {
                 let meta = json!({"resourceVersion": object.revision.0.to_string()});
@@ -128,7 +125,7 @@ impl Render {
     }
 
     /// The object of a BOOKMARK event.
-    pub(crate) fn bookmark(&self, revision: u64, initial_events_end: bool, first: bool) -> Vec<u8> {
+    pub(crate) fn bookmark(&self, revision: u64, initial_events_end: bool, first: bool) -> Bytes {
         let mut meta = json!({"resourceVersion": revision.to_string(), "creationTimestamp": null});
         if initial_events_end {
             meta["annotations"] = json!({"k8s.io/initial-events-end": "true"});
@@ -192,7 +189,7 @@ impl Render {
     }
 
     /// False for an object that is stored as another kind than it is shown as.
-    fn is_own(&self, object: &Object) -> bool {
+    pub(crate) fn is_own(&self, object: &Object) -> bool {
         object.kind == self.kind
     }
 
@@ -227,6 +224,6 @@ fn partial(object: &Object, of: Meta) -> Value {
     json!({"kind": "PartialObjectMetadata", "apiVersion": of.api_version(), "metadata": meta})
 }
 
-fn bytes(value: &Value) -> Vec<u8> {
-    value.to_string().into_bytes()
+fn bytes(value: &Value) -> Bytes {
+    value.to_string().into()
 }

@@ -7,7 +7,7 @@
 use super::{
     Body, Call, State, error,
     list::snapshot,
-    negotiate::{self, Format, Translation},
+    negotiate::{self, Format, Meta, Translation},
     query::ListOptions,
     render::{Include, Render},
     respond,
@@ -349,9 +349,38 @@ impl Watch {
         let is = change.kind_of != ChangeKind::Deleted && self.selection.matches(&change.object);
         match (was, is) {
             (false, false) => {}
-            (false, true) => self.event(chunk, "ADDED", &change.object),
-            (true, true) => self.event(chunk, "MODIFIED", &change.object),
-            (true, false) => self.gone(chunk, change),
+            (false, true) => self.shared(chunk, ChangeKind::Added, change),
+            (true, true) => self.shared(chunk, ChangeKind::Modified, change),
+            (true, false) => self.shared(chunk, ChangeKind::Deleted, change),
+        }
+    }
+
+    /// The event of a change; one that is to this watch what it is to the store is encoded once for all watches.
+    fn shared(&mut self, chunk: &mut Vec<u8>, kind_of: ChangeKind, change: &Change) {
+        let shown = &change.shown;
+        let held = match self.format {
+            _ if kind_of != change.kind_of || self.kind != change.object.kind => None,
+            Format::Json if self.protobuf => Some(&shown.protobuf),
+            Format::Metadata(Meta::V1, _) if !self.protobuf => Some(&shown.metadata),
+            _ => None,
+        };
+        let Some(held) = held else {
+            self.show(chunk, kind_of, change);
+            return;
+        };
+        let event = held.get_or_init(|| {
+            let mut event = Vec::new();
+            self.show(&mut event, kind_of, change);
+            event.into()
+        });
+        chunk.extend_from_slice(event);
+    }
+
+    fn show(&mut self, chunk: &mut Vec<u8>, kind_of: ChangeKind, change: &Change) {
+        match kind_of {
+            ChangeKind::Added => self.event(chunk, "ADDED", &change.object),
+            ChangeKind::Modified => self.event(chunk, "MODIFIED", &change.object),
+            ChangeKind::Deleted => self.gone(chunk, change),
         }
     }
 
@@ -416,7 +445,7 @@ impl Watch {
 }
 
 /// A shown object, or a table of one, with another `resourceVersion`.
-fn at_revision(shown: &[u8], revision: Revision) -> Vec<u8> {
+fn at_revision(shown: &[u8], revision: Revision) -> Bytes {
     let mut value: Value = serde_json::from_slice(shown).unwrap_or_default();
     let version = Value::from(revision.to_string());
     if let Some(held) = value.pointer_mut("/rows/0/object/metadata/resourceVersion") {
@@ -425,7 +454,7 @@ fn at_revision(shown: &[u8], revision: Revision) -> Vec<u8> {
     if let Some(own) = value.pointer_mut("/metadata/resourceVersion") {
         *own = version;
     }
-    value.to_string().into_bytes()
+    value.to_string().into()
 }
 
 #[cfg(test)]

@@ -91,12 +91,9 @@ fn pod(revision: u64, name: &str) -> Object {
 
 impl Bench {
     fn change(&self, revision: u64, name: &str) {
-        self.cache.commit(vec![Change {
-            revision: Revision(revision),
-            object: Arc::new(pod(revision, name)),
-            previous: None,
-            kind_of: ChangeKind::Modified,
-        }]);
+        let object = Arc::new(pod(revision, name));
+        self.cache
+            .commit(vec![Change::new(object, None, ChangeKind::Modified)]);
     }
 
     async fn ended(&mut self, name: &str, runs: u32) {

@@ -235,12 +235,7 @@ impl Committer {
             };
             head.ledger.post(&id, posting);
             head.under_way.insert(id, (revision, newest));
-            let change = Change {
-                revision,
-                object,
-                previous: current,
-                kind_of,
-            };
+            let change = Change::new(object, current, kind_of);
             let (answer, answered) = oneshot::channel();
             let pending = Pending {
                 committed,

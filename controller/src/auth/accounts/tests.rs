@@ -61,12 +61,8 @@ impl World {
     }
 
     fn commit(&self, object: Arc<Object>, previous: Option<Arc<Object>>, kind_of: ChangeKind) {
-        self.cache.commit(vec![Change {
-            revision: object.revision,
-            object,
-            previous,
-            kind_of,
-        }]);
+        self.cache
+            .commit(vec![Change::new(object, previous, kind_of)]);
     }
 
     fn get(&self, of: KindRef, name: &str) -> Arc<Object> {

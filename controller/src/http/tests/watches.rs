@@ -117,6 +117,39 @@ async fn leaving_a_selection_is_a_deletion() {
 }
 
 #[tokio::test]
+async fn what_watches_share_is_to_each_what_it_selects() {
+    let server = Server::start().await;
+    let accept = "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io";
+    let accept = [("accept", accept)];
+    let all = format!("{MAPS}?watch=true");
+    let mut one = server.watch(&all, &accept).await;
+    let mut other = server.watch(&all, &accept).await;
+    let selecting = format!("{all}&labelSelector=tier%3Dx");
+    let mut selecting = server.watch(&selecting, &accept).await;
+    let mut whole = server.watch(&all, &[]).await;
+    let path = format!("{MAPS}/a");
+    let map = |tier: &str| config_map("a", json!({"tier": tier}));
+    server.ask("POST", MAPS, &map("y")).await;
+    server.ask("PUT", &path, &map("x")).await;
+    server.ask("DELETE", &path, "").await;
+    for lines in [&mut one, &mut other] {
+        for word in ["ADDED a", "MODIFIED a", "DELETED a"] {
+            assert_eq!(lines.brief().await, word);
+        }
+    }
+    let event = selecting.next().await.unwrap();
+    assert_eq!(
+        (&event["type"], &event["object"]["kind"]),
+        (&json!("ADDED"), &json!("PartialObjectMetadata"))
+    );
+    assert_eq!(selecting.brief().await, "DELETED a");
+    assert_eq!(
+        whole.next().await.unwrap()["object"]["kind"],
+        json!("ConfigMap")
+    );
+}
+
+#[tokio::test]
 async fn a_watch_in_tables_has_headers_once() {
     let server = Server::start().await;
     server.ask("POST", MAPS, &config_map("a", json!({}))).await;
