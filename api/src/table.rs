@@ -116,6 +116,14 @@ const EVENT: &[Column] = &[
     },
 ];
 
+/// What a row says beside its cells: that the pod has ended.
+#[must_use]
+pub fn conditions(kind: KindRef, object: &Value) -> Option<Value> {
+    (kind == kind::POD)
+        .then(|| pod::conditions(object))
+        .flatten()
+}
+
 /// The columns of a kind.
 #[must_use]
 pub fn columns(kind: KindRef) -> &'static [Column] {

@@ -14,6 +14,7 @@ mod ledger;
 mod limits;
 mod load;
 mod managers;
+mod pod;
 mod pod_security;
 mod put;
 mod request;
@@ -225,7 +226,7 @@ impl Registry {
             self.check_namespace(kind, namespace, &value)?;
         }
         admission::admit(&self.cache, kind, &mut value)?;
-        strategy::before_create(kind, &mut value);
+        strategy::before_create(kind, &mut value, self.clock.now());
         runtime_class::admit(&self.cache, kind, &mut value)?;
         if kind == kind::CUSTOM_RESOURCE_DEFINITION {
             custom::define(&mut value);

@@ -196,14 +196,16 @@ impl Render {
     fn row(&self, object: &Object, of: Meta) -> Value {
         let stored = object.value();
         let cells = self.cells(&stored);
-        match self.include {
-            Include::None => json!({"cells": cells}),
-            Include::Metadata => json!({"cells": cells, "object": partial(object, of)}),
-            Include::Object => {
-                let shown = view::shown(self.kind, stored);
-                json!({"cells": cells, "object": shown})
-            }
+        let mut row = json!({"cells": cells});
+        if let Some(conditions) = table::conditions(self.kind, &stored) {
+            row["conditions"] = conditions;
         }
+        match self.include {
+            Include::None => {}
+            Include::Metadata => row["object"] = partial(object, of),
+            Include::Object => row["object"] = view::shown(self.kind, stored),
+        }
+        row
     }
 }
 

@@ -4,7 +4,7 @@
 
 use super::{
     Context, DeleteOptions, FieldValidation, Propagation, Subresource, certificate,
-    commit::Decision, custom, put, workload,
+    commit::Decision, custom, pod, put, workload,
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
@@ -205,12 +205,12 @@ pub(super) fn complete(of: KindRef, value: &mut Value) {
 }
 
 /// What a client may not set at creation, and what only the server knows: nobody owns it.
-pub(super) fn before_create(of: KindRef, value: &mut Value) {
+pub(super) fn before_create(of: KindRef, value: &mut Value, now: Timestamp) {
     if of.status_split() && of != kind::NODE {
         clear(value, "status");
     }
     if of == kind::POD {
-        admit_pod(value);
+        pod::complete_new(value);
     }
     if of == kind::NAMESPACE {
         hold_content(value);
@@ -219,7 +219,7 @@ pub(super) fn before_create(of: KindRef, value: &mut Value) {
     // Also of a name that was made, and of what admission added.
     complete(of, value);
     if of == kind::POD {
-        value["status"] = json!({"phase": "Pending", "qosClass": qos_class(&value["spec"])});
+        value["status"] = pod::first_status(&value["spec"], now);
     }
 }
 
@@ -237,73 +237,6 @@ fn hold_content(namespace: &mut Value) {
 pub(super) fn clear(value: &mut Value, field: &str) {
     if let Some(map) = value.as_object_mut() {
         map.remove(field);
-    }
-}
-
-/// What upstream's admission adds to a pod: account, the two standard tolerations.
-fn admit_pod(pod: &mut Value) {
-    let Some(spec) = pod["spec"].as_object_mut() else {
-        return;
-    };
-    // The old name of the field, as upstream's conversion reads it.
-    let is_empty = |value: Option<&Value>| value.is_none_or(|value| value.is_null() || value == "");
-    if is_empty(spec.get("serviceAccountName")) {
-        let old = spec
-            .get("serviceAccount")
-            .filter(|old| !is_empty(Some(old)));
-        let account = old.cloned().unwrap_or_else(|| json!("default"));
-        spec.insert("serviceAccountName".to_owned(), account);
-    }
-    let mut fill = |name: &str, value: Value| {
-        if spec.get(name).is_none_or(Value::is_null) {
-            spec.insert(name.to_owned(), value);
-        }
-    };
-    fill("tolerations", json!([]));
-    let Some(tolerations) = spec.get_mut("tolerations").and_then(Value::as_array_mut) else {
-        return;
-    };
-    for taint in [
-        "node.kubernetes.io/not-ready",
-        "node.kubernetes.io/unreachable",
-    ] {
-        let covers = |toleration: &Value| {
-            let key = toleration["key"].as_str().unwrap_or_default();
-            let effect = toleration["effect"].as_str().unwrap_or_default();
-            (key == taint || key.is_empty()) && (effect == "NoExecute" || effect.is_empty())
-        };
-        if !tolerations.iter().any(covers) {
-            tolerations.push(json!({"key": taint, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}));
-        }
-    }
-}
-
-/// `Guaranteed`, `Burstable` or `BestEffort`, by requests and limits of CPU and memory.
-fn qos_class(spec: &Value) -> &'static str {
-    let lists = ["containers", "initContainers"];
-    let containers: Vec<&Value> = lists
-        .iter()
-        .flat_map(|list| spec[*list].as_array().into_iter().flatten())
-        .collect();
-    let has =
-        |container: &Value, list: &str, name: &str| !container["resources"][list][name].is_null();
-    let names = ["cpu", "memory"];
-    let any = containers.iter().any(|c| {
-        names
-            .iter()
-            .any(|n| has(c, "requests", n) || has(c, "limits", n))
-    });
-    let guaranteed = containers.iter().all(|container| {
-        let resources = &container["resources"];
-        names.iter().all(|name| {
-            has(container, "limits", name)
-                && resources["limits"][*name] == resources["requests"][*name]
-        })
-    });
-    match (any, guaranteed) {
-        (false, _) => "BestEffort",
-        (true, true) => "Guaranteed",
-        (true, false) => "Burstable",
     }
 }
 

@@ -177,17 +177,10 @@ fn label_keys(term: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
     }
     let matching = elements(term, "matchLabelKeys", path);
-    let labels = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut selected: BTreeSet<&str> = labels.map(|(key, _)| key.as_str()).collect();
-    for (_, expression) in elements(selector, "matchExpressions", path) {
-        let key = text(expression, "key");
-        let index = matching.iter().rposition(|(_, matching)| *matching == key);
-        if let Some(index) = index.filter(|_| selected.contains(key)) {
-            let path = format!("{path}[{index}]");
-            let detail = "exists in both matchLabelKeys and labelSelector";
-            causes.push(Cause::invalid(path, &json!(key), detail));
-        }
-        selected.insert(key);
+    for (index, key) in selected_twice(selector, &matching) {
+        let path = format!("{path}[{index}]");
+        let detail = "exists in both matchLabelKeys and labelSelector";
+        causes.push(Cause::invalid(path, &json!(key), detail));
     }
     let mismatching = elements(term, "mismatchLabelKeys", path);
     for (path, key) in matching {
@@ -196,6 +189,20 @@ fn label_keys(term: &Value, path: &str, causes: &mut Vec<Cause>) {
             causes.push(Cause::invalid(path, key, detail));
         }
     }
+}
+
+/// Keys that a selector asks for itself, and their places: once they are there from the pod's own labels.
+fn selected_twice<'a>(selector: &'a Value, keys: &[(String, &Value)]) -> Vec<(usize, &'a str)> {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut selected: BTreeSet<&str> = labels.map(|(key, _)| key.as_str()).collect();
+    let expressions = selector["matchExpressions"].as_array();
+    let names = expressions
+        .into_iter()
+        .flatten()
+        .map(|one| text(one, "key"));
+    let again = names.filter(|key| !selected.insert(key));
+    let place = |key: &str| keys.iter().rposition(|(_, own)| *own == key);
+    again.filter_map(|key| Some((place(key)?, key))).collect()
 }
 
 pub(super) fn spread(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
@@ -268,16 +275,12 @@ fn spread_keys(constraint: &Value, path: &str, causes: &mut Vec<Cause>) {
         let detail = "must not be specified when labelSelector is not set";
         causes.push(Cause::forbidden(format!("{path}.matchLabelKeys"), detail));
     }
-    let expressions = elements(selector, "matchExpressions", path);
-    for (path, key) in keys {
-        let name = key.as_str().unwrap_or_default();
-        label_name(name, &path, causes);
-        let selected = !selector["matchLabels"][name].is_null()
-            || expressions.iter().any(|(_, other)| other["key"] == *key);
-        if selected {
-            let detail = "exists in both matchLabelKeys and labelSelector";
-            causes.push(Cause::invalid(path, key, detail));
-        }
+    for (path, key) in &keys {
+        label_name(key.as_str().unwrap_or_default(), path, causes);
+    }
+    for (index, key) in selected_twice(selector, &keys) {
+        let detail = "exists in both matchLabelKeys and labelSelector";
+        causes.push(Cause::invalid(keys[index].0.clone(), &json!(key), detail));
     }
 }
 

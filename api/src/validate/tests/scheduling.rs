@@ -221,7 +221,8 @@ fn spread() {
         ),
         (
             json!([{"maxSkew": 1, "topologyKey": "z", "whenUnsatisfiable": "DoNotSchedule",
-                "matchLabelKeys": ["a"], "labelSelector": {"matchLabels": {"a": "b"}}}]),
+                "matchLabelKeys": ["a"], "labelSelector": {"matchLabels": {"a": "b"},
+                "matchExpressions": [{"key": "a", "operator": "In", "values": ["c"]}]}}]),
             "matchLabelKeys[0]: Invalid value: \"a\": exists in both matchLabelKeys and labelSelector",
         ),
         (
