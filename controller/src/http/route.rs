@@ -70,6 +70,8 @@ pub(crate) fn parse(method: &Method, path: &str, query: &str) -> Option<RequestI
                     info.name.clone_from(&namespace);
                     (info.resource, info.namespace, info.subresource) = (resource, namespace, next);
                 }
+                // No namespace is in another: a right in one would be a right to all.
+                Some(next) if info.group.is_empty() && next == resource => return None,
                 Some(next) => (info.namespace, info.resource) = (namespace, next),
             },
         }

@@ -46,6 +46,12 @@ fn resources() {
     check("GET", "/api/v1/watch/pods", "watch - v1 - pods - - -");
     let one = "/api/v1/watch/namespaces/n/pods/p";
     check("GET", one, "watch - v1 n pods p - -");
+    for inside in ["", "/b", "/a", "/b/status", "?watch=1"] {
+        let path = format!("/api/v1/namespaces/a/namespaces{inside}");
+        check("GET", &path, "none");
+        check("DELETE", &path, "none");
+    }
+    check("GET", "/api/v1/watch/namespaces/a/namespaces", "none");
     check(
         "GET",
         "/api/v1/namespaces/a/pods/",
