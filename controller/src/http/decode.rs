@@ -2,6 +2,7 @@
 //!
 //! Every body is capped before it is read, and nesting is capped by every decoder (127 levels; 64 messages).
 
+mod flow;
 mod mend;
 mod once;
 
@@ -22,6 +23,8 @@ use std::time::Duration;
 
 /// Largest body of an API request; as upstream.
 pub(crate) const BODY_BYTES_MAX: usize = 3 * 1024 * 1024;
+/// Larger ones are read on a thread of their own.
+const ASIDE_BYTES_MIN: usize = 64 * 1024;
 /// A body is sent by then.
 const BODY_MAX: Duration = Duration::from_secs(30);
 
@@ -106,7 +109,7 @@ pub(crate) async fn object(call: &mut Call, kind: &str) -> Result<Value, StatusE
     let media = media_type(call);
     let read = reader(&media)?;
     let bytes = bytes(call).await?;
-    let read = read(&bytes).and_then(typed);
+    let read = parsed(&bytes, read).await.and_then(typed);
     let read = read.map_err(|why| {
         let body = summary(&bytes);
         error::bad_request(format!(
@@ -165,7 +168,7 @@ pub(crate) async fn optional_object(call: &mut Call) -> Result<Option<Value>, St
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Ok(None);
     }
-    let read = reader(&media)?(&bytes).and_then(typed);
+    let read = parsed(&bytes, reader(&media)?).await.and_then(typed);
     read.map(|read| Some(read.value))
         .map_err(error::bad_request)
 }
@@ -180,7 +183,8 @@ pub(crate) async fn patch(call: &mut Call) -> Result<(PatchType, Value), StatusE
         _ => return Err(error::unsupported_media_type(&PATCH_TYPES)),
     };
     let bytes = bytes(call).await?;
-    let read = read_patch(kind, &bytes).map_err(|why| match kind {
+    let read = parsed(&bytes, move |bytes: &[u8]| read_patch(kind, bytes)).await;
+    let read = read.map_err(|why| match kind {
         PatchType::Strategic => error::bad_request(why),
         _ => error::bad_request(format!("error decoding patch: {why}")),
     })?;
@@ -205,6 +209,20 @@ fn read_patch(kind: PatchType, bytes: &[u8]) -> Result<Read, String> {
         ));
     }
     Ok(read)
+}
+
+/// What a body says. A large one is read where nothing else has to wait for it.
+async fn parsed(
+    bytes: &Bytes,
+    read: impl Fn(&[u8]) -> Result<Read, String> + Send + 'static,
+) -> Result<Read, String> {
+    if bytes.len() < ASIDE_BYTES_MIN {
+        return read(bytes);
+    }
+    let bytes = bytes.clone();
+    tokio::task::spawn_blocking(move || read(&bytes))
+        .await
+        .unwrap_or_else(|_ended| Err("it could not be read".to_owned()))
 }
 
 type Reader = fn(&[u8]) -> Result<Read, String>;
@@ -251,8 +269,14 @@ fn yaml(bytes: &[u8]) -> Result<Read, String> {
     {
         return Ok(read);
     }
-    let value = serde_yaml_ng::from_slice(bytes)
-        .map_err(|refused| format!("error converting YAML to JSON: yaml: {refused}"))?;
+    let refused = |why: &str| format!("error converting YAML to JSON: yaml: {why}");
+    if flow::is_too_deep(bytes) {
+        return Err(refused(&format!(
+            "exceeded max depth of {}",
+            flow::DEPTH_MAX
+        )));
+    }
+    let value = serde_yaml_ng::from_slice(bytes).map_err(|why| refused(&why.to_string()))?;
     Ok(Read {
         value,
         duplicates: Vec::new(),
@@ -277,8 +301,11 @@ mod tests {
         );
         let not_deep = format!("{}{}", "[".repeat(127), "]".repeat(127));
         assert!(read_json(not_deep.as_bytes()).is_ok());
-        let deep = "[".repeat(1_000);
-        assert!(yaml(deep.as_bytes()).is_err());
+        let deep = "[".repeat(1_000_000);
+        assert_eq!(
+            yaml(deep.as_bytes()).unwrap_err(),
+            "error converting YAML to JSON: yaml: exceeded max depth of 512"
+        );
         assert_eq!(
             read_json(b"{\"a\":").unwrap_err(),
             "unexpected end of JSON input"
