@@ -229,6 +229,20 @@ impl Cache {
         state.tables.get(&table_of(kind)).map_or(0, Table::len)
     }
 
+    /// How many bytes of JSON the objects of a kind are, of one namespace or all. Looks at each.
+    #[must_use]
+    pub fn bytes(&self, kind: KindRef, namespace: Option<&str>) -> usize {
+        let state = self.0.state.read();
+        let table = state.tables.get(&table_of(kind));
+        let first = Key::new(namespace.unwrap_or_default(), "");
+        table
+            .into_iter()
+            .flat_map(|table| table.range(&first..))
+            .take_while(|(key, _)| namespace.is_none_or(|namespace| key.namespace == namespace))
+            .map(|(_, object)| object.raw.len())
+            .sum()
+    }
+
     /// As [`Cache::list`], with the revision the list is of.
     #[must_use]
     pub fn list_at(&self, kind: KindRef, namespace: Option<&str>) -> (Vec<Arc<Object>>, Revision) {

@@ -307,10 +307,17 @@ impl State {
         let sort = match info {
             Some(info) if info.is_stream() => Sort::Stream,
             Some(info) => {
-                let kinds = self.registry.cache().kinds();
+                let cache = self.registry.cache();
+                let kinds = cache.kinds();
                 let kind = kinds.find(&info.group, &info.version, &info.resource);
-                let objects = kind.map_or(0, |kind| self.registry.cache().count(kind));
-                Sort::Request(fairness::width(info.verb, objects))
+                let objects = kind.map_or(0, |kind| cache.count(kind));
+                let whole = match kind {
+                    Some(kind) if info.verb == "list" && !list::is_streamed(call) => {
+                        list::bytes(cache, kind, &info.namespace, objects, &call.query)
+                    }
+                    _ => 0,
+                };
+                Sort::Request(fairness::width(info.verb, objects, whole))
             }
             None if auth::is_public(call.parts.uri.path()) => return Ok(None),
             None => Sort::Request(1),

@@ -23,6 +23,10 @@ const STREAM_SEATS: usize = 4096;
 const OBJECTS_PER_SEAT: usize = 500;
 /// What the largest list takes; as upstream.
 const LIST_SEATS_MAX: usize = 10;
+/// Bytes that one seat of an answer is good for that is held whole until it was sent.
+const BYTES_PER_SEAT: usize = 1 << 20;
+/// What the largest such answer takes.
+const WHOLE_SEATS_MAX: usize = 100;
 
 /// Who is counted together.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -97,10 +101,15 @@ fn is_system(user: &UserInfo) -> bool {
         .any(|group| group == MASTERS || group == NODES)
 }
 
-/// How many seats a request takes: a list is as much work as there are objects.
-pub(crate) fn width(verb: &str, objects: usize) -> usize {
+/// How many seats a request takes: a list is as much work as there are objects, and as much memory as it is bytes that
+/// are not made while they are sent.
+pub(crate) fn width(verb: &str, objects: usize, whole_bytes: usize) -> usize {
     match verb {
-        "list" => (1 + objects / OBJECTS_PER_SEAT).min(LIST_SEATS_MAX),
+        "list" => {
+            let work = (1 + objects / OBJECTS_PER_SEAT).min(LIST_SEATS_MAX);
+            let memory = (whole_bytes / BYTES_PER_SEAT).min(WHOLE_SEATS_MAX);
+            work.max(memory)
+        }
         _ => 1,
     }
 }
@@ -259,14 +268,17 @@ mod tests {
 
     #[test]
     fn lists_take_what_they_cost() {
-        for (verb, objects, seats) in [
-            ("list", 0, 1),
-            ("list", 499, 1),
-            ("list", 500, 2),
-            ("list", 1_000_000, 10),
-            ("get", 1_000_000, 1),
+        for (verb, objects, whole_bytes, seats) in [
+            ("list", 0, 0, 1),
+            ("list", 499, 1 << 20, 1),
+            ("list", 500, 0, 2),
+            ("list", 1_000_000, 0, 10),
+            ("list", 50, 20 << 20, 20),
+            ("list", 1_000_000, 1 << 40, 100),
+            ("get", 1_000_000, 1 << 40, 1),
         ] {
-            assert_eq!(width(verb, objects), seats, "{verb} of {objects}");
+            let width = width(verb, objects, whole_bytes);
+            assert_eq!(width, seats, "{verb} of {objects}");
         }
     }
 }

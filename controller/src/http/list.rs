@@ -4,8 +4,8 @@
 //! A page never mixes two revisions unless the client was told so (410 with a token to go on).
 
 use super::{
-    Body, State, error,
-    negotiate::Format,
+    Body, Call, State, error,
+    negotiate::{self, Format},
     query::{ListOptions, Match, Query},
     render::{Include, ListMeta, Render},
     respond,
@@ -27,6 +27,9 @@ use std::{sync::Arc, time::Duration};
 
 /// How long a list waits for a revision that this server has not seen yet; as upstream.
 const FRESH_WAIT_MAX: Duration = Duration::from_secs(3);
+
+/// Smaller lists are sent whole.
+const STREAM_BYTES_MIN: usize = 256 * 1024;
 
 const EXPIRED_CONTINUE: &str = "The provided continue parameter is too old to display a consistent \
     list result. You can start a new list without the continue parameter, or use the continue \
@@ -100,14 +103,39 @@ impl Token {
     }
 }
 
+/// Whether a list is made while it is sent: plain JSON, which nothing has to see as a whole.
+pub(crate) fn is_streamed(call: &Call) -> bool {
+    let format = negotiate::format(call.accept(), true);
+    format == Some(Format::Json)
+        && negotiate::translations(call.accept()).is_empty()
+        && !call.query.flag("pretty")
+}
+
+/// About how many bytes of JSON a list is made of.
+pub(crate) fn bytes(
+    cache: &Cache,
+    kind: KindRef,
+    namespace: &str,
+    objects: usize,
+    query: &Query,
+) -> usize {
+    let bytes = cache.bytes(kind, (!namespace.is_empty()).then_some(namespace));
+    let limit: Option<usize> = query.get("limit").and_then(|limit| limit.parse().ok());
+    match limit {
+        Some(limit) if 0 < limit && limit < objects => bytes / objects * limit,
+        _ => bytes,
+    }
+}
+
 /// Answers a LIST.
 pub(crate) async fn list(
     state: &State,
     kind: KindRef,
     namespace: &str,
-    query: &Query,
+    call: &Call,
     format: Format,
 ) -> Result<Response<Body>, StatusError> {
+    let query = &call.query;
     let options = ListOptions::parse(query, false)?;
     let cache = state.registry.cache();
     let selection = Selection::new(cache.kinds(), kind, namespace, &options)?;
@@ -128,9 +156,17 @@ pub(crate) async fn list(
         include: Include::parse(query.get("includeObject")),
         now: state.registry.clock().now(),
     };
+    let Page { objects, meta } = page;
+    let size: usize = objects.iter().map(|object| object.raw.len()).sum();
+    if size >= STREAM_BYTES_MIN && is_streamed(call) {
+        return Ok(respond::json_chunks(
+            render.chunks(objects, &meta),
+            &call.parts.headers,
+        ));
+    }
     Ok(respond::json_bytes(
         StatusCode::OK,
-        render.list(&page.objects, &page.meta),
+        render.list(&objects, &meta),
     ))
 }
 

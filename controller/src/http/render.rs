@@ -10,6 +10,9 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
+/// Parts of a list are about this large.
+const CHUNK_BYTES: usize = 64 * 1024;
+
 /// How to show objects of a kind.
 #[derive(Debug, Clone)]
 pub(crate) struct Render {
@@ -96,13 +99,7 @@ impl Render {
     fn plain_list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Bytes {
         let size: usize = objects.iter().map(|object| object.raw.len() + 1).sum();
         let mut list = Vec::with_capacity(size + 256);
-        let head = format!(
-            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
-            self.kind.list_name(),
-            self.kind.api_version(),
-            meta.value()
-        );
-        list.extend_from_slice(head.as_bytes());
+        list.extend_from_slice(self.list_head(meta).as_bytes());
         for (index, object) in objects.iter().enumerate() {
             if index > 0 {
                 list.push(b',');
@@ -111,6 +108,50 @@ impl Render {
         }
         list.extend_from_slice(b"]}");
         list.into()
+    }
+
+    /// What a list begins with; `]}` ends it.
+    fn list_head(&self, meta: &ListMeta) -> String {
+        format!(
+            "{{\"kind\":\"{}\",\"apiVersion\":\"{}\",\"metadata\":{},\"items\":[",
+            self.kind.list_name(),
+            self.kind.api_version(),
+            meta.value()
+        )
+    }
+
+    /// A list in plain JSON in parts of about [`CHUNK_BYTES`], each made when it is asked for.
+    pub(crate) fn chunks(
+        self,
+        objects: Vec<Arc<Object>>,
+        meta: &ListMeta,
+    ) -> impl Iterator<Item = Vec<u8>> + Send + use<> {
+        let mut head = Some(self.list_head(meta));
+        let mut objects = objects.into_iter();
+        let mut ended = false;
+        std::iter::from_fn(move || {
+            if ended {
+                return None;
+            }
+            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+            let mut is_first = false;
+            if let Some(head) = head.take() {
+                chunk.extend_from_slice(head.as_bytes());
+                is_first = true;
+            }
+            while chunk.len() < CHUNK_BYTES {
+                let Some(object) = objects.next() else {
+                    chunk.extend_from_slice(b"]}");
+                    ended = true;
+                    break;
+                };
+                if !std::mem::take(&mut is_first) {
+                    chunk.push(b',');
+                }
+                chunk.extend_from_slice(&self.object(&object));
+            }
+            Some(chunk)
+        })
     }
 
     /// One object of a watch; only the first table has headers.

@@ -31,6 +31,52 @@ pub(crate) fn json_bytes(status: StatusCode, json: impl Into<Bytes>) -> Response
     response
 }
 
+/// JSON that is made while it is sent, compressed if the client takes that.
+pub(crate) fn json_chunks(
+    chunks: impl Iterator<Item = Vec<u8>> + Send + 'static,
+    asked: &HeaderMap,
+) -> Response<Body> {
+    let mut response = json_bytes(StatusCode::OK, Bytes::new());
+    if !accepts_gzip(asked) {
+        let chunks = chunks.map(|chunk| Ok(Bytes::from(chunk)));
+        *response.body_mut() = Body::stream(futures_util::stream::iter(chunks));
+        return response;
+    }
+    *response.body_mut() = Body::stream(futures_util::stream::iter(gzip_chunks(chunks)));
+    is_gzip(&mut response);
+    response
+}
+
+/// The chunks as one compressed stream.
+fn gzip_chunks(
+    mut chunks: impl Iterator<Item = Vec<u8>>,
+) -> impl Iterator<Item = io::Result<Bytes>> {
+    let mut encoder = Some(GzEncoder::new(Vec::new(), Compression::fast()));
+    std::iter::from_fn(move || {
+        loop {
+            let Some(chunk) = chunks.next() else {
+                return encoder.take().map(|rest| rest.finish().map(Bytes::from));
+            };
+            let held = encoder.as_mut()?;
+            if let Err(failure) = held.write_all(&chunk) {
+                encoder = None;
+                return Some(Err(failure));
+            }
+            let made = std::mem::take(held.get_mut());
+            if !made.is_empty() {
+                return Some(Ok(Bytes::from(made)));
+            }
+        }
+    })
+}
+
+/// Says that the body is compressed.
+fn is_gzip(response: &mut Response<Body>) {
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+    headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+}
+
 /// A value as JSON.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Body> {
     json_bytes(
@@ -148,9 +194,7 @@ pub(crate) fn finish(
         && let Some(small) = gzip(&bytes)
     {
         *response.body_mut() = Body::whole(small);
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        headers.append(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        is_gzip(&mut response);
     }
     response
 }

@@ -102,7 +102,9 @@ fn check_scope(kind: KindRef, info: &RequestInfo) -> Result<(), StatusError> {
         }
         return Ok(());
     }
-    let is_own_namespace = kind.plural == "namespaces" && kind.group.is_empty();
+    // A request for a namespace is decided as one in it.
+    let is_own_namespace =
+        kind.plural == "namespaces" && kind.group.is_empty() && info.name == info.namespace;
     if info.namespace.is_empty() || is_own_namespace {
         return Ok(());
     }
@@ -128,9 +130,9 @@ impl Target<'_> {
             // kubectl get NAME -w asks for a collection of one.
             "list" => {
                 format.check(kind, true, &call.query)?;
-                list::list(state, kind, &info.namespace, &call.query, format).await
+                list::list(state, kind, &info.namespace, &call, format).await
             }
-            "watch" => watch::watch(state, kind, info, &call, format),
+            "watch" => watch::watch(state, kind, info, &call, format).await,
             "create" if info.name.is_empty() => write::create(self, call).await,
             "update" if !info.name.is_empty() => write::update(self, call).await,
             "patch" if !info.name.is_empty() => write::patch(self, call).await,

@@ -6,7 +6,7 @@
 
 use super::{
     Body, Call, State, error,
-    list::snapshot,
+    list::{snapshot, wait_for},
     negotiate::{self, Format, Meta, Translation},
     query::ListOptions,
     render::{Include, Render},
@@ -42,15 +42,18 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(30 * 60);
 const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A watch that has seen changes rests for this long for each watch that is open: under a storm of writes the work for
 /// all of them grows with the time, not with the writes. With few watches it is too short to be kept.
-const REST_EACH: Duration = Duration::from_micros(20);
+const REST_EACH: Duration = Duration::from_micros(35);
 /// The longest rest, and the shortest that a timer keeps.
 const REST_MAX: Duration = Duration::from_millis(100);
 const REST_MIN: Duration = Duration::from_millis(2);
 /// Events are sent together up to about this many bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
 
+/// What an event of JSON is beside its object.
+const EVENT_BYTES: usize = 32;
+
 /// Answers a WATCH.
-pub(crate) fn watch(
+pub(crate) async fn watch(
     state: &State,
     kind: KindRef,
     info: &RequestInfo,
@@ -101,7 +104,11 @@ pub(crate) fn watch(
         _open: state.metrics.watcher(),
         cache,
     };
-    watch.begin(&options);
+    if let Err(not_yet) = watch.until_fresh(&options).await {
+        watch.failed = Some(not_yet);
+    } else {
+        watch.begin(&options);
+    }
     let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
         watch
             .next()
@@ -174,6 +181,16 @@ struct Watch {
 }
 
 impl Watch {
+    /// Who wants the state at a version or later, with a bookmark that ends it, gets none that is older.
+    async fn until_fresh(&self, options: &ListOptions) -> Result<(), StatusError> {
+        match options.resource_version {
+            Some(wanted) if options.send_initial_events == Some(true) && options.bookmarks => {
+                wait_for(&self.cache, Revision(wanted)).await
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Decides where to start: with the state, or after a revision.
     fn begin(&mut self, options: &ListOptions) {
         let state_first = match options.send_initial_events {
@@ -327,6 +344,10 @@ impl Watch {
             self.failed = Some(refused);
             return;
         }
+        let own = |change: &&Arc<Change>| change.object.kind == self.kind;
+        let size = |change: &Arc<Change>| change.object.raw.len() + EVENT_BYTES;
+        let size: usize = changes.iter().filter(own).map(size).sum();
+        chunk.reserve(size.min(CHUNK_BYTES));
         for change in changes {
             self.change(chunk, &change);
             self.position = self.position.max(change.revision);
@@ -408,9 +429,11 @@ impl Watch {
     }
 
     fn bookmark(&mut self, chunk: &mut Vec<u8>, initial_events_end: bool) {
-        let shown = self
-            .render()
-            .bookmark(self.position.0, initial_events_end, self.first);
+        let shown = self.render().bookmark(
+            self.position.min(self.cache.revision()).0,
+            initial_events_end,
+            self.first,
+        );
         self.first = false;
         self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
         self.line(chunk, "BOOKMARK", &shown);
@@ -466,7 +489,7 @@ mod tests {
         let millis = |watches| rest(watches).as_millis();
         assert_eq!(
             [1, 99, 100, 1_000, 1_000_000].map(millis),
-            [0, 0, 2, 20, 100]
+            [0, 3, 3, 35, 100]
         );
     }
 }

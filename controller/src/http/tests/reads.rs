@@ -207,6 +207,28 @@ async fn discovery_version_and_openapi() {
 }
 
 #[tokio::test]
+async fn a_large_list_is_the_same_in_parts_whole_and_compressed() {
+    let server = Server::start().await;
+    for n in 0..9 {
+        let map = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": format!("m{n}")}, "data": {"x": "x".repeat(100_000)}});
+        server.make(MAPS, &map).await;
+    }
+    let parts = server.ask("GET", MAPS, "").await;
+    assert_eq!(parts.headers.get("content-length"), None);
+    let list = parts.json();
+    assert_eq!(list["items"].as_array().unwrap().len(), 9);
+    let whole = server.ask("GET", &format!("{MAPS}?pretty=1"), "").await;
+    assert!(whole.headers.contains_key("content-length"));
+    assert_eq!(whole.json(), list);
+    let gzip = [("accept-encoding", "gzip")];
+    let small = server.ask_with("GET", MAPS, "", &gzip).await;
+    assert_eq!(small.headers["content-encoding"], "gzip");
+    assert!(small.bytes.len() < parts.bytes.len() / 10);
+    let plain = crate::http::respond::gunzip(&small.bytes).unwrap();
+    assert_eq!(plain, parts.bytes);
+}
+
+#[tokio::test]
 async fn openapi_v2_has_two_forms() {
     const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     let server = Server::start().await;

@@ -73,6 +73,31 @@ async fn initial_events_end_in_an_annotated_bookmark() {
 }
 
 #[tokio::test]
+async fn a_state_of_the_future_is_waited_for_and_not_made_up() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, &config_map("a", json!({}))).await;
+    let all = "watch=true&sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+    let path = format!("{MAPS}?{all}&resourceVersion=99999999");
+    let mut lines = server.watch(&path, &[]).await;
+    let refused = lines.next().await.unwrap();
+    assert_eq!(
+        (&refused["type"], &refused["object"]["code"]),
+        (&json!("ERROR"), &json!(504))
+    );
+    assert_eq!(lines.brief().await, "end");
+    // Without the state there is nothing to wait for, and nothing to make up.
+    let path = format!(
+        "{MAPS}?watch=true&allowWatchBookmarks=true&resourceVersion=99999999&timeoutSeconds=1"
+    );
+    let mut lines = server.watch(&path, &[]).await;
+    let bookmark = lines.next().await.unwrap();
+    assert_ne!(
+        bookmark["object"]["metadata"]["resourceVersion"],
+        "99999999"
+    );
+}
+
+#[tokio::test]
 async fn leaving_a_selection_is_a_deletion() {
     let server = Server::start().await;
     server
