@@ -46,36 +46,58 @@ enum Operator {
 /// A selector of a spec as one writes it on a command line; a plain map of labels is one too.
 #[must_use]
 pub fn to_text(selector: &Value) -> String {
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let list = |value: &Value| -> Vec<Value> { value.as_array().cloned().unwrap_or_default() };
     let is_spec = ["matchLabels", "matchExpressions"]
         .iter()
         .any(|field| !selector[*field].is_null() && !selector[*field].is_string());
-    let labels = if is_spec {
-        &selector["matchLabels"]
+    if is_spec {
+        spec_text(selector).unwrap_or_default()
     } else {
-        selector
-    };
-    let mut terms: Vec<String> = labels
-        .as_object()
-        .into_iter()
-        .flatten()
-        .map(|(key, value)| format!("{key}={}", text(value)))
-        .collect();
-    let expressions = list(&selector["matchExpressions"]);
-    for one in expressions.iter().filter(|_| is_spec) {
-        let values: Vec<String> = list(&one["values"]).iter().map(text).collect();
-        let (key, values) = (text(&one["key"]), values.join(","));
-        match one["operator"].as_str() {
-            Some("In") => terms.push(format!("{key} in ({values})")),
-            Some("NotIn") => terms.push(format!("{key} notin ({values})")),
-            Some("Exists") => terms.push(key),
-            Some("DoesNotExist") => terms.push(format!("!{key}")),
-            _ => {}
-        }
+        labels_text(selector)
     }
+}
+
+/// Labels as one writes them on a command line: sorted as they are written.
+#[must_use]
+pub fn labels_text(labels: &Value) -> String {
+    let labels = labels.as_object().into_iter().flatten();
+    let mut terms: Vec<String> = labels.map(|(key, value)| equality(key, value)).collect();
     terms.sort();
     terms.join(",")
+}
+
+/// A selector with `matchLabels` and `matchExpressions`, sorted by key; nothing of one that says nothing sensible.
+#[must_use]
+pub fn spec_text(selector: &Value) -> Option<String> {
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut terms: Vec<(&str, String)> = labels
+        .map(|(key, value)| (key.as_str(), equality(key, value)))
+        .collect();
+    let expressions = selector["matchExpressions"].as_array();
+    for one in expressions.into_iter().flatten() {
+        let key = one["key"].as_str().unwrap_or_default();
+        terms.push((key, expression_text(key, one)?));
+    }
+    terms.sort_by_key(|(key, _)| *key);
+    let terms: Vec<String> = terms.into_iter().map(|(_, term)| term).collect();
+    Some(terms.join(","))
+}
+
+fn equality(key: &str, value: &Value) -> String {
+    format!("{key}={}", value.as_str().unwrap_or_default())
+}
+
+fn expression_text(key: &str, expression: &Value) -> Option<String> {
+    let values = expression["values"].as_array().into_iter().flatten();
+    let mut values: Vec<&str> = values.filter_map(Value::as_str).collect();
+    values.sort_unstable();
+    let list = values.join(",");
+    match (expression["operator"].as_str()?, values.is_empty()) {
+        ("In", false) => Some(format!("{key} in ({list})")),
+        ("NotIn", false) => Some(format!("{key} notin ({list})")),
+        ("Exists", true) => Some(key.to_owned()),
+        ("DoesNotExist", true) => Some(format!("!{key}")),
+        _ => None,
+    }
 }
 
 impl LabelSelector {
@@ -264,11 +286,29 @@ mod tests {
         let spec = serde_json::json!({
             "matchLabels": {"app": "a"},
             "matchExpressions": [
-                {"key": "tier", "operator": "In", "values": ["x", "y"]},
+                {"key": "tier", "operator": "In", "values": ["y", "x"]},
                 {"key": "old", "operator": "DoesNotExist"},
+                {"key": "a.b", "operator": "NotIn", "values": ["z"]},
+                {"key": "new", "operator": "Exists"},
             ],
         });
-        assert_eq!(to_text(&spec), "!old,app=a,tier in (x,y)");
+        let written = "a.b notin (z),app=a,new,!old,tier in (x,y)";
+        assert_eq!(to_text(&spec), written);
+        assert_eq!(spec_text(&spec).as_deref(), Some(written));
+        assert_eq!(spec_text(&Value::Null).as_deref(), Some(""));
+        for wrong in [
+            serde_json::json!({"key": "a", "operator": "Gt", "values": ["1"]}),
+            serde_json::json!({"key": "a", "operator": "In"}),
+            serde_json::json!({"key": "a", "operator": "Exists", "values": ["1"]}),
+        ] {
+            let spec = serde_json::json!({"matchExpressions": [wrong]});
+            assert_eq!(spec_text(&spec), None, "{spec}");
+        }
+        // The written terms are sorted, where a selector is sorted by its keys.
+        let near = serde_json::json!({"a": "1", "a-b": "2"});
+        assert_eq!(labels_text(&near), "a-b=2,a=1");
+        let near = serde_json::json!({"matchLabels": near});
+        assert_eq!(to_text(&near), "a=1,a-b=2");
         let map = serde_json::json!({"b": "2", "a": "1"});
         assert_eq!(to_text(&map), "a=1,b=2");
         assert_eq!(to_text(&Value::Null), "");
