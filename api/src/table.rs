@@ -3,6 +3,7 @@
 //! Source: k8s.io/kubernetes `pkg/printers/internalversion`. Pure; the age is against `now`.
 
 mod component;
+mod event;
 mod network;
 mod pod;
 mod policy;
@@ -10,20 +11,21 @@ mod rights;
 mod storage;
 mod workload;
 
-use crate::{KindRef, kind, selector};
+use crate::{KindRef, kind, quantity::Quantity, selector};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// One column of a Table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Column {
     /// Heading.
     pub name: &'static str,
-    /// `string` or `integer`.
+    /// `string`, `integer`, `boolean` or `date`.
     pub kind: &'static str,
     /// `name` for the first column, else empty.
     pub format: &'static str,
-    /// Sentence.
+    /// Sentence; empty where upstream has the documentation of a field other than a name or an age.
     pub description: &'static str,
     /// 0, or 1 for those only `-o wide` shows.
     pub priority: i32,
@@ -39,14 +41,31 @@ const fn column(name: &'static str, kind: &'static str, priority: i32) -> Column
     }
 }
 
+impl Column {
+    const fn about(self, description: &'static str) -> Self {
+        Self {
+            description,
+            ..self
+        }
+    }
+}
+
+/// What upstream's documentation says of `metadata.name`.
+pub const ABOUT_NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
+/// What upstream's documentation says of `metadata.creationTimestamp`.
+pub const ABOUT_AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
+
 const NAME: Column = Column {
-    name: "Name",
-    kind: "string",
     format: "name",
-    description: "Name must be unique within a namespace.",
-    priority: 0,
+    ..column("Name", "string", 0).about(ABOUT_NAME)
 };
-const AGE: Column = column("Age", "string", 0);
+const AGE: Column = column("Age", "string", 0).about(ABOUT_AGE);
+/// Of kinds without columns of their own.
+const CREATED_AT: Column = column("Created At", "date", 0).about(ABOUT_AGE);
+const CONTAINERS: Column =
+    column("Containers", "string", 1).about("Names of each container in the template.");
+const IMAGES: Column =
+    column("Images", "string", 1).about("Images referenced by each container in the template.");
 
 const POD: &[Column] = &[
     NAME,
@@ -61,12 +80,12 @@ const POD: &[Column] = &[
 ];
 const DEPLOYMENT: &[Column] = &[
     NAME,
-    column("Ready", "string", 0),
+    column("Ready", "string", 0).about("Number of the pod with ready state"),
     column("Up-to-date", "string", 0),
     column("Available", "string", 0),
     AGE,
-    column("Containers", "string", 1),
-    column("Images", "string", 1),
+    CONTAINERS,
+    IMAGES,
     column("Selector", "string", 1),
 ];
 const REPLICA_SET: &[Column] = &[
@@ -75,23 +94,14 @@ const REPLICA_SET: &[Column] = &[
     column("Current", "integer", 0),
     column("Ready", "integer", 0),
     AGE,
-    column("Containers", "string", 1),
-    column("Images", "string", 1),
-    column("Selector", "string", 1),
-];
-const SERVICE: &[Column] = &[
-    NAME,
-    column("Type", "string", 0),
-    column("Cluster-IP", "string", 0),
-    column("External-IP", "string", 0),
-    column("Port(s)", "string", 0),
-    AGE,
+    CONTAINERS,
+    IMAGES,
     column("Selector", "string", 1),
 ];
 const NODE: &[Column] = &[
     NAME,
-    column("Status", "string", 0),
-    column("Roles", "string", 0),
+    column("Status", "string", 0).about("The status of the node"),
+    column("Roles", "string", 0).about("The roles of the node"),
     AGE,
     column("Version", "string", 0),
     column("Internal-IP", "string", 1),
@@ -100,20 +110,11 @@ const NODE: &[Column] = &[
     column("Kernel-Version", "string", 1),
     column("Container-Runtime", "string", 1),
 ];
-const EVENT: &[Column] = &[
-    column("Last Seen", "string", 0),
-    column("Type", "string", 0),
-    column("Reason", "string", 0),
-    column("Object", "string", 0),
-    column("Subobject", "string", 1),
-    column("Source", "string", 1),
-    column("Message", "string", 0),
-    column("First Seen", "string", 1),
-    column("Count", "string", 1),
-    Column {
-        priority: 1,
-        ..NAME
-    },
+
+const NAMESPACE: &[Column] = &[
+    NAME,
+    column("Status", "string", 0).about("The status of the namespace"),
+    AGE,
 ];
 
 /// What a row says beside its cells: that the pod has ended.
@@ -129,9 +130,9 @@ pub fn conditions(kind: KindRef, object: &Value) -> Option<Value> {
 pub fn columns(kind: KindRef) -> &'static [Column] {
     match (kind.group, kind.kind) {
         ("", "Pod") => POD,
-        ("", "Service") => SERVICE,
+        ("", "Service") => network::SERVICE,
         ("", "Node") => NODE,
-        ("", "Namespace") => const { &[NAME, column("Status", "string", 0), AGE] },
+        ("", "Namespace") => NAMESPACE,
         ("", "ComponentStatus") => component::COLUMNS,
         ("", "ConfigMap") => const { &[NAME, column("Data", "string", 0), AGE] },
         ("", "Secret") => {
@@ -145,20 +146,10 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
             }
         }
         ("", "ServiceAccount") => const { &[NAME, column("Secrets", "string", 0), AGE] },
-        (_, "Event") => EVENT,
+        (_, "Event") => event::COLUMNS,
         ("apps", "Deployment") => DEPLOYMENT,
         ("apps", "ReplicaSet") => REPLICA_SET,
-        ("discovery.k8s.io", _) => {
-            const {
-                &[
-                    NAME,
-                    column("AddressType", "string", 0),
-                    column("Ports", "string", 0),
-                    column("Endpoints", "string", 0),
-                    AGE,
-                ]
-            }
-        }
+        ("discovery.k8s.io", _) => network::ENDPOINT_SLICE,
         ("coordination.k8s.io", _) => const { &[NAME, column("Holder", "string", 0), AGE] },
         ("", "PodTemplate" | "ReplicationController") | ("apps" | "batch" | "autoscaling", _) => {
             workload::columns(kind)
@@ -168,7 +159,8 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
         }
         ("", "Endpoints") | ("networking.k8s.io", _) => network::columns(kind),
         (kind::RBAC, "Role" | "ClusterRole") => rights::ROLE,
-        (kind::RBAC, _) => rights::BINDING,
+        (kind::RBAC, "RoleBinding") => rights::BINDING,
+        (kind::RBAC, _) => rights::CLUSTER_BINDING,
         ("certificates.k8s.io", _) => rights::CERTIFICATE_REQUEST,
         _ => policy::columns(kind),
     }
@@ -179,50 +171,32 @@ pub fn columns(kind: KindRef) -> &'static [Column] {
 pub fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value> {
     let name = json!(text(object, "/metadata/name"));
     let age = json!(since(text(object, "/metadata/creationTimestamp"), now));
-    let count = |field: &str| {
-        json!(
-            object[field]
-                .as_object()
-                .map_or(0, serde_json::Map::len)
-                .to_string()
-        )
-    };
+    let count = |field: &str| object[field].as_object().map_or(0, serde_json::Map::len);
     match (kind.group, kind.kind) {
         ("", "Pod") => pod::cells(object, now),
-        ("", "Service") => service(object, name, age),
+        ("", "Service") => network::service(object, name, age),
         ("", "Node") => node(object, name, age),
         ("", "Namespace") => vec![name, json!(text(object, "/status/phase")), age],
         ("", "ComponentStatus") => component::cells(object, name),
-        ("", "ConfigMap") => {
-            let entries = ["data", "binaryData"]
-                .iter()
-                .map(|field| object[*field].as_object().map_or(0, serde_json::Map::len));
-            vec![name, json!(entries.sum::<usize>().to_string()), age]
-        }
-        ("", "Secret") => vec![name, json!(text(object, "/type")), count("data"), age],
+        ("", "ConfigMap") => vec![name, json!(count("data") + count("binaryData")), age],
+        ("", "Secret") => vec![
+            name,
+            json!(text(object, "/type")),
+            json!(count("data")),
+            age,
+        ],
         ("", "ServiceAccount") => {
-            vec![
-                name,
-                json!(object["secrets"].as_array().map_or(0, Vec::len).to_string()),
-                age,
-            ]
+            let secrets = object["secrets"].as_array().map_or(0, Vec::len);
+            vec![name, json!(secrets), age]
         }
-        (_, "Event") => event(object, name, now),
+        (_, "Event") => event::cells(object, name, now),
         ("apps", "Deployment") => deployment(object, name, age),
         ("apps", "ReplicaSet") => {
-            let number =
-                |path: &str| json!(object.pointer(path).and_then(Value::as_i64).unwrap_or(0));
-            let mut cells = vec![
-                name,
-                number("/spec/replicas"),
-                number("/status/replicas"),
-                number("/status/readyReplicas"),
-                age,
-            ];
+            let mut cells = replicas(object, name, age);
             cells.extend(template(object));
             cells
         }
-        ("discovery.k8s.io", _) => endpoint_slice(object, name, age),
+        ("discovery.k8s.io", _) => network::endpoint_slice(object, name, age),
         ("coordination.k8s.io", _) => vec![name, json!(text(object, "/spec/holderIdentity")), age],
         ("", "PodTemplate" | "ReplicationController") | ("apps" | "batch" | "autoscaling", _) => {
             workload::cells(kind, object, now)
@@ -273,12 +247,29 @@ fn or_none(text: String) -> String {
     }
 }
 
+/// A quantity in its canonical form, as it is once upstream has read it; `otherwise` where there is none.
+fn quantity(value: &Value, otherwise: &str) -> String {
+    let written = plain(value, otherwise);
+    // Less than a thousandth is not held, and powers of ten stay such.
+    let is_held = !written.contains(['n', 'u', 'e']);
+    match Quantity::read(value) {
+        Ok(quantity) if is_held => quantity.to_string(),
+        _ => written,
+    }
+}
+
+const UNKNOWN: &str = "<unknown>";
+/// The first second of the year 1, which upstream takes for no time at all.
+const ZERO_TIME: i64 = -62_135_596_800;
+
 /// Time since an RFC 3339 time, short: `5m`, `3d4h`; `<unknown>` without one.
 #[must_use]
 pub fn since(time: &str, now: Timestamp) -> String {
     match time.parse::<Timestamp>() {
-        Ok(time) => human_duration(now.duration_since(time).as_secs()),
-        Err(_absent) => "<unknown>".to_owned(),
+        Ok(time) if time.as_second() != ZERO_TIME => {
+            human_duration(now.duration_since(time).as_secs())
+        }
+        _ => UNKNOWN.to_owned(),
     }
 }
 
@@ -309,8 +300,25 @@ pub fn human_duration(secs: i64) -> String {
     }
 }
 
+/// A selector of a spec, as it is written on a command line.
 fn selector(spec: &Value) -> String {
-    or_none(selector::to_text(spec))
+    or_none(selector::spec_text(spec).unwrap_or_else(|| "<error>".to_owned()))
+}
+
+fn labels(map: &Value) -> String {
+    or_none(selector::labels_text(map))
+}
+
+/// Name, wanted, present and ready replicas, and age.
+fn replicas(object: &Value, name: Value, age: Value) -> Vec<Value> {
+    let count = |path: &str| json!(number(object, path));
+    vec![
+        name,
+        count("/spec/replicas"),
+        count("/status/replicas"),
+        count("/status/readyReplicas"),
+        age,
+    ]
 }
 
 /// Containers, images and selector of an object with a pod template.
@@ -334,14 +342,13 @@ fn containers(template: &Value) -> [Value; 2] {
 }
 
 fn deployment(object: &Value, name: Value, age: Value) -> Vec<Value> {
-    let number = |path: &str| object.pointer(path).and_then(Value::as_i64).unwrap_or(0);
-    let ready = format!(
-        "{}/{}",
-        number("/status/readyReplicas"),
-        number("/spec/replicas")
-    );
-    let [containers, images, selector] = template(object);
-    let cell = |path: &str| json!(number(path));
+    let ready = number(object, "/status/readyReplicas");
+    let ready = format!("{ready}/{}", number(object, "/spec/replicas"));
+    let [containers, images] = containers(&object["spec"]["template"]);
+    // Upstream writes this one selector in its own words.
+    let selector = selector::spec_text(&object["spec"]["selector"]);
+    let selector = selector.unwrap_or_else(|| "<invalid>".to_owned());
+    let cell = |path: &str| json!(number(object, path));
     vec![
         name,
         json!(ready),
@@ -350,47 +357,27 @@ fn deployment(object: &Value, name: Value, age: Value) -> Vec<Value> {
         age,
         containers,
         images,
-        selector,
+        json!(selector),
     ]
 }
 
-fn service(object: &Value, name: Value, age: Value) -> Vec<Value> {
-    let kind = text(object, "/spec/type");
-    let ports: Vec<String> = object["spec"]["ports"]
-        .as_array()
+/// The roles that the labels of a node name.
+fn roles(node: &Value) -> String {
+    let labels = node["metadata"]["labels"].as_object();
+    let role = |(key, value): (&String, &Value)| -> Option<String> {
+        match key.strip_prefix("node-role.kubernetes.io/") {
+            Some(role) => Some(role.to_owned()),
+            None if key == "kubernetes.io/role" => value.as_str().map(str::to_owned),
+            None => None,
+        }
+    };
+    let roles: BTreeSet<String> = labels
         .into_iter()
         .flatten()
-        .map(|port| {
-            let (number, protocol) = (&port["port"], port["protocol"].as_str().unwrap_or("TCP"));
-            match port["nodePort"].as_u64() {
-                Some(node_port) => format!("{number}:{node_port}/{protocol}"),
-                None => format!("{number}/{protocol}"),
-            }
-        })
+        .filter_map(role)
+        .filter(|role| !role.is_empty())
         .collect();
-    let external: Vec<&str> = match kind {
-        "ExternalName" => vec![text(object, "/spec/externalName")],
-        _ => object["spec"]["externalIPs"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect(),
-    };
-    let external = match kind {
-        "LoadBalancer" if external.is_empty() => "<pending>".to_owned(),
-        _ => or_none(external.join(",")),
-    };
-    let cluster_ip = or_none(text(object, "/spec/clusterIP").to_owned());
-    vec![
-        name,
-        json!(kind),
-        json!(cluster_ip),
-        json!(external),
-        json!(or_none(ports.join(","))),
-        age,
-        json!(selector(&object["spec"]["selector"])),
-    ]
+    or_none(roles.into_iter().collect::<Vec<_>>().join(","))
 }
 
 fn node(object: &Value, name: Value, age: Value) -> Vec<Value> {
@@ -398,7 +385,7 @@ fn node(object: &Value, name: Value, age: Value) -> Vec<Value> {
         .as_array()
         .into_iter()
         .flatten()
-        .find(|c| c["type"] == "Ready");
+        .rfind(|c| c["type"] == "Ready");
     let mut status = match ready.map(|condition| condition["status"].as_str().unwrap_or_default()) {
         Some("True") => "Ready".to_owned(),
         Some(_) => "NotReady".to_owned(),
@@ -407,36 +394,24 @@ fn node(object: &Value, name: Value, age: Value) -> Vec<Value> {
     if object["spec"]["unschedulable"] == json!(true) {
         status.push_str(",SchedulingDisabled");
     }
-    let labels = object["metadata"]["labels"].as_object();
-    let roles: Vec<&str> = labels
-        .into_iter()
-        .flatten()
-        .filter_map(|(key, _)| key.strip_prefix("node-role.kubernetes.io/"))
-        .filter(|role| !role.is_empty())
-        .collect();
     let address = |kind: &str| {
         let found = object["status"]["addresses"]
             .as_array()
             .into_iter()
             .flatten()
             .find(|a| a["type"] == kind);
-        json!(or_none(
-            found
-                .and_then(|a| a["address"].as_str())
-                .unwrap_or_default()
-                .to_owned()
-        ))
+        json!(found.map_or("<none>", |found| text(found, "/address")))
     };
     let info = |field: &str| {
         let value = object["status"]["nodeInfo"][field]
             .as_str()
             .unwrap_or_default();
-        json!(if value.is_empty() { "<unknown>" } else { value })
+        json!(if value.is_empty() { UNKNOWN } else { value })
     };
     vec![
         name,
         json!(status),
-        json!(or_none(roles.join(","))),
+        json!(roles(object)),
         age,
         json!(text(object, "/status/nodeInfo/kubeletVersion")),
         address("InternalIP"),
@@ -444,101 +419,6 @@ fn node(object: &Value, name: Value, age: Value) -> Vec<Value> {
         info("osImage"),
         info("kernelVersion"),
         info("containerRuntimeVersion"),
-    ]
-}
-
-fn event(object: &Value, name: Value, now: Timestamp) -> Vec<Value> {
-    let first_of = |paths: &[&'static str]| {
-        paths
-            .iter()
-            .map(|path| text(object, path))
-            .find(|text| !text.is_empty())
-            .unwrap_or_default()
-    };
-    let last = first_of(&[
-        "/series/lastObservedTime",
-        "/lastTimestamp",
-        "/deprecatedLastTimestamp",
-        "/eventTime",
-    ]);
-    let first = first_of(&["/firstTimestamp", "/deprecatedFirstTimestamp", "/eventTime"]);
-    let of = if object.get("regarding").is_some() {
-        "regarding"
-    } else {
-        "involvedObject"
-    };
-    let kind = object[of]["kind"]
-        .as_str()
-        .unwrap_or_default()
-        .to_lowercase();
-    let subject = format!("{kind}/{}", object[of]["name"].as_str().unwrap_or_default());
-    let component = first_of(&[
-        "/source/component",
-        "/reportingComponent",
-        "/reportingController",
-    ]);
-    let host = first_of(&["/source/host", "/reportingInstance"]);
-    let source = if host.is_empty() {
-        component.to_owned()
-    } else {
-        format!("{component}, {host}")
-    };
-    let count = object
-        .get("count")
-        .or_else(|| object.get("deprecatedCount"))
-        .and_then(Value::as_i64)
-        .unwrap_or(1);
-    vec![
-        json!(since(last, now)),
-        json!(text(object, "/type")),
-        json!(text(object, "/reason")),
-        json!(subject),
-        json!(object[of]["fieldPath"].as_str().unwrap_or_default()),
-        json!(source),
-        json!(first_of(&["/message", "/note"]).trim()),
-        json!(since(first, now)),
-        json!(count.to_string()),
-        name,
-    ]
-}
-
-/// At most this many addresses or ports in a cell, as upstream prints.
-const LISTED_MAX: usize = 3;
-
-fn listed(all: Vec<String>, none: &str) -> String {
-    let more = all.len().saturating_sub(LISTED_MAX);
-    let shown = all
-        .into_iter()
-        .take(LISTED_MAX)
-        .collect::<Vec<_>>()
-        .join(",");
-    match (shown.is_empty(), more) {
-        (true, _) => none.to_owned(),
-        (false, 0) => shown,
-        (false, more) => format!("{shown} + {more} more..."),
-    }
-}
-
-fn endpoint_slice(object: &Value, name: Value, age: Value) -> Vec<Value> {
-    let ports = object["ports"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(|port| port["port"].to_string())
-        .collect();
-    let addresses = object["endpoints"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .flat_map(|endpoint| endpoint["addresses"].as_array().into_iter().flatten())
-        .map(|address| address.as_str().unwrap_or_default().to_owned())
-        .collect();
-    vec![
-        name,
-        json!(text(object, "/addressType")),
-        json!(listed(ports, "<unset>")),
-        json!(listed(addresses, "<unset>")),
-        age,
     ]
 }
 

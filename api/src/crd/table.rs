@@ -3,12 +3,9 @@
 //! Source: k8s.io/apiextensions-apiserver `pkg/registry/customresource/tableconvertor`.
 
 use super::jsonpath::{JsonPath, print};
-use crate::table::human_duration;
+use crate::table::{ABOUT_AGE, ABOUT_NAME, human_duration};
 use jiff::Timestamp;
 use serde_json::{Value, json};
-
-const AGE: &str = "CreationTimestamp is a timestamp representing the server time when this object was created. It is not guaranteed to be set in happens-before order across separate operations. Clients may not set this value. It is represented in RFC3339 form and is in UTC.\n\nPopulated by the system. Read-only. Null for lists. More info: https://git.k8s.io/community/contributors/devel/sig-architecture/api-conventions.md#metadata";
-const NAME: &str = "Name must be unique within a namespace. Is required when creating resources, although some resources may allow a client to request the generation of an appropriate name automatically. Name is primarily intended for creation idempotence and configuration definition. Cannot be updated. More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/names#names";
 
 /// The columns of one version. The name is always the first.
 #[derive(Debug)]
@@ -21,7 +18,7 @@ impl Columns {
     /// The columns of a version, as its definition has it.
     pub(super) fn new(version: &Value) -> Self {
         let default = [json!({
-            "name": "Age", "type": "date", "description": AGE, "jsonPath": ".metadata.creationTimestamp",
+            "name": "Age", "type": "date", "description": ABOUT_AGE, "jsonPath": ".metadata.creationTimestamp",
         })];
         let named = version
             .get("additionalPrinterColumns")
@@ -29,7 +26,7 @@ impl Columns {
         let named = named.filter(|columns| !columns.is_empty());
         let mut columns = Self {
             definitions: vec![json!({
-                "name": "Name", "type": "string", "format": "name", "description": NAME, "priority": 0,
+                "name": "Name", "type": "string", "format": "name", "description": ABOUT_NAME, "priority": 0,
             })],
             cells: Vec::new(),
         };

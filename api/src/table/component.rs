@@ -5,9 +5,9 @@ use serde_json::{Value, json};
 
 pub(super) const COLUMNS: &[Column] = &[
     NAME,
-    column("Status", "string", 0),
-    column("Message", "string", 0),
-    column("Error", "string", 0),
+    column("Status", "string", 0).about("Status of the component conditions"),
+    column("Message", "string", 0).about("Message of the component conditions"),
+    column("Error", "string", 0).about("Error of the component conditions"),
 ];
 
 pub(super) fn cells(object: &Value, name: Value) -> Vec<Value> {

@@ -1,20 +1,27 @@
 //! Budgets, quotas and classes; and every kind without columns of its own.
 
-use super::{AGE, Column, NAME, column, flag, number, plain, text};
+use super::{AGE, CREATED_AT, Column, NAME, column, flag, number, plain, quantity, text};
 use crate::KindRef;
 use serde_json::{Value, json};
 
 const BUDGET: &[Column] = &[
     NAME,
-    column("Min Available", "string", 0),
-    column("Max Unavailable", "string", 0),
-    column("Allowed Disruptions", "integer", 0),
+    column("Min Available", "string", 0)
+        .about("The minimum number of pods that must be available."),
+    column("Max Unavailable", "string", 0)
+        .about("The maximum number of pods that may be unavailable."),
+    column("Allowed Disruptions", "integer", 0)
+        .about("Calculated number of pods that may be disrupted at this time."),
     AGE,
 ];
 const QUOTA: &[Column] = &[
     NAME,
-    column("Request", "string", 0),
-    column("Limit", "string", 0),
+    column("Request", "string", 0).about(
+        "Request represents a minimum amount of cpu/memory that a container may consume.",
+    ),
+    column("Limit", "string", 0).about(
+        "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node.",
+    ),
     AGE,
 ];
 const PRIORITY_CLASS: &[Column] = &[
@@ -22,7 +29,7 @@ const PRIORITY_CLASS: &[Column] = &[
     column("Value", "integer", 0),
     column("Global-Default", "boolean", 0),
     AGE,
-    column("PreemptionPolicy", "string", 1),
+    column("PreemptionPolicy", "string", 0),
 ];
 const RUNTIME_CLASS: &[Column] = &[NAME, column("Handler", "string", 0), AGE];
 
@@ -32,7 +39,7 @@ pub(super) fn columns(kind: KindRef) -> &'static [Column] {
         "ResourceQuota" => QUOTA,
         "PriorityClass" => PRIORITY_CLASS,
         "RuntimeClass" => RUNTIME_CLASS,
-        _ => const { &[NAME, column("Created At", "date", 0)] },
+        _ => const { &[NAME, CREATED_AT] },
     }
 }
 
@@ -66,8 +73,8 @@ pub(super) fn cells(kind: KindRef, object: &Value, age: Value) -> Vec<Value> {
 fn quota(status: &Value) -> [String; 2] {
     let (mut requests, mut limits) = (Vec::new(), Vec::new());
     for (name, hard) in status["hard"].as_object().into_iter().flatten() {
-        let used = plain(&status["used"][name], "0");
-        let shown = format!("{name}: {used}/{}", plain(hard, "0"));
+        let used = quantity(&status["used"][name], "0");
+        let shown = format!("{name}: {used}/{}", quantity(hard, "0"));
         if name.starts_with("limits.") {
             limits.push(shown);
         } else {

@@ -1,16 +1,24 @@
 //! Roles, bindings and certificate requests, as they are printed.
 
-use super::{AGE, Column, NAME, column, human_duration, text};
+use super::{AGE, CREATED_AT, Column, NAME, column, human_duration, or_none, text};
 use serde_json::{Value, json};
 
-pub(super) const ROLE: &[Column] = &[NAME, column("Created At", "string", 0)];
+pub(super) const ROLE: &[Column] = &[NAME, CREATED_AT];
 pub(super) const BINDING: &[Column] = &[
     NAME,
     column("Role", "string", 0),
     AGE,
-    column("Users", "string", 1),
-    column("Groups", "string", 1),
-    column("ServiceAccounts", "string", 1),
+    column("Users", "string", 1).about("Users in the roleBinding"),
+    column("Groups", "string", 1).about("Groups in the roleBinding"),
+    column("ServiceAccounts", "string", 1).about("ServiceAccounts in the roleBinding"),
+];
+pub(super) const CLUSTER_BINDING: &[Column] = &[
+    NAME,
+    column("Role", "string", 0),
+    AGE,
+    column("Users", "string", 1).about("Users in the clusterRoleBinding"),
+    column("Groups", "string", 1).about("Groups in the clusterRoleBinding"),
+    column("ServiceAccounts", "string", 1).about("ServiceAccounts in the clusterRoleBinding"),
 ];
 pub(super) const CERTIFICATE_REQUEST: &[Column] = &[
     NAME,
@@ -31,9 +39,13 @@ pub(super) fn binding(object: &Value, name: Value, age: Value) -> Vec<Value> {
         let all = object["subjects"].as_array().into_iter().flatten();
         let names: Vec<String> = all
             .filter(|subject| subject["kind"] == kind)
-            .map(|subject| match text(subject, "/namespace") {
-                "" if kind != "ServiceAccount" => text(subject, "/name").to_owned(),
-                namespace => format!("{namespace}/{}", text(subject, "/name")),
+            .map(|subject| {
+                let name = text(subject, "/name");
+                if kind == "ServiceAccount" {
+                    format!("{}/{name}", text(subject, "/namespace"))
+                } else {
+                    name.to_owned()
+                }
             })
             .collect();
         json!(names.join(", "))
@@ -77,7 +89,7 @@ pub(super) fn certificate_request(object: &Value, name: Value, age: Value) -> Ve
     vec![
         name,
         age,
-        json!(text(object, "/spec/signerName")),
+        json!(or_none(text(object, "/spec/signerName").to_owned())),
         json!(text(object, "/spec/username")),
         json!(duration),
         json!(state),
@@ -91,7 +103,7 @@ mod tests {
     #[test]
     fn bindings_and_requests() {
         let object = json!({"roleRef": {"kind": "Role", "name": "r"}, "subjects": [
-            {"kind": "User", "name": "ann"}, {"kind": "User", "name": "bob"},
+            {"kind": "User", "name": "ann"}, {"kind": "User", "name": "bob", "namespace": "n"},
             {"kind": "ServiceAccount", "name": "robot", "namespace": "n"}]});
         let row = binding(&object, json!("b"), json!("1s"));
         assert_eq!(
@@ -114,6 +126,7 @@ mod tests {
             let object = json!({"spec": {"expirationSeconds": 3600}, "status": status});
             let row = certificate_request(&object, json!("c"), json!("1s"));
             assert_eq!((&row[4], &row[5]), (&json!("60m"), &json!(shown)));
+            assert_eq!(row[2], "<none>");
         }
     }
 }

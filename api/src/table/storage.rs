@@ -1,6 +1,6 @@
 //! Volumes, claims, classes and drivers.
 
-use super::{AGE, Column, NAME, column, flag, or_none, plain, text};
+use super::{AGE, Column, NAME, column, flag, or_none, plain, quantity, text};
 use crate::KindRef;
 use serde_json::{Value, json};
 
@@ -11,8 +11,8 @@ const VOLUME: &[Column] = &[
     column("Reclaim Policy", "string", 0),
     column("Status", "string", 0),
     column("Claim", "string", 0),
-    column("StorageClass", "string", 0),
-    column("VolumeAttributesClass", "string", 0),
+    column("StorageClass", "string", 0).about("StorageClass of the pv"),
+    column("VolumeAttributesClass", "string", 0).about("VolumeAttributesClass of the pv"),
     column("Reason", "string", 0),
     AGE,
     column("VolumeMode", "string", 1),
@@ -23,8 +23,8 @@ const CLAIM: &[Column] = &[
     column("Volume", "string", 0),
     column("Capacity", "string", 0),
     column("Access Modes", "string", 0),
-    column("StorageClass", "string", 0),
-    column("VolumeAttributesClass", "string", 0),
+    column("StorageClass", "string", 0).about("StorageClass of the pvc"),
+    column("VolumeAttributesClass", "string", 0).about("VolumeAttributesClass of the pvc"),
     AGE,
     column("VolumeMode", "string", 1),
 ];
@@ -57,7 +57,12 @@ const DRIVER: &[Column] = &[
     column("Modes", "string", 0),
     AGE,
 ];
-const NODE: &[Column] = &[NAME, column("Drivers", "integer", 0), AGE];
+const NODE: &[Column] = &[
+    NAME,
+    column("Drivers", "integer", 0)
+        .about("Drivers indicates the number of CSI drivers registered on the node"),
+    AGE,
+];
 const CAPACITY: &[Column] = &[
     NAME,
     column("StorageClassName", "string", 0),
@@ -84,7 +89,7 @@ pub(super) fn cells(kind: KindRef, object: &Value, age: Value) -> Vec<Value> {
         "PersistentVolume" => volume(object, name, age),
         "PersistentVolumeClaim" => claim(object, name, age),
         "StorageClass" => vec![
-            json!(with_default(object, "storageclass")),
+            json!(with_default(object, &["storageclass", "storageclass.beta"])),
             json!(text(object, "/provisioner")),
             json!(plain(&object["reclaimPolicy"], "Delete")),
             json!(plain(&object["volumeBindingMode"], "Immediate")),
@@ -107,24 +112,25 @@ pub(super) fn cells(kind: KindRef, object: &Value, age: Value) -> Vec<Value> {
         "CSIStorageCapacity" => vec![
             name,
             json!(text(object, "/storageClassName")),
-            json!(plain(&object["capacity"], "<unset>")),
+            json!(quantity(&object["capacity"], "<unset>")),
         ],
         _ => vec![
-            json!(with_default(object, "volumeattributesclass")),
+            json!(with_default(object, &["volumeattributesclass.alpha"])),
             json!(text(object, "/driverName")),
             age,
         ],
     }
 }
 
-/// The name of a class, and whether it is the default one.
-fn with_default(object: &Value, class: &str) -> String {
+/// The name of a class, and whether one of its marks says that it is the default one.
+fn with_default(object: &Value, marks: &[&str]) -> String {
     let name = text(object, "/metadata/name");
-    let marked = |prefix: &str| {
-        let annotation = format!("{class}{prefix}.kubernetes.io/is-default-class");
-        object["metadata"]["annotations"][annotation] == "true"
+    let annotations = &object["metadata"]["annotations"];
+    let is_marked = |mark: &&str| {
+        let annotation = format!("{mark}.kubernetes.io/is-default-class");
+        annotations[annotation.as_str()] == "true"
     };
-    if marked("") || marked(".beta") {
+    if marks.iter().any(is_marked) {
         format!("{name} (default)")
     } else {
         name.to_owned()
@@ -176,7 +182,7 @@ fn volume(object: &Value, name: Value, age: Value) -> Vec<Value> {
     };
     vec![
         name,
-        json!(plain(&spec["capacity"]["storage"], "0")),
+        json!(quantity(&spec["capacity"]["storage"], "0")),
         json!(access_modes(&spec["accessModes"])),
         json!(text(spec, "/persistentVolumeReclaimPolicy")),
         json!(phase(object)),
@@ -193,7 +199,7 @@ fn claim(object: &Value, name: Value, age: Value) -> Vec<Value> {
     let (spec, status) = (&object["spec"], &object["status"]);
     let bound = !text(spec, "/volumeName").is_empty();
     let (capacity, modes) = if bound {
-        let capacity = plain(&status["capacity"]["storage"], "0");
+        let capacity = quantity(&status["capacity"]["storage"], "0");
         (capacity, access_modes(&status["accessModes"]))
     } else {
         (String::new(), String::new())
@@ -214,7 +220,10 @@ fn claim(object: &Value, name: Value, age: Value) -> Vec<Value> {
 fn driver(object: &Value, name: Value, age: Value) -> Vec<Value> {
     let spec = &object["spec"];
     let attach = spec["attachRequired"] != json!(false);
-    let audiences = spec["tokenRequests"].as_array().map(|requests| {
+    // As upstream stores it: an empty list is none.
+    let requests = spec["tokenRequests"].as_array();
+    let requests = requests.filter(|requests| !requests.is_empty());
+    let audiences = requests.map(|requests| {
         let audiences = requests.iter().map(|request| text(request, "/audience"));
         audiences.collect::<Vec<_>>().join(",")
     });

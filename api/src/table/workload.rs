@@ -1,8 +1,8 @@
 //! What runs pods and what scales it: ReplicationControllers, apps, batch and autoscalers.
 
 use super::{
-    AGE, Column, NAME, column, containers, human_duration, number, plain, selector, since,
-    template, text,
+    AGE, CONTAINERS, Column, IMAGES, NAME, UNKNOWN, column, containers, human_duration, labels,
+    number, plain, quantity, replicas, selector, since, template, text,
 };
 use crate::KindRef;
 use jiff::Timestamp;
@@ -14,9 +14,15 @@ const METRICS_SHOWN: usize = 2;
 const REPLICATION_CONTROLLER: &[Column] = super::REPLICA_SET;
 const POD_TEMPLATE: &[Column] = &[
     NAME,
-    column("Containers", "string", 0),
-    column("Images", "string", 0),
-    column("Pod Labels", "string", 0),
+    Column {
+        priority: 0,
+        ..CONTAINERS
+    },
+    Column {
+        priority: 0,
+        ..IMAGES
+    },
+    column("Pod Labels", "string", 0).about("The labels for the pod template."),
 ];
 const DAEMON_SET: &[Column] = &[
     NAME,
@@ -27,31 +33,31 @@ const DAEMON_SET: &[Column] = &[
     column("Available", "integer", 0),
     column("Node Selector", "string", 0),
     AGE,
-    column("Containers", "string", 1),
-    column("Images", "string", 1),
+    CONTAINERS,
+    IMAGES,
     column("Selector", "string", 1),
 ];
 const STATEFUL_SET: &[Column] = &[
     NAME,
-    column("Ready", "string", 0),
+    column("Ready", "string", 0).about("Number of the pod with ready state"),
     AGE,
-    column("Containers", "string", 1),
-    column("Images", "string", 1),
+    CONTAINERS,
+    IMAGES,
 ];
 const CONTROLLER_REVISION: &[Column] = &[
     NAME,
-    column("Controller", "string", 0),
+    column("Controller", "string", 0).about("Controller of the object"),
     column("Revision", "string", 0),
     AGE,
 ];
 const JOB: &[Column] = &[
     NAME,
-    column("Status", "string", 0),
+    column("Status", "string", 0).about("Status of the job."),
     column("Completions", "string", 0),
-    column("Duration", "string", 0),
+    column("Duration", "string", 0).about("Time required to complete the job."),
     AGE,
-    column("Containers", "string", 1),
-    column("Images", "string", 1),
+    CONTAINERS,
+    IMAGES,
     column("Selector", "string", 1),
 ];
 const CRON_JOB: &[Column] = &[
@@ -62,8 +68,8 @@ const CRON_JOB: &[Column] = &[
     column("Active", "integer", 0),
     column("Last Schedule", "string", 0),
     AGE,
-    column("Containers", "string", 1),
-    column("Images", "string", 1),
+    CONTAINERS,
+    IMAGES,
     column("Selector", "string", 1),
 ];
 const AUTOSCALER: &[Column] = &[
@@ -95,14 +101,9 @@ pub(super) fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value>
     match kind.kind {
         "PodTemplate" => pod_template(object, name),
         "ReplicationController" => {
-            let mut cells = vec![
-                name,
-                json!(number(object, "/spec/replicas")),
-                json!(number(object, "/status/replicas")),
-                json!(number(object, "/status/readyReplicas")),
-                age,
-            ];
-            cells.extend(template(object));
+            let mut cells = replicas(object, name, age);
+            cells.extend(containers(&object["spec"]["template"]));
+            cells.push(json!(labels(&object["spec"]["selector"])));
             cells
         }
         "DaemonSet" => daemon_set(object, name, age),
@@ -121,7 +122,7 @@ pub(super) fn cells(kind: KindRef, object: &Value, now: Timestamp) -> Vec<Value>
 
 fn pod_template(object: &Value, name: Value) -> Vec<Value> {
     let [names, images] = containers(&object["template"]);
-    let labels = selector(&object["template"]["metadata"]["labels"]);
+    let labels = labels(&object["template"]["metadata"]["labels"]);
     vec![name, names, images, json!(labels)]
 }
 
@@ -135,7 +136,7 @@ fn daemon_set(object: &Value, name: Value, age: Value) -> Vec<Value> {
     ];
     let mut cells = vec![name];
     cells.extend(counts.map(|count| json!(number(&object["status"], &format!("/{count}")))));
-    let nodes = selector(&object["spec"]["template"]["spec"]["nodeSelector"]);
+    let nodes = labels(&object["spec"]["template"]["spec"]["nodeSelector"]);
     cells.extend([json!(nodes), age]);
     cells.extend(template(object));
     cells
@@ -150,14 +151,14 @@ fn controller_revision(object: &Value, name: Value, age: Value) -> Vec<Value> {
     let controller = owner.map_or_else(
         || "<none>".to_owned(),
         |owner| {
-            let kind = text(owner, "/kind").to_lowercase();
-            match text(owner, "/apiVersion").split_once('/') {
-                Some((group, _)) => format!("{kind}.{group}/{}", text(owner, "/name")),
-                None => format!("{kind}/{}", text(owner, "/name")),
-            }
+            let kind = match text(owner, "/apiVersion").split_once('/') {
+                Some((group, _)) => format!("{}.{group}", text(owner, "/kind")),
+                None => text(owner, "/kind").to_owned(),
+            };
+            format!("{}/{}", kind.to_lowercase(), text(owner, "/name"))
         },
     );
-    let revision = number(object, "/revision").to_string();
+    let revision = number(object, "/revision");
     vec![name, json!(controller), json!(revision), age]
 }
 
@@ -193,7 +194,8 @@ fn job_status(object: &Value) -> &'static str {
         conditions
             .into_iter()
             .flatten()
-            .any(|condition| condition["type"] == name && condition["status"] == "True")
+            .find(|condition| condition["type"] == name)
+            .is_some_and(|condition| condition["status"] == "True")
     };
     let going = !object["metadata"]["deletionTimestamp"].is_null();
     match () {
@@ -272,7 +274,7 @@ fn metrics(specs: &Value, current: &Value) -> String {
 }
 
 fn metric(spec: &Value, status: &Value) -> String {
-    let (field, by_name) = match text(spec, "/type") {
+    let (field, is_named) = match text(spec, "/type") {
         "External" => ("external", false),
         "Pods" => ("pods", false),
         "Object" => ("object", false),
@@ -281,26 +283,26 @@ fn metric(spec: &Value, status: &Value) -> String {
         _ => return "<unknown type>".to_owned(),
     };
     let (target, now) = (&spec[field]["target"], &status[field]["current"]);
-    let average = !target["averageValue"].is_null();
-    let value = |of: &Value, name: &str| plain(&of[name], "<unknown>");
+    let is_average = !target["averageValue"].is_null();
+    let is_outer = matches!(field, "external" | "object");
+    // What upstream prints where it follows no pointer.
+    let wanted = |name: &str| quantity(&target[name], "<nil>");
+    let current = |name: &str| match (status[field].is_null(), is_outer && is_average) {
+        (false, false) => quantity(&now[name], "<nil>"),
+        _ => quantity(&now[name], UNKNOWN),
+    };
     let percent = |of: &Value, none: &str| match of["averageUtilization"].as_i64() {
         Some(number) => format!("{number}%"),
         None => none.to_owned(),
     };
-    let pair = match (by_name, average || field == "pods") {
-        (_, true) => format!(
-            "{}/{}",
-            value(now, "averageValue"),
-            value(target, "averageValue")
-        ),
-        (true, false) => format!(
-            "{}/{}",
-            percent(now, "<unknown>"),
-            percent(target, "<auto>")
-        ),
-        (false, false) => format!("{}/{}", value(now, "value"), value(target, "value")),
+    let pair = if is_average || field == "pods" {
+        format!("{}/{}", current("averageValue"), wanted("averageValue"))
+    } else if is_outer {
+        format!("{}/{}", current("value"), wanted("value"))
+    } else {
+        format!("{}/{}", percent(now, UNKNOWN), percent(target, "<auto>"))
     };
-    match (by_name, average && field != "pods") {
+    match (is_named, is_outer && is_average) {
         (true, _) => format!("{}: {pair}", text(&spec[field], "/name")),
         (false, true) => format!("{pair} (avg)"),
         (false, false) => pair,
