@@ -117,7 +117,8 @@ fn shown(target: &Target<'_>, scale: Value) -> Response<Body> {
     let Format::Table(meta) = target.format else {
         return respond::ok(&scale);
     };
-    let column = |name: &str, kind: &str, format: &str| json!({"name": name, "type": kind, "format": format, "description": "", "priority": 0});
+    // As upstream: not even the name has a format.
+    let column = |name: &str, kind: &str, about: &str| json!({"name": name, "type": kind, "format": "", "description": about, "priority": 0});
     let about = &scale["metadata"];
     let created = about["creationTimestamp"].as_str().unwrap_or_default();
     let age = table::since(created, target.state.registry.clock().now());
@@ -127,10 +128,10 @@ fn shown(target: &Target<'_>, scale: Value) -> Response<Body> {
         "apiVersion": meta.api_version(),
         "metadata": {"resourceVersion": about["resourceVersion"]},
         "columnDefinitions": [
-            column("Name", "string", "name"),
+            column("Name", "string", table::ABOUT_NAME),
             column("Desired", "integer", ""),
             column("Available", "integer", ""),
-            column("Age", "string", ""),
+            column("Age", "string", table::ABOUT_AGE),
         ],
         "rows": [{
             "cells": [about["name"], scale["spec"]["replicas"], scale["status"]["replicas"], age],
