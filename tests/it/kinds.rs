@@ -31,7 +31,7 @@ const ROWS: &[(&str, &str)] = &[
     ("ing/door", "outer x.example.com 80 AGE"),
     ("ingressclass/outer", "example.com/doorman <none> AGE"),
     ("netpol/wall", "a=b AGE"),
-    ("ip/10.0.0.7", "services/default/s AGE"),
+    ("ip/10.0.0.7", "services/default/s"),
     ("servicecidr/more", "10.98.0.0/24 AGE"),
     (
         "sc/fast",
