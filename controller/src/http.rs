@@ -24,6 +24,7 @@ mod reviews;
 mod right;
 mod route;
 mod select;
+mod unread;
 pub(crate) mod usage;
 mod verbs;
 pub mod version;
@@ -37,6 +38,7 @@ use self::{
     fairness::{Fairness, Refusal, Seat, Sort},
     query::Query,
     route::RequestInfo,
+    unread::Unread,
     usage::Usage,
 };
 use crate::{
@@ -161,7 +163,7 @@ pub(crate) struct Call {
     pub(crate) user: UserInfo,
     pub(crate) query: Query,
     pub(crate) parts: Parts,
-    pub(crate) body: Incoming,
+    pub(crate) body: Unread,
     /// Fields that stand more than once in the body, once it was read.
     pub(crate) duplicates: Vec<String>,
 }
@@ -207,7 +209,7 @@ impl Handle for State {
             user: UserInfo::anonymous(),
             query: query.clone(),
             parts,
-            body,
+            body: Unread::new(body, self.tasks.clone()),
             duplicates: Vec::new(),
         };
         let answered = self.answer(info, call, &mut seat).await;

@@ -58,15 +58,18 @@ pub(crate) async fn bytes(call: &mut Call) -> Result<Bytes, StatusError> {
         .header(header::CONTENT_LENGTH)
         .parse::<usize>()
         .unwrap_or(0);
+    let Some(mut body) = call.body.take() else {
+        return Ok(Bytes::new());
+    };
     if declared > BODY_BYTES_MAX {
-        drain(&mut call.body).await;
+        drain(&mut body).await;
         return Err(error::too_large_body(BODY_BYTES_MAX));
     }
-    let body = Limited::new(&mut call.body, BODY_BYTES_MAX);
-    match tokio::time::timeout(BODY_MAX, body.collect()).await {
+    let limited = Limited::new(&mut body, BODY_BYTES_MAX);
+    match tokio::time::timeout(BODY_MAX, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(failure)) if failure.is::<LengthLimitError>() => {
-            drain(&mut call.body).await;
+            drain(&mut body).await;
             Err(error::too_large_body(BODY_BYTES_MAX))
         }
         Ok(Err(failure)) => Err(error::bad_request(format!(

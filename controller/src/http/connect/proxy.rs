@@ -277,7 +277,12 @@ fn outgoing(
     call: Call,
     port: u16,
 ) -> Result<Request<hyper::body::Incoming>, StatusError> {
-    let Call { parts, body, .. } = call;
+    let Call {
+        parts, mut body, ..
+    } = call;
+    let body = body
+        .take()
+        .ok_or_else(|| error::bad_request("the body was read already"))?;
     let path = if info.rest.is_empty() {
         "/"
     } else {

@@ -229,6 +229,39 @@ async fn a_large_list_is_the_same_in_parts_whole_and_compressed() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_body_does_not_cut_the_connection() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::start().await;
+    let mut stream = tokio::net::TcpStream::connect(server.address)
+        .await
+        .unwrap();
+    let head = |method: &str, path: &str, length: usize| {
+        let token = &server.admin;
+        format!(
+            "{method} {path} HTTP/1.1\r\nhost: test\r\nauthorization: Bearer {token}\r\ncontent-length: {length}\r\n\r\n"
+        )
+    };
+    let mut answer = vec![0; 64 * 1024];
+    for path in ["/api/v1/nothing", "/version", MAPS] {
+        let method = if path == MAPS { "TRACE" } else { "POST" };
+        stream
+            .write_all(head(method, path, 1_000).as_bytes())
+            .await
+            .unwrap();
+        // The answer is there before the body is.
+        let read = stream.read(&mut answer).await.unwrap();
+        assert!(answer[..read].starts_with(b"HTTP/1.1 40"), "{path}");
+        stream.write_all(&[b'x'; 1_000]).await.unwrap();
+    }
+    stream
+        .write_all(head("GET", "/version", 0).as_bytes())
+        .await
+        .unwrap();
+    let read = stream.read(&mut answer).await.unwrap();
+    assert!(answer[..read].starts_with(b"HTTP/1.1 200"));
+}
+
+#[tokio::test]
 async fn openapi_v2_has_two_forms() {
     const PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
     let server = Server::start().await;
