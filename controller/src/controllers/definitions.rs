@@ -11,6 +11,7 @@ use crate::{
     registry::{Context, DeleteOptions, Propagation, Registry, Subresource},
 };
 use coracle_api::{Key, KindRef, StatusError, crd::definition, kind};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -63,8 +64,11 @@ impl Reconciler for Definitions {
             return self.finish(&object, &crd).await;
         }
         let now = coracle_api::time(self.registry.clock().now());
-        let others: Vec<Value> = neighbours(cache, key).map(|other| other.value()).collect();
-        if let Some(status) = definition::accept_names(&crd, others.iter(), &now) {
+        let others: Vec<_> = neighbours(cache, key)
+            .map(|other| other.brief(|| names(&other)))
+            .collect::<Result<_, _>>()?;
+        let others = others.iter().map(|other| &**other);
+        if let Some(status) = definition::accept_names(&crd, others, &now) {
             self.write(&object, status).await?;
         } else if let Some(status) = definition::establish(&crd, &now) {
             self.write(&object, status).await?;
@@ -96,6 +100,36 @@ fn neighbours(cache: &Cache, of: &Key) -> impl Iterator<Item = Arc<Object>> {
         .list(kind::CUSTOM_RESOURCE_DEFINITION, None)
         .into_iter();
     all.filter(move |other| group(&other.key.name) == own)
+}
+
+/// What a definition says of names: a schema is large, and all of a group are looked at for each of them.
+fn names(definition: &Object) -> Result<Value, StatusError> {
+    let Names { spec, status } = serde_json::from_slice(&definition.raw).map_err(|error| {
+        StatusError::internal(format!("the names of {}: {error}", definition.key.name))
+    })?;
+    Ok(json!({
+        "spec": {"group": spec.group},
+        "status": {"acceptedNames": status.accepted_names},
+    }))
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Names {
+    spec: Spec,
+    status: Status,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Spec {
+    group: Value,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+struct Status {
+    accepted_names: Value,
 }
 
 impl Definitions {
