@@ -10,6 +10,7 @@ use coracle_api::{Key, KindRef, Revision, kind};
 use parking_lot::RwLock;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
+    ops::Bound,
     sync::{Arc, OnceLock},
 };
 use tokio::sync::watch;
@@ -294,29 +295,52 @@ impl Cache {
             }
         }
         let first = Key::new(namespace.unwrap_or_default(), "");
-        let start = after.map_or(&first, |after| after.max(&first));
-        let objects = state.tables.get(&table);
-        let mut unchanged = objects
-            .into_iter()
-            .flat_map(|objects| objects.range(start..))
-            .skip_while(|(key, _)| !is_wanted(key))
-            .take_while(|(key, _)| is_wanted(key))
+        let start = match after {
+            Some(after) if *after >= first => Bound::Excluded(after),
+            _ => Bound::Included(&first),
+        };
+        let is_inside = |key: &Key| namespace.is_none_or(|namespace| key.namespace == namespace);
+        let none = Table::new();
+        let table = state.tables.get(&table).unwrap_or(&none);
+        let rest_of = |start: Bound<&Key>| {
+            table
+                .range((start, Bound::Unbounded))
+                .take_while(|(key, _)| is_inside(key))
+        };
+        let mut unchanged = rest_of(start)
             .filter(|(key, _)| !undone.contains_key(key))
             .peekable();
         let mut restored = undone
             .iter()
             .filter_map(|(key, object)| Some((*key, (*object)?)))
             .peekable();
-        let mut in_order = std::iter::from_fn(|| match (unchanged.peek(), restored.peek()) {
+        let in_order = std::iter::from_fn(|| match (unchanged.peek(), restored.peek()) {
             (Some((one, _)), Some((other, _))) if other < one => restored.next(),
             (Some(_), _) => unchanged.next(),
             (None, _) => restored.next(),
         });
-        let objects = in_order.by_ref().take(limit);
-        let objects = objects.map(|(_, object)| Arc::clone(object)).collect();
+        let objects: Vec<_> = in_order
+            .take(limit)
+            .map(|(_, object)| Arc::clone(object))
+            .collect();
+        // Counted, not walked through: most objects of a large kind are not on the page.
+        let remaining = match objects.last() {
+            Some(last) if objects.len() == limit => {
+                let changed =
+                    undone.range::<Key, _>((Bound::Excluded(&last.key), Bound::Unbounded));
+                changed.fold(
+                    rest_of(Bound::Excluded(&last.key)).count(),
+                    |count, (key, before)| {
+                        count + usize::from(before.is_some())
+                            - usize::from(table.contains_key(*key))
+                    },
+                )
+            }
+            _ => 0,
+        };
         Ok(Page {
             objects,
-            remaining: in_order.count(),
+            remaining,
             revision: at,
         })
     }
@@ -486,6 +510,64 @@ mod tests {
         assert_eq!(page(Some(1), Some("a"), 1), (String::new(), 0, 1));
         let other = cache.page(kind::POD, Some("m"), None, Some(&Key::new("a", "z")), 9);
         assert_eq!(other.unwrap().objects.len(), 0);
+    }
+
+    /// Every page of every revision, against what was written down at the time.
+    #[test]
+    fn pages_are_of_what_was_written_down() {
+        let keys: Vec<Key> = ["m", "n"]
+            .iter()
+            .flat_map(|space| ["a", "b", "c"].map(|name| Key::new(*space, name)))
+            .collect();
+        let (cache, mut now) = (Cache::new(Vec::new(), Revision(0)), Table::new());
+        let mut written_down = vec![now.clone()];
+        for revision in 1..=40_usize {
+            // Neither in order nor at random.
+            let key = &keys[revision * revision % 7 % keys.len()];
+            let (space, name) = (key.namespace.as_str(), key.name.as_str());
+            let value = json!({"metadata": {"name": name, "namespace": space}});
+            let object = Object::new(kind::POD, Revision(revision as u64), value).unwrap();
+            let (object, previous) = (Arc::new(object), now.get(key).cloned());
+            let kind_of = match &previous {
+                None => ChangeKind::Added,
+                Some(_) if revision % 3 == 0 => ChangeKind::Deleted,
+                Some(_) => ChangeKind::Modified,
+            };
+            match kind_of {
+                ChangeKind::Deleted => now.remove(key),
+                _ => now.insert(key.clone(), Arc::clone(&object)),
+            };
+            cache.commit(vec![Change::new(object, previous, kind_of)]);
+            written_down.push(now.clone());
+        }
+        let afters = || std::iter::once(None).chain(keys.iter().map(Some));
+        for ((at, state), space) in written_down
+            .iter()
+            .enumerate()
+            .flat_map(|at| [None, Some("m"), Some("n"), Some("o")].map(move |space| (at, space)))
+        {
+            for (after, limit) in afters().flat_map(|after| (1..5).map(move |limit| (after, limit)))
+            {
+                let of = |key: &Key| {
+                    space.is_none_or(|space| key.namespace == space)
+                        && after.is_none_or(|after| key > after)
+                };
+                let expected: Vec<u64> = state
+                    .iter()
+                    .filter(|(key, _)| of(key))
+                    .map(|(_, object)| object.revision.0)
+                    .collect();
+                let at = Some(Revision(at as u64));
+                let page = cache.page(kind::POD, space, at, after, limit).unwrap();
+                let found: Vec<u64> = page.objects.iter().map(|one| one.revision.0).collect();
+                let shown = expected.len().min(limit);
+                assert_eq!(
+                    (found.as_slice(), page.remaining),
+                    (&expected[..shown], expected.len() - shown),
+                    "{at:?} {space:?} {after:?} {limit}"
+                );
+            }
+        }
     }
 
     #[test]
