@@ -205,19 +205,16 @@ impl Cache {
         &self.0.kinds
     }
 
-    /// One object.
+    /// One object, as its kind's definition has it now.
     #[must_use]
     pub fn get(&self, kind: KindRef, key: &Key) -> Option<Arc<Object>> {
-        self.0
-            .state
-            .read()
-            .tables
-            .get(&table_of(kind))?
-            .get(key)
-            .cloned()
+        let state = self.0.state.read();
+        let object = state.tables.get(&table_of(kind))?.get(key).cloned()?;
+        drop(state);
+        Some(self.0.kinds.normal(object))
     }
 
-    /// All objects of a kind, of one namespace or all, by key.
+    /// All objects of a kind, of one namespace or all, by key, as its definition has them now.
     #[must_use]
     pub fn list(&self, kind: KindRef, namespace: Option<&str>) -> Vec<Arc<Object>> {
         self.list_at(kind, namespace).0
@@ -247,6 +244,17 @@ impl Cache {
     /// As [`Cache::list`], with the revision the list is of.
     #[must_use]
     pub fn list_at(&self, kind: KindRef, namespace: Option<&str>) -> (Vec<Arc<Object>>, Revision) {
+        let (objects, revision) = self.stored_at(kind, namespace);
+        (self.0.kinds.all_normal(kind, objects), revision)
+    }
+
+    /// As [`Cache::list`], as objects are stored: for who looks at their metadata alone.
+    #[must_use]
+    pub fn list_stored(&self, kind: KindRef, namespace: Option<&str>) -> Vec<Arc<Object>> {
+        self.stored_at(kind, namespace).0
+    }
+
+    fn stored_at(&self, kind: KindRef, namespace: Option<&str>) -> (Vec<Arc<Object>>, Revision) {
         let state = self.0.state.read();
         let Some(table) = state.tables.get(&table_of(kind)) else {
             return (Vec::new(), state.revision);
@@ -338,14 +346,15 @@ impl Cache {
             }
             _ => 0,
         };
+        drop(state);
         Ok(Page {
-            objects,
+            objects: self.0.kinds.all_normal(kind, objects),
             remaining,
             revision: at,
         })
     }
 
-    /// Everything of every kind that names this uid as an owner.
+    /// Everything of every kind that names this uid as an owner, as it is stored.
     #[must_use]
     pub fn dependents(&self, owner_uid: &str) -> Vec<Arc<Object>> {
         let state = self.0.state.read();
@@ -379,7 +388,7 @@ impl Cache {
         self.0.state.read().revision
     }
 
-    /// All changes after a revision, in order.
+    /// All changes after a revision, in order; objects are as they were decided.
     ///
     /// # Errors
     /// When the window does not reach back so far.
@@ -390,6 +399,22 @@ impl Cache {
         }
         let start = state.log.partition_point(|change| change.revision <= after);
         Ok(state.log.range(start..).cloned().collect())
+    }
+
+    /// A change with its objects as their definition has them now; none where they are so already.
+    pub(crate) fn renewed(&self, change: &Change) -> Option<Change> {
+        if !change.object.kind.is_custom() {
+            return None;
+        }
+        let normal = |object: &Arc<Object>| self.0.kinds.normal(Arc::clone(object));
+        let object = normal(&change.object);
+        let previous = change.previous.as_ref().map(normal);
+        let is_same = |(one, other): (&Arc<Object>, &Arc<Object>)| Arc::ptr_eq(one, other);
+        let mut held = previous.iter().zip(&change.previous);
+        if is_same((&object, &change.object)) && held.all(is_same) {
+            return None;
+        }
+        Some(Change::new(object, previous, change.kind_of))
     }
 
     /// Says when there is something new.

@@ -3,6 +3,10 @@
 //! A row of a custom kind is made once for what it says and never goes away: whoever holds one may keep it. So
 //! rows are bounded over a controller's life ([`ROWS_MAX`]), not over its clients' wishes.
 
+mod normal;
+
+pub(crate) use normal::{SchemaId, is_of};
+
 use coracle_api::{
     Key, Kind, KindRef,
     crd::{CustomVersion, definition, resource},
@@ -133,6 +137,8 @@ pub struct Custom {
     definition: String,
     /// How its fields merge.
     merging: Value,
+    /// What its objects are decided under.
+    schema: SchemaId,
 }
 
 /// Why a definition is not served.
@@ -194,6 +200,7 @@ pub fn versions(crd: &Value) -> Result<Vec<Custom>, Error> {
             version: compiled,
             definition: name.clone(),
             merging: merging(&version["schema"]["openAPIV3Schema"]),
+            schema: SchemaId::of(&version["schema"]),
         })
     };
     listed.into_iter().flatten().map(make).collect()
@@ -256,6 +263,8 @@ struct State {
     custom: BTreeMap<String, Vec<Arc<Custom>>>,
     /// The same by their rows.
     by_row: HashMap<KindRef, Arc<Custom>>,
+    /// The same by group, version and plural: rows of the same may have been others.
+    by_version: HashMap<Name, Arc<Custom>>,
     /// Those that are served, by group, version and plural.
     by_plural: HashMap<Name, KindRef>,
     /// Those that are served, by group, version and kind.
@@ -269,13 +278,16 @@ type Name = [&'static str; 3];
 impl State {
     fn index(&mut self) {
         self.by_row.clear();
+        self.by_version.clear();
         self.by_plural.clear();
         self.by_kind.clear();
         for custom in self.custom.values().flatten() {
             let kind = custom.kind;
+            let name = |last| [kind.group, kind.version, last];
             self.by_row.insert(kind, Arc::clone(custom));
+            self.by_version
+                .insert(name(kind.plural), Arc::clone(custom));
             if custom.served {
-                let name = |last| [kind.group, kind.version, last];
                 self.by_plural.insert(name(kind.plural), kind);
                 self.by_kind.insert(name(kind.kind), kind);
             }

@@ -2,6 +2,7 @@
 
 mod recent;
 
+use crate::kinds::SchemaId;
 use bytes::Bytes;
 use coracle_api::{
     Key, KindRef, Revision, StatusError,
@@ -17,6 +18,10 @@ use std::{
 };
 
 const MANAGED_FIELDS: &str = "managedFields";
+/// What a schema makes of an object is kept beside it if it takes no more than so many times its bytes, and these: a small
+/// object with large defaults would take memory that nobody counts.
+const NORMAL_TIMES_MAX: usize = 2;
+const NORMAL_BYTES: usize = 4 * 1024;
 
 /// An object at a revision. Never changes; a write makes a new one.
 pub struct Object {
@@ -34,6 +39,15 @@ pub struct Object {
     typed: Mutex<Option<Weak<Decoded>>>,
     /// What is asked of it again and again, in a few hundred bytes.
     brief: OnceLock<Arc<Decoded>>,
+    /// Of an object of a custom kind: what its definition's schema made of it last.
+    normal: Mutex<Option<Box<Normal>>>,
+}
+
+/// What a schema makes of an object.
+struct Normal {
+    schema: SchemaId,
+    /// None: the object as it is.
+    form: Option<Arc<Object>>,
 }
 
 impl fmt::Debug for Object {
@@ -80,7 +94,35 @@ impl Object {
             raw,
             typed: Mutex::default(),
             brief: OnceLock::new(),
+            normal: Mutex::default(),
         })
+    }
+
+    /// The same, known to be as a schema would make it.
+    pub(crate) fn decided_under(self, schema: SchemaId) -> Self {
+        let normal = Normal { schema, form: None };
+        *self.normal.lock() = Some(Box::new(normal));
+        self
+    }
+
+    /// The object as a schema makes it; `make` is asked once, and says none where it changes nothing.
+    pub(crate) fn under(
+        self: &Arc<Self>,
+        schema: SchemaId,
+        make: impl FnOnce() -> Option<Self>,
+    ) -> Arc<Self> {
+        let itself = || Arc::clone(self);
+        if let Some(known) = self.normal.lock().as_deref()
+            && known.schema == schema
+        {
+            return known.form.clone().unwrap_or_else(itself);
+        }
+        let form = make().map(Arc::new);
+        let shown = form.clone().unwrap_or_else(itself);
+        if shown.raw.len() <= self.raw.len() * NORMAL_TIMES_MAX + NORMAL_BYTES {
+            *self.normal.lock() = Some(Box::new(Normal { schema, form }));
+        }
+        shown
     }
 
     /// Its typed form without managers, decoded if nobody has it and it was not asked for lately.

@@ -255,7 +255,7 @@ impl<R: Reconciler> Runner<R> {
             self.kinds.clone()
         };
         for kind in kinds {
-            for object in self.cache.list(kind, None) {
+            for object in self.cache.list_stored(kind, None) {
                 let change = Change::new(object, None, ChangeKind::Added);
                 self.queue_change(&change, now);
             }

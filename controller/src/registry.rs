@@ -424,7 +424,7 @@ impl Registry {
                     let value = self.create_applied(context, asked, key, applied, others)?;
                     return Ok(Decision::Put(ChangeKind::Added, value));
                 };
-                let old = current.value();
+                let old = shape.shown(&current);
                 let wanted = managers::apply(context, place, shape.ty(), &old, &patch, now)?;
                 let wanted = self.decode(context, kind, wanted)?;
                 let managers = wanted["metadata"]["managedFields"].clone();
@@ -504,7 +504,8 @@ impl Registry {
     ) -> Result<Decision, StatusError> {
         let kind = asked.written_as();
         let current = current.ok_or_else(|| StatusError::not_found(kind, &key.name))?;
-        let old = current.value();
+        let shape = self.shape(kind);
+        let old = shape.shown(&current);
         let shown = if part == Subresource::Scale {
             strategy::scale_of(kind, &old)
         } else {
@@ -513,7 +514,6 @@ impl Registry {
         let wanted = change(&shown)?;
         let mut new = self.admit(context, (asked, part), (&current, &old, others), wanted)?;
         let now = self.clock.now();
-        let shape = self.shape(kind);
         managers::track(context, (kind, part), shape.ty(), Some(&old), &mut new, now);
         Ok(settle(kind, current, &old, new))
     }

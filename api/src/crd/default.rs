@@ -21,9 +21,14 @@ impl Structural {
     /// # Errors
     /// When the defaults would add too much. The object is then to be refused.
     pub fn fill_defaults(&self, object: &mut Value) -> Result<(), TooLarge> {
-        drop_nulls(object, Some(&self.root));
+        self.drop_nulls(object);
         let mut room = DEFAULTED_VALUES_MAX;
         fill(object, &self.root, &mut room)
+    }
+
+    /// Drops nulls that may not be and have no default.
+    pub(super) fn drop_nulls(&self, object: &mut Value) {
+        drop_nulls(object, Some(&self.root));
     }
 }
 

@@ -12,6 +12,8 @@ use crate::{
     status::Cause,
     validate::{is_dns_label, is_label_value, is_qualified_name},
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 impl Structural {
@@ -23,6 +25,50 @@ impl Structural {
         causes.truncate(CAUSES_MAX);
         causes
     }
+
+    /// Drops what the type and metadata of objects inside cannot be: of what was stored before they were looked at.
+    pub(super) fn drop_malformed(&self, object: &mut Value) {
+        drop_malformed(&self.root, object);
+    }
+}
+
+fn drop_malformed(node: &Node, value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if node.embedded {
+                for name in ["apiVersion", "kind"] {
+                    if fields.get(name).is_some_and(|text| !text.is_string()) {
+                        fields.remove(name);
+                    }
+                }
+                if let Some(Value::Object(meta)) = fields.get_mut("metadata") {
+                    meta.retain(|name, value| is_metadata(name, value));
+                }
+            }
+            for (name, value) in fields {
+                if let Some(property) = node.properties.get(name) {
+                    drop_malformed(property, value);
+                } else if let Additional::Schema(schema) = &node.additional {
+                    drop_malformed(schema, value);
+                }
+            }
+        }
+        Value::Array(items) => {
+            let schema = node.items.as_deref();
+            for item in items {
+                if let Some(schema) = schema {
+                    drop_malformed(schema, item);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Whether metadata can have this value in a field.
+fn is_metadata(name: &str, value: &Value) -> bool {
+    // A null is as good as nothing.
+    value.is_null() || ObjectMeta::deserialize(&json!({name: value})).is_ok()
 }
 
 /// Walks a value with its schema.

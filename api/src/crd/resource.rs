@@ -98,13 +98,34 @@ impl CustomVersion {
     }
 
     /// Fills in defaults and drops unknown fields. Returns the paths of these, for strict validation:
-    /// `unknown field "spec.foo"`. To be done to what a client sends, and to what is read of the store.
+    /// `unknown field "spec.foo"`. To be done to what a client sends.
     ///
     /// # Errors
     /// When the defaults are too many; the object is then to be refused.
     pub fn decode(&self, object: &mut Value) -> Result<Vec<String>, TooLarge> {
         self.schema.fill_defaults(object)?;
         Ok(self.schema.prune(object))
+    }
+
+    /// Makes of a stored object what the schema makes of it now: what it does not know goes, and what embedded metadata
+    /// cannot be; defaults are filled in. To be done to what is read of the store.
+    ///
+    /// Source: k8s.io/apiextensions-apiserver `pkg/apiserver/customresource_handler.go`, `crdConversionRESTOptionsGetter`.
+    ///
+    /// # Errors
+    /// When the defaults are too many; the object then has those that there was room for.
+    pub fn normalise(&self, object: &mut Value) -> Result<(), TooLarge> {
+        self.schema.prune(object);
+        self.schema.drop_malformed(object);
+        self.schema.fill_defaults(object)
+    }
+
+    /// Makes of an object of another version one of this: nothing changes but the version, and what the schema does not
+    /// know goes. No default is filled in, as upstream.
+    pub fn convert(&self, object: &mut Value) {
+        object["apiVersion"] = json!(self.api_version);
+        self.schema.prune(object);
+        self.schema.drop_nulls(object);
     }
 
     /// What is wrong with a new object.

@@ -192,7 +192,7 @@ impl Definitions {
     async fn empty(&self, of: KindRef) -> Result<usize, StatusError> {
         let cache = self.registry.cache();
         let context = Context::system(NAME);
-        for object in cache.list(of, None) {
+        for object in cache.list_stored(of, None) {
             if object.is_deleting() {
                 continue;
             }
@@ -210,6 +210,6 @@ impl Definitions {
                 Ok(_) | Err(_) => {}
             }
         }
-        Ok(cache.list(of, None).len())
+        Ok(cache.count(of))
     }
 }

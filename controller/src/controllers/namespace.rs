@@ -191,7 +191,7 @@ impl Namespaces {
     }
 
     async fn delete_all(&self, kind: KindRef, namespace: &str) -> Vec<String> {
-        let objects = self.registry.cache().list(kind, Some(namespace));
+        let objects = self.registry.cache().list_stored(kind, Some(namespace));
         let there: Vec<Arc<Object>> = objects
             .into_iter()
             .filter(|object| !object.is_deleting())
@@ -227,7 +227,7 @@ impl Namespaces {
             ..Remaining::default()
         };
         for kind in self.namespaced() {
-            let objects = self.registry.cache().list(kind, Some(namespace));
+            let objects = self.registry.cache().list_stored(kind, Some(namespace));
             if objects.is_empty() {
                 continue;
             }

@@ -3,7 +3,10 @@
 //! Only copies bytes for plain JSON: an object is never decoded to be sent.
 
 use super::negotiate::{Format, Meta};
-use crate::{kinds::Custom, object::Object};
+use crate::{
+    kinds::{self, Custom},
+    object::Object,
+};
 use bytes::Bytes;
 use coracle_api::{KindRef, table, view};
 use jiff::Timestamp;
@@ -70,7 +73,7 @@ impl Render {
     pub(crate) fn object(&self, object: &Object) -> Bytes {
         match self.format {
             Format::Json if self.is_own(object) => object.raw.clone(),
-            Format::Json => bytes(&view::shown(self.kind, object.value())),
+            Format::Json => bytes(&view::shown(self.kind, self.value(object))),
             Format::Metadata(meta, _) => bytes(&partial(object, meta)),
             Format::Table(of) => {
                 let meta = version(object.revision.0);
@@ -229,13 +232,21 @@ impl Render {
         }
     }
 
-    /// False for an object that is stored as another kind than it is shown as.
+    /// False for an object that is stored as another kind, or in another version, than it is shown as.
     pub(crate) fn is_own(&self, object: &Object) -> bool {
-        object.kind == self.kind
+        kinds::is_of(object, self.kind)
+    }
+
+    /// An object in this version, or as the kind has it that a view shows.
+    fn value(&self, object: &Object) -> Value {
+        match &self.custom {
+            Some(custom) => custom.shown(object),
+            None => object.value(),
+        }
     }
 
     fn row(&self, object: &Object, of: Meta) -> Value {
-        let stored = object.value();
+        let stored = self.value(object);
         let cells = self.cells(&stored);
         let mut row = json!({"cells": cells});
         if let Some(conditions) = table::conditions(self.kind, &stored) {

@@ -124,7 +124,10 @@ impl Fields {
     fn match_object(&self, object: &Object) -> bool {
         let mut read = BTreeMap::new();
         if !self.paths.is_empty() {
-            let value = object.value();
+            let value = match &self.custom {
+                Some(custom) => custom.shown(object),
+                None => object.value(),
+            };
             for path in &self.paths {
                 let found = match &self.custom {
                     Some(custom) => custom.version.selectable_value(&value, path),

@@ -6,6 +6,7 @@ mod components;
 mod custom;
 mod encrypted;
 mod events;
+mod evolving;
 mod fairness;
 mod kinds;
 mod page;

@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     cache::{Cache, Change, ChangeKind},
-    kinds::Custom,
+    kinds::{self, Custom},
     metrics::{Held, Metrics},
     object::Object,
 };
@@ -81,6 +81,7 @@ pub(crate) async fn watch(
     let mut watch = Watch {
         selection: Selection::new(cache.kinds(), kind, namespace, &options)?,
         custom: cache.kinds().custom_of(kind),
+        stored: cache.kinds().custom_of(kind.storage()),
         defined: cache.kinds().generation(),
         kind,
         format,
@@ -150,6 +151,8 @@ struct Watch {
     cache: Cache,
     kind: KindRef,
     custom: Option<Arc<Custom>>,
+    /// What makes the version custom that is stored.
+    stored: Option<Arc<Custom>>,
     /// Generation of the custom kinds at which that was so.
     defined: u64,
     selection: Selection,
@@ -254,7 +257,9 @@ impl Watch {
                 if self.ended {
                     break;
                 }
-                self.send_changes(&mut chunk);
+                if self.failed.is_none() {
+                    self.send_changes(&mut chunk);
+                }
                 let has_more = chunk.len() >= CHUNK_BYTES;
                 if self.position > before && !has_more {
                     self.rested = now + rest(self.metrics.open_watches());
@@ -315,20 +320,31 @@ impl Watch {
     }
 
     /// A custom kind that is defined anew is shown as it is now, and not at all when its names or versions changed: the
-    /// watch ends then, as upstream's does.
+    /// watch ends then, as upstream's does. When its objects are others now, without a change that would tell, its client
+    /// has to list again.
     fn look_again(&mut self) {
-        if self.custom.is_none() {
+        let Some(custom) = &self.custom else {
             return;
-        }
-        let generation = self.cache.kinds().generation();
+        };
+        let kinds = self.cache.kinds();
+        let generation = kinds.generation();
         if generation == self.defined {
             return;
         }
         self.defined = generation;
-        match self.cache.kinds().custom(self.kind) {
-            Some(custom) => self.custom = Some(custom),
-            None => self.ended = true,
+        let Some(now) = kinds.custom(self.kind) else {
+            self.ended = true;
+            return;
+        };
+        let stored = kinds.custom_of(self.kind.storage());
+        let is_same = match (&stored, &self.stored) {
+            (Some(now), Some(before)) => now.reads_as(before),
+            (now, before) => now.is_none() && before.is_none(),
+        };
+        if !is_same || !now.reads_as(custom) {
+            self.failed = Some(error::too_old(self.position, self.cache.revision()));
         }
+        (self.custom, self.stored) = (Some(now), stored);
     }
 
     fn send_changes(&mut self, chunk: &mut Vec<u8>) {
@@ -363,6 +379,8 @@ impl Watch {
         if (of.group, of.plural) != (own.group, own.plural) {
             return;
         }
+        let renewed = self.cache.renewed(change);
+        let change = renewed.as_ref().unwrap_or(change);
         let was = change
             .previous
             .as_ref()
@@ -380,7 +398,7 @@ impl Watch {
     fn shared(&mut self, chunk: &mut Vec<u8>, kind_of: ChangeKind, change: &Change) {
         let shown = &change.shown;
         let held = match self.format {
-            _ if kind_of != change.kind_of || self.kind != change.object.kind => None,
+            _ if kind_of != change.kind_of || !kinds::is_of(&change.object, self.kind) => None,
             Format::Json if self.protobuf => Some(&shown.protobuf),
             Format::Metadata(Meta::V1, _) if !self.protobuf => Some(&shown.metadata),
             _ => None,

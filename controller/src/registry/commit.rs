@@ -117,7 +117,7 @@ impl Head {
     /// The newest state of an object, on disk or not.
     pub(super) fn newest(&self, cache: &Cache, kind: KindRef, id: &Id) -> Option<Arc<Object>> {
         match self.under_way.get(id) {
-            Some((_, newest)) => newest.clone(),
+            Some((_, newest)) => newest.clone().map(|newest| cache.kinds().normal(newest)),
             None => cache.get(kind, &id.2),
         }
     }
@@ -199,11 +199,12 @@ impl Committer {
                 cache: &self.cache,
                 head: &head,
             };
-            let (kind_of, value) = match decide(current.clone(), others)? {
+            let (kind_of, mut value) = match decide(current.clone(), others)? {
                 Decision::Put(kind_of, value) => (kind_of, value),
                 Decision::Delete(value) => (ChangeKind::Deleted, value),
                 Decision::Keep(object) => return Ok(object),
             };
+            let schema = self.cache.kinds().at_rest(kind, &mut value);
             let decided = Decided {
                 kind,
                 id: &id,
@@ -218,8 +219,13 @@ impl Committer {
                 (Target::Nowhere, Some(current)) => current.revision,
                 (Target::Nowhere, None) => Revision(0),
             };
-            let object = Arc::new(Object::new(kind.storage(), revision, value)?);
-            if object.raw.len() > OBJECT_BYTES_MAX {
+            let mut object = Object::new(kind.storage(), revision, value)?;
+            if let Some(schema) = schema {
+                object = object.decided_under(schema);
+            }
+            let object = Arc::new(object);
+            // What goes is not stored, however large its definition's defaults have made it.
+            if kind_of != ChangeKind::Deleted && object.raw.len() > OBJECT_BYTES_MAX {
                 return Err(StatusError::too_large(OBJECT_BYTES_MAX));
             }
             if target == Target::Nowhere {

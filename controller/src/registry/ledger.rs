@@ -230,7 +230,7 @@ impl Head {
 
     /// The newest state of every object of a kind in a namespace.
     fn objects(&self, cache: &Cache, of: KindRef, namespace: &str) -> BTreeMap<Key, Arc<Object>> {
-        let shown = cache.list(of, Some(namespace));
+        let shown = cache.list_stored(of, Some(namespace));
         let mut all: BTreeMap<Key, Arc<Object>> = shown
             .into_iter()
             .map(|object| (object.key.clone(), object))

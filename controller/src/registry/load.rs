@@ -42,10 +42,11 @@ pub(super) fn read(kinds: &Kinds, entry: store::Entry) -> Result<Object, Error> 
         .key
         .strip_prefix("/registry/")
         .and_then(|rest| rest.split('/').next());
-    let kind = group_resource
-        .and_then(|name| kinds.by_group_resource(name))
-        .ok_or_else(|| unreadable(StatusError::bad_request("unknown kind")))?;
-    let value = serde_json::from_slice(&entry.value)
+    let value: Value = serde_json::from_slice(&entry.value)
         .map_err(|error| unreadable(StatusError::bad_request(error.to_string())))?;
+    let api_version = value["apiVersion"].as_str().unwrap_or_default();
+    let kind = group_resource
+        .and_then(|name| kinds.reading_row(name, api_version))
+        .ok_or_else(|| unreadable(StatusError::bad_request("unknown kind")))?;
     Object::new(kind, entry.revision, value).map_err(unreadable)
 }

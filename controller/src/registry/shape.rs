@@ -4,7 +4,7 @@ use super::{
     Patch, PatchForm, custom,
     strategy::{self, Unreadable},
 };
-use crate::kinds::Custom;
+use crate::{kinds::Custom, object::Object};
 use coracle_api::{
     KindRef, StatusError,
     go::printed,
@@ -35,6 +35,14 @@ impl Shape {
         match &self.custom {
             Some(custom) => custom.merging(),
             None => schema::type_of(self.kind),
+        }
+    }
+
+    /// An object as the kind that is written has it.
+    pub(super) fn shown(&self, object: &Object) -> Value {
+        match &self.custom {
+            Some(custom) => custom.shown(object),
+            None => object.value(),
         }
     }
 

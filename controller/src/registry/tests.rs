@@ -1,6 +1,7 @@
 //! The rules of the door, on a real store.
 
 mod admission;
+mod custom;
 mod quota;
 mod services;
 

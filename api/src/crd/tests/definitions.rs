@@ -872,3 +872,39 @@ fn updates_of_one_version() {
         "status.replicas"
     );
 }
+
+#[test]
+fn what_is_read_of_the_store() {
+    let mut of = crd(&json!({"type": "object", "properties": {
+        "a": {"type": "string"},
+        "neu": {"type": "integer", "default": 7},
+        "null": {"type": "string"},
+        "pod": {"type": "object", "x-kubernetes-embedded-resource": true, "x-kubernetes-preserve-unknown-fields": true},
+    }}));
+    let mut other = of["spec"]["versions"][0].clone();
+    other["name"] = json!("v2");
+    other["storage"] = json!(false);
+    of["spec"]["versions"].as_array_mut().unwrap().push(other);
+    let version = |name: &str| CustomVersion::compile(&of, name).unwrap();
+    let stored = json!({"apiVersion": "stable.example.com/v1", "kind": "CronTab",
+    "metadata": {"name": "a", "labels": {"l": "m"}},
+    "spec": {"a": "1", "old": "2", "null": null, "pod": {
+        "apiVersion": 1, "kind": "Pod",
+        "metadata": {"name": "p", "uid": 2, "labels": {"a": 1}, "annotations": {"a": "b"}, "zz": 1},
+        "spec": {"x": 1},
+    }}});
+    let mut read = stored.clone();
+    version("v1").normalise(&mut read).unwrap();
+    assert_eq!(read["metadata"], stored["metadata"]);
+    let pod = json!({"kind": "Pod", "metadata": {"name": "p", "annotations": {"a": "b"}}, "spec": {"x": 1}});
+    assert_eq!(read["spec"], json!({"a": "1", "neu": 7, "pod": pod}));
+    let again = read.clone();
+    version("v1").normalise(&mut read).unwrap();
+    assert_eq!(read, again, "twice");
+    // Another version's defaults are not filled in, as upstream.
+    let mut shown = stored;
+    shown["spec"] = json!({"a": "1", "old": "2", "null": null});
+    version("v2").convert(&mut shown);
+    assert_eq!(shown["apiVersion"], "stable.example.com/v2");
+    assert_eq!(shown["spec"], json!({"a": "1"}));
+}

@@ -27,22 +27,35 @@ fn definition(rules: &Value) -> Value {
 
 /// Has the kind served, as the controller of definitions would that does not run here.
 async fn serve(server: &Server, rules: &Value) {
-    let body = definition(rules);
+    define(server, &definition(rules)).await;
+}
+
+/// Has a definition stored and served.
+pub(super) async fn define(server: &Server, body: &Value) {
     let made = server.ask("POST", DEFINITIONS, &body.to_string()).await;
     assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
-    let mut established = made.json();
-    let is_true = |kind: &str| json!({"type": kind, "status": "True", "reason": "Tried", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z"});
-    established["status"] = json!({"acceptedNames": body["spec"]["names"], "storedVersions": ["v1"],
-        "conditions": [is_true("NamesAccepted"), is_true("Established")]});
-    let path = format!("{DEFINITIONS}/widgets.example.com/status");
+    let established = established(&made.json());
+    let name = established["metadata"]["name"].as_str().unwrap_or_default();
+    let path = format!("{DEFINITIONS}/{name}/status");
     let put = server.ask("PUT", &path, &established.to_string()).await;
     assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    publish(server, &established);
+}
+
+/// Has a definition served that says something else now.
+pub(super) fn publish(server: &Server, body: &Value) {
+    let established = established(body);
     let versions = kinds::versions(&established).unwrap();
-    server
-        .registry
-        .cache()
-        .kinds()
-        .set("widgets.example.com", versions);
+    let name = established["metadata"]["name"].as_str().unwrap_or_default();
+    server.registry.cache().kinds().set(name, versions);
+}
+
+fn established(body: &Value) -> Value {
+    let is_true = |kind: &str| json!({"type": kind, "status": "True", "reason": "Tried", "message": "", "lastTransitionTime": "2026-01-02T03:04:05Z"});
+    let mut established = body.clone();
+    established["status"] = json!({"acceptedNames": body["spec"]["names"], "storedVersions": ["v1"],
+        "conditions": [is_true("NamesAccepted"), is_true("Established")]});
+    established
 }
 
 #[tokio::test]

@@ -193,7 +193,11 @@ fn unreadable(target: &Target<'_>, wanted: &Value, why: &str) -> StatusError {
 
 /// The Scale of a workload.
 fn of(target: &Target<'_>, object: &Object) -> Result<Value, StatusError> {
-    let value = object.value();
+    let custom = target.state.registry.cache().kinds().custom_of(target.kind);
+    let value = match &custom {
+        Some(custom) => custom.shown(object),
+        None => object.value(),
+    };
     let meta = &value["metadata"];
     let meta = json!({
         "name": meta["name"],
@@ -202,7 +206,6 @@ fn of(target: &Target<'_>, object: &Object) -> Result<Value, StatusError> {
         "resourceVersion": meta["resourceVersion"],
         "creationTimestamp": meta["creationTimestamp"],
     });
-    let custom = target.state.registry.cache().kinds().custom_of(target.kind);
     if let Some(scale) = custom
         .as_ref()
         .and_then(|custom| custom.version.scale.as_ref())
