@@ -103,6 +103,9 @@ pub fn watch_event(event: &str, object: &Value) -> Result<Vec<u8>, Error> {
 /// An object of a built-in kind as upstream's server keeps it: without nulls, and without the zero values that Go leaves
 /// out (`omitempty`): `hostNetwork: false`, `tolerations: []`. What the table does not know stays.
 pub fn canonical(kind: KindRef, object: &mut Value) {
+    if kind.is_custom() {
+        return;
+    }
     let message = message_of(&kind.api_version(), kind.kind);
     if let (Some(message), Some(object)) = (message, object.as_object_mut()) {
         canonical::strip(message, object);
@@ -126,27 +129,35 @@ pub fn with_status(kind: KindRef, object: &mut Value) {
     canonical::fill(status, schema::type_of(kind).field("status"), map);
 }
 
-/// The message of a kind: its package is the first word of its group; what every group shares is in `meta`.
+/// What every group shares, whichever it names.
+const SHARED: [&str; 6] = [
+    "DeleteOptions",
+    "Status",
+    "WatchEvent",
+    "ListOptions",
+    "CreateOptions",
+    "PatchOptions",
+];
+/// What is told of the groups themselves.
+const DISCOVERY: [&str; 4] = ["APIVersions", "APIGroupList", "APIGroup", "APIResourceList"];
+
+/// The message of a kind: its package is the first word of its group; what every group shares is in `meta`. A group that
+/// is not Kubernetes' own has none, whatever its first word.
 fn message_of(api_version: &str, kind: &str) -> Option<&'static table::Message> {
-    let shared = [
-        "DeleteOptions",
-        "Status",
-        "WatchEvent",
-        "ListOptions",
-        "CreateOptions",
-        "PatchOptions",
-    ];
     let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
-    let package = match group.split('.').next().unwrap_or_default() {
-        _ if shared.contains(&kind) => "meta",
-        "" => "core",
-        first => first,
-    };
-    table::find(&format!("{package}.{version}.{kind}")).or_else(|| {
-        shared
-            .contains(&kind)
-            .then(|| table::find(&format!("meta.v1.{kind}")))?
-    })
+    let first = group.split('.').next().unwrap_or_default();
+    let rest = group.strip_prefix(first).unwrap_or_default();
+    let is_own = ["", ".k8s.io", ".authorization.k8s.io"].contains(&rest);
+    if group.is_empty() && DISCOVERY.contains(&kind) {
+        return table::find(&format!("meta.v1.{kind}"));
+    }
+    if !SHARED.contains(&kind) {
+        let package = if group.is_empty() { "core" } else { first };
+        let name = is_own.then(|| format!("{package}.{version}.{kind}"))?;
+        return table::find(&name);
+    }
+    table::find(&format!("meta.{version}.{kind}"))
+        .or_else(|| table::find(&format!("meta.v1.{kind}")))
 }
 
 #[cfg(test)]

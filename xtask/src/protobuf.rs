@@ -82,6 +82,11 @@ pub(crate) fn run(api: &Path, apimachinery: &Path, apiextensions: &Path) -> anyh
         "meta.v1".to_owned(),
         read(&apimachinery.join("pkg/apis/meta/v1"))?,
     );
+    // No kind of it is stored, so nobody asks how its fields merge.
+    packages.insert(
+        "apidiscovery.v2".to_owned(),
+        read(&api.join("apidiscovery/v2"))?,
+    );
     packages.insert("types".to_owned(), read(&apimachinery.join("pkg/types"))?);
     packages.insert(
         "apiextensions.v1".to_owned(),

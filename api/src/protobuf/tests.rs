@@ -293,6 +293,22 @@ fn what_go_leaves_out_is_left_out() {
 }
 
 #[test]
+fn only_kubernetes_own_groups_have_messages() {
+    for (api_version, kind, known) in [
+        ("apps/v1", "Deployment", true),
+        ("apps.example.com/v1", "Deployment", false),
+        ("example.com/v1", "APIGroup", false),
+        ("rbac.authorization.k8s.io/v1", "Role", true),
+        ("", "APIVersions", true),
+        ("v1", "APIResourceList", true),
+        ("apidiscovery.k8s.io/v2", "APIGroupDiscoveryList", true),
+    ] {
+        let object = json!({"apiVersion": api_version, "kind": kind});
+        assert_eq!(encode(&object).is_ok(), known, "{api_version} {kind}");
+    }
+}
+
+#[test]
 fn a_status_is_always_there() {
     for (kind, status) in [
         (kind::SERVICE, json!({"loadBalancer": {}})),
