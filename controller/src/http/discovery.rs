@@ -3,7 +3,11 @@
 //! Made from the kinds there are, the reviews and the metrics API, anew when a custom kind comes or goes; every
 //! listed verb is true.
 
-use super::{Body, Call, State, error, negotiate, respond, reviews, usage};
+use super::{
+    Body, Call, State, error,
+    negotiate::{self, Encoding},
+    respond, reviews, usage,
+};
 use crate::{auth::tokens::hex, kinds::Kinds};
 use bytes::Bytes;
 use coracle_api::{
@@ -130,13 +134,14 @@ pub(crate) fn answer(
     call: &Call,
 ) -> Result<Response<Body>, StatusError> {
     let documents = state.discovery.current(state.registry.cache().kinds());
-    if let Some(version) = wants_aggregated(call.accept())
+    if let Some((version, encoding)) = wants_aggregated(call.accept())
         && let Some(document) = ["/api", "/apis"]
             .iter()
             .find(|known| **known == path)
             .and_then(|known| documents.aggregated.get(&(*known, version)))
     {
-        return Ok(document.response(version, call.header(header::IF_NONE_MATCH)));
+        let known = call.header(header::IF_NONE_MATCH);
+        return document.response((version, encoding), known);
     }
     if path.is_empty() {
         let paths: Vec<&str> = documents
@@ -159,23 +164,28 @@ pub(crate) fn answer(
         .legacy
         .get(path)
         .ok_or_else(error::no_such_resource)?;
-    if !negotiate::takes_json(call.accept()) {
+    if !negotiate::takes_whole(call.accept()) {
         return Err(error::not_acceptable());
     }
+    // Which is translated on its way out.
     Ok(respond::json_bytes(StatusCode::OK, document.clone()))
 }
 
 impl Aggregated {
-    fn response(&self, version: &'static str, known: &str) -> Response<Body> {
+    fn response(
+        &self,
+        (version, encoding): (&'static str, Encoding),
+        known: &str,
+    ) -> Result<Response<Body>, StatusError> {
+        let (bytes, media) = self.encoded(encoding)?;
         let mut response = if self.etag == known {
             let mut response = Response::new(Body::empty());
             *response.status_mut() = StatusCode::NOT_MODIFIED;
             response
         } else {
-            respond::json_bytes(StatusCode::OK, self.json.clone())
+            respond::json_bytes(StatusCode::OK, bytes)
         };
-        let kind =
-            format!("application/json;g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
+        let kind = format!("{media};g=apidiscovery.k8s.io;v={version};as=APIGroupDiscoveryList");
         respond::set(&mut response, header::CONTENT_TYPE, &kind);
         response
             .headers_mut()
@@ -185,29 +195,35 @@ impl Aggregated {
             .insert(header::VARY, HeaderValue::from_static("Accept"));
         let public = HeaderValue::from_static("public");
         response.headers_mut().insert(header::CACHE_CONTROL, public);
-        response
+        Ok(response)
+    }
+
+    fn encoded(&self, encoding: Encoding) -> Result<(Bytes, &'static str), StatusError> {
+        if encoding == Encoding::Json {
+            return Ok((self.json.clone(), "application/json"));
+        }
+        let value: Value = serde_json::from_slice(&self.json).unwrap_or_default();
+        let (bytes, media) = respond::encode(encoding, &value).ok_or_else(error::not_acceptable)?;
+        Ok((bytes.into(), media))
     }
 }
 
-/// Which aggregated form is preferred over the old one.
-fn wants_aggregated(accept: &str) -> Option<&'static str> {
-    for range in negotiate::ranges(accept) {
-        if !range.takes_json() {
-            continue;
-        }
-        if range.parameter("as") == "APIGroupDiscoveryList"
-            && range.parameter("g") == "apidiscovery.k8s.io"
-        {
-            match range.parameter("v") {
-                "v2" => return Some("v2"),
-                "v2beta1" => return Some("v2beta1"),
-                _ => {}
-            }
-        } else if range.parameter("as").is_empty() {
+/// The best aggregated form that a client takes, and how it is sent; wherever it stands beside the old one, as upstream.
+///
+/// Source: k8s.io/apiserver `pkg/endpoints/discovery/aggregated`.
+fn wants_aggregated(accept: &str) -> Option<(&'static str, Encoding)> {
+    negotiate::ranges(accept).iter().find_map(|range| {
+        let is_list = range.parameter("as") == "APIGroupDiscoveryList";
+        if !is_list || range.parameter("g") != "apidiscovery.k8s.io" {
             return None;
         }
-    }
-    None
+        match (range.parameter("v"), range.encoding()?) {
+            ("v2", encoding) => Some(("v2", encoding)),
+            // Nobody who speaks protobuf asks for the older one.
+            ("v2beta1", encoding) if encoding != Encoding::Protobuf => Some(("v2beta1", encoding)),
+            _ => None,
+        }
+    })
 }
 
 /// Everything that is served, groups in the order clients should prefer.
@@ -479,9 +495,11 @@ mod tests {
         let kubectl = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                        application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,\
                        application/json";
-        assert_eq!(wants_aggregated(kubectl), Some("v2"));
+        assert_eq!(wants_aggregated(kubectl), Some(("v2", Encoding::Json)));
         let older = "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList";
-        assert_eq!(wants_aggregated(older), Some("v2beta1"));
+        assert_eq!(wants_aggregated(older), Some(("v2beta1", Encoding::Json)));
+        let binary = kubectl.replace("json", "vnd.kubernetes.protobuf");
+        assert_eq!(wants_aggregated(&binary), Some(("v2", Encoding::Protobuf)));
         assert_eq!(wants_aggregated("application/json"), None);
         assert_eq!(wants_aggregated(""), None);
     }
@@ -516,5 +534,33 @@ mod tests {
             .iter()
             .any(|group| group["metadata"]["name"] == "apps");
         assert!(found);
+    }
+
+    #[test]
+    fn documents_have_every_encoding() {
+        let documents = Documents::new(&Kinds::default());
+        let one = &documents.aggregated[&("/apis", "v2")];
+        let (bytes, media) = one.encoded(Encoding::Protobuf).unwrap();
+        assert_eq!(media, coracle_api::protobuf::MEDIA_TYPE);
+        let told: Value = serde_json::from_slice(&one.json).unwrap();
+        let decoded = coracle_api::protobuf::decode(&bytes).unwrap();
+        assert_eq!(
+            decoded["items"][1]["versions"],
+            told["items"][1]["versions"]
+        );
+        for (path, document) in &documents.legacy {
+            let told: Value = serde_json::from_slice(document).unwrap();
+            let (bytes, _) = respond::encode(Encoding::Protobuf, &told).expect(path);
+            let decoded = coracle_api::protobuf::decode(&bytes).unwrap();
+            for field in [
+                "groups",
+                "resources",
+                "versions",
+                "groupVersion",
+                "preferredVersion",
+            ] {
+                assert_eq!(decoded.get(field), told.get(field), "{path} {field}");
+            }
+        }
     }
 }

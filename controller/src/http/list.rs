@@ -5,7 +5,7 @@
 
 use super::{
     Body, Call, State, error,
-    negotiate::{self, Format},
+    negotiate::{self, Choice, Encoding, Format},
     query::{ListOptions, Match, Query},
     render::{Include, ListMeta, Render},
     respond,
@@ -105,10 +105,11 @@ impl Token {
 
 /// Whether a list is made while it is sent: plain JSON, which nothing has to see as a whole.
 pub(crate) fn is_streamed(call: &Call) -> bool {
-    let format = negotiate::format(call.accept(), true);
-    format == Some(Format::Json)
-        && negotiate::translations(call.accept()).is_empty()
-        && !call.query.flag("pretty")
+    let plain = Choice {
+        format: Format::Json,
+        encoding: Encoding::Json,
+    };
+    negotiate::choice(call.accept(), true) == Some(plain) && !call.query.flag("pretty")
 }
 
 /// About how many bytes of JSON a list is made of.

@@ -1,13 +1,16 @@
-//! What a client accepts: plain JSON, a table, or metadata alone.
+//! What a client accepts: plain JSON, a table, or metadata alone; as JSON, YAML or protobuf.
 //!
-//! Pure. JSON is preferred to protobuf wherever a client takes both: objects are kept as JSON, and
+//! Pure. JSON is preferred wherever a client names it as an equal: objects are kept as JSON, and
 //! sending them costs nothing then. CBOR is not spoken.
 
 use super::{error, query::Query};
 use coracle_api::{KindRef, protobuf, schema::go_package, status::StatusError};
+use serde_json::Value;
 
 /// The media type of YAML.
 pub(crate) const YAML: &str = "application/yaml";
+/// Ranges of an `Accept` header that are looked at; kubectl sends three.
+const RANGES_MAX: usize = 64;
 
 /// The shape of an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +48,19 @@ pub(crate) enum Of {
 }
 
 impl Format {
+    /// Whether an answer is of this shape.
+    pub(crate) fn is_of(self, answer: &Value) -> bool {
+        let text = |name: &str| answer.get(name).and_then(Value::as_str).unwrap_or_default();
+        let is_meta = text("apiVersion").starts_with("meta.k8s.io/");
+        let is = |kind: &str| is_meta && text("kind") == kind;
+        let is_metadata = is("PartialObjectMetadata") || is("PartialObjectMetadataList");
+        match self {
+            Self::Json => !is("Table") && !is_metadata,
+            Self::Table(_) => is("Table"),
+            Self::Metadata(..) => is_metadata,
+        }
+    }
+
     /// Refuses the form of a list for one object, and the other way round; of a table, to carry what there is not.
     ///
     /// Source: k8s.io/apiserver `pkg/endpoints/handlers/response.go`.
@@ -84,6 +100,14 @@ impl Format {
     }
 }
 
+/// An encoding that an answer is sent in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    Json,
+    Protobuf,
+    Yaml,
+}
+
 /// One range of an `Accept` header.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Range<'a> {
@@ -105,13 +129,65 @@ impl<'a> Range<'a> {
 
     /// Whether JSON is in the range.
     pub(crate) fn takes_json(&self) -> bool {
-        ["application/json", "application/*", "*/*", "*"]
+        self.is_open() || self.names("application/json")
+    }
+
+    /// The first of our encodings that is in the range.
+    pub(crate) fn encoding(&self) -> Option<Encoding> {
+        if self.takes_json() {
+            Some(Encoding::Json)
+        } else if self.names(YAML) {
+            Some(Encoding::Yaml)
+        } else if self.names(protobuf::MEDIA_TYPE) {
+            Some(Encoding::Protobuf)
+        } else {
+            None
+        }
+    }
+
+    /// Names no encoding.
+    fn is_open(&self) -> bool {
+        ["application/*", "*/*", "*"]
             .iter()
-            .any(|media| self.media.eq_ignore_ascii_case(media))
+            .any(|media| self.names(media))
+    }
+
+    fn names(&self, media: &str) -> bool {
+        self.media.eq_ignore_ascii_case(media)
+    }
+
+    fn format(&self) -> Option<Format> {
+        let wanted = self.parameter("as");
+        if wanted.is_empty() {
+            return Some(Format::Json);
+        }
+        let meta = match (self.parameter("g"), self.parameter("v")) {
+            ("meta.k8s.io", "v1") => Meta::V1,
+            ("meta.k8s.io", "v1beta1") => Meta::V1Beta1,
+            _ => return None,
+        };
+        match wanted {
+            "Table" => Some(Format::Table(meta)),
+            "PartialObjectMetadata" => Some(Format::Metadata(meta, Of::One)),
+            "PartialObjectMetadataList" => Some(Format::Metadata(meta, Of::List)),
+            _ => None,
+        }
+    }
+
+    fn choice(&self) -> Option<Choice> {
+        let (format, encoding) = (self.format()?, self.encoding()?);
+        let is_known = match format {
+            // What upstream has no protobuf of.
+            Format::Table(_) | Format::Metadata(Meta::V1Beta1, _) => encoding != Encoding::Protobuf,
+            Format::Json | Format::Metadata(Meta::V1, _) => true,
+        };
+        is_known.then_some(Choice { format, encoding })
     }
 }
 
-/// The ranges of an `Accept` header, best first; none given means anything.
+/// The ranges of an `Accept` header, best first, as named before as open; none given means anything.
+///
+/// Source: github.com/munnerz/goautoneg.
 pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
     let accept = if accept.trim().is_empty() {
         "*/*"
@@ -139,64 +215,57 @@ pub(crate) fn ranges(accept: &str) -> Vec<Range<'_>> {
             })
         })
         .filter(|range| range.quality > 0.0)
+        .take(RANGES_MAX)
         .collect();
-    ranges.sort_by(|a, b| b.quality.total_cmp(&a.quality));
+    ranges.sort_by(|a, b| {
+        let better = b.quality.total_cmp(&a.quality);
+        better.then(a.is_open().cmp(&b.is_open()))
+    });
     ranges
 }
 
-/// The best shape this server can answer in; none means 406. Custom objects have no protobuf.
-pub(crate) fn format(accept: &str, has_protobuf: bool) -> Option<Format> {
-    ranges(accept)
-        .iter()
-        .filter(|range| range.takes_json())
-        .find_map(|range| {
-            let wanted = range.parameter("as");
-            if wanted.is_empty() {
-                return Some(Format::Json);
-            }
-            let meta = match (range.parameter("g"), range.parameter("v")) {
-                ("meta.k8s.io", "v1") => Meta::V1,
-                ("meta.k8s.io", "v1beta1") => Meta::V1Beta1,
-                _ => return None,
-            };
-            match wanted {
-                "Table" => Some(Format::Table(meta)),
-                "PartialObjectMetadata" => Some(Format::Metadata(meta, Of::One)),
-                "PartialObjectMetadataList" => Some(Format::Metadata(meta, Of::List)),
-                _ => None,
-            }
-        })
-        .or_else(|| {
-            let found = translations(accept);
-            let mut spoken = found
-                .iter()
-                .filter(|other| has_protobuf || **other == Translation::Yaml);
-            spoken.next().map(|_other| Format::Json)
-        })
-}
-
-/// An encoding that an answer in JSON is translated to on its way out.
+/// A shape in an encoding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Translation {
-    Protobuf,
-    Yaml,
+pub(crate) struct Choice {
+    pub(crate) format: Format,
+    pub(crate) encoding: Encoding,
 }
 
-/// The encodings of whole objects that both sides speak, best first, for a client that takes no JSON.
-pub(crate) fn translations(accept: &str) -> Vec<Translation> {
+/// What a client takes of what this server has, best first. Where JSON is named as an equal, nothing else is chosen.
+pub(crate) fn choices(accept: &str) -> Vec<Choice> {
     let ranges = ranges(accept);
-    if ranges.iter().any(Range::takes_json) {
-        return Vec::new();
-    }
-    let whole = ranges
+    let is_chosen = |range: &&Range<'_>| {
+        let is_as_good = |other: &Range<'_>| {
+            other.names("application/json")
+                && other.quality.total_cmp(&range.quality).is_eq()
+                && other.format() == range.format()
+        };
+        range.encoding() == Some(Encoding::Json) || !ranges.iter().any(is_as_good)
+    };
+    ranges
         .iter()
-        .filter(|range| range.parameter("as").is_empty());
-    let spoken = whole.filter_map(|range| match range.media.to_ascii_lowercase().as_str() {
-        protobuf::MEDIA_TYPE => Some(Translation::Protobuf),
-        YAML => Some(Translation::Yaml),
-        _ => None,
-    });
-    spoken.collect()
+        .filter(is_chosen)
+        .filter_map(Range::choice)
+        .collect()
+}
+
+/// The best that this server can answer with; none means 406. Whole custom objects have no protobuf.
+pub(crate) fn choice(accept: &str, has_protobuf: bool) -> Option<Choice> {
+    choices(accept).into_iter().find(|choice| {
+        has_protobuf || choice.encoding != Encoding::Protobuf || choice.format != Format::Json
+    })
+}
+
+/// The shape of [`choice`].
+pub(crate) fn format(accept: &str, has_protobuf: bool) -> Option<Format> {
+    choice(accept, has_protobuf).map(|choice| choice.format)
+}
+
+/// Whether the client takes whole objects in one of our encodings.
+pub(crate) fn takes_whole(accept: &str) -> bool {
+    choices(accept)
+        .iter()
+        .any(|choice| choice.format == Format::Json)
 }
 
 /// Whether plain JSON will do.
@@ -224,7 +293,10 @@ mod tests {
             ),
             ("application/cbor", None),
             ("application/yaml", Some(Format::Json)),
-            ("application/yaml;as=Table;g=meta.k8s.io;v=v1", None),
+            (
+                "application/yaml;as=Table;g=meta.k8s.io;v=v1",
+                Some(Format::Table(Meta::V1)),
+            ),
             (
                 "application/vnd.kubernetes.protobuf,application/json",
                 Some(Format::Json),
@@ -248,11 +320,6 @@ mod tests {
             assert_eq!(format(accept, true), expected, "{accept}");
         }
         let both = "application/vnd.kubernetes.protobuf,application/yaml;q=0.5";
-        assert_eq!(
-            translations(both),
-            [Translation::Protobuf, Translation::Yaml]
-        );
-        assert_eq!(translations("application/yaml,application/json"), []);
         for (accept, expected) in [
             ("application/vnd.kubernetes.protobuf", None),
             (both, Some(Format::Json)),
@@ -263,6 +330,43 @@ mod tests {
             (table, Some(Format::Table(Meta::V1))),
         ] {
             assert_eq!(format(accept, false), expected, "{accept}");
+        }
+    }
+
+    #[test]
+    fn encodings() {
+        use Encoding::{Json, Protobuf, Yaml};
+        let metadata =
+            "application/vnd.kubernetes.protobuf;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+        let either =
+            format!("{metadata},application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1");
+        let cases: [(&str, &[Encoding]); 10] = [
+            ("", &[Json]),
+            (
+                "application/vnd.kubernetes.protobuf,application/yaml;q=0.5",
+                &[Protobuf, Yaml],
+            ),
+            ("application/yaml,application/json", &[Json]),
+            (
+                "application/json;q=0.5,application/yaml;q=0.9",
+                &[Yaml, Json],
+            ),
+            (
+                "application/json;q=0.1, application/vnd.kubernetes.protobuf;q=0.9",
+                &[Protobuf, Json],
+            ),
+            (
+                "application/json;q=0.9,application/yaml;q=0.5",
+                &[Json, Yaml],
+            ),
+            ("*/*,application/yaml", &[Yaml, Json]),
+            ("application/yaml;as=Table;g=meta.k8s.io;v=v1", &[Yaml]),
+            (metadata, &[Protobuf]),
+            (&either, &[Json]),
+        ];
+        for (accept, expected) in cases {
+            let found: Vec<Encoding> = choices(accept).iter().map(|c| c.encoding).collect();
+            assert_eq!(found, expected, "{accept}");
         }
     }
 }

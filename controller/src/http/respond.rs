@@ -2,7 +2,7 @@
 
 use super::{
     Body, error,
-    negotiate::{self, Translation},
+    negotiate::{self, Encoding},
     query::Query,
 };
 use bytes::Bytes;
@@ -10,6 +10,7 @@ use coracle_api::protobuf;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde::Serialize;
+use serde_json::Value;
 use std::io::{self, Read as _, Write as _};
 
 /// Smaller answers are not worth compressing; as upstream.
@@ -132,37 +133,55 @@ pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     }
 }
 
-/// Translates a JSON answer for a client that takes no JSON; one that has no such form is a 406.
+/// Translates a JSON answer for a client that likes another encoding better; one that has no such form is a 406.
 pub(crate) fn translate(response: Response<Body>, accept: &str) -> Response<Body> {
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind == "application/json");
-    let wanted = negotiate::translations(accept);
-    if wanted.is_empty() || !is_json {
+    let choices = negotiate::choices(accept);
+    let is_liked = choices
+        .first()
+        .is_none_or(|best| best.encoding == Encoding::Json);
+    if is_liked || !is_json {
         return response;
     }
-    let Some(bytes) = response.body().bytes() else {
+    let value = response.body().bytes();
+    let value = value.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok());
+    let Some(value) = value else {
         return response;
     };
-    let value: Option<serde_json::Value> = serde_json::from_slice(bytes).ok();
-    let encode = |wanted: &Translation| {
-        let value = value.as_ref()?;
-        Some(match wanted {
-            Translation::Protobuf => (protobuf::encode(value).ok()?, protobuf::MEDIA_TYPE),
-            Translation::Yaml => {
-                let text = serde_yaml_ng::to_string(value).ok()?;
-                (text.into_bytes(), negotiate::YAML)
-            }
-        })
-    };
-    let Some((encoded, media)) = wanted.iter().find_map(encode) else {
-        return error::reply(&error::not_acceptable());
-    };
-    let mut response = response;
-    *response.body_mut() = Body::whole(encoded);
-    set(&mut response, header::CONTENT_TYPE, media);
-    response
+    let mut fitting = choices
+        .iter()
+        .filter(|choice| choice.format.is_of(&value))
+        .peekable();
+    if fitting.peek().is_none() {
+        return response;
+    }
+    for choice in fitting {
+        if choice.encoding == Encoding::Json {
+            return response;
+        }
+        if let Some((encoded, media)) = encode(choice.encoding, &value) {
+            let mut response = response;
+            *response.body_mut() = Body::whole(encoded);
+            set(&mut response, header::CONTENT_TYPE, media);
+            return response;
+        }
+    }
+    error::reply(&error::not_acceptable())
+}
+
+/// A value in an encoding, and what that is called; none for one that has no such form.
+pub(crate) fn encode(encoding: Encoding, value: &Value) -> Option<(Vec<u8>, &'static str)> {
+    Some(match encoding {
+        Encoding::Json => (serde_json::to_vec(value).ok()?, "application/json"),
+        Encoding::Protobuf => (protobuf::encode(value).ok()?, protobuf::MEDIA_TYPE),
+        Encoding::Yaml => {
+            let text = serde_yaml_ng::to_string(value).ok()?;
+            (text.into_bytes(), negotiate::YAML)
+        }
+    })
 }
 
 /// Indents when asked, compresses when large and accepted.
@@ -181,7 +200,7 @@ pub(crate) fn finish(
     let mut bytes = bytes;
     if is_json
         && query.flag("pretty")
-        && let Ok(value) = serde_json::from_slice::<serde_json::Value>(&bytes)
+        && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
         && let Ok(mut pretty) = serde_json::to_vec_pretty(&value)
     {
         pretty.push(b'\n');

@@ -7,7 +7,7 @@
 use super::{
     Body, Call, State, error,
     list::{snapshot, wait_for},
-    negotiate::{self, Format, Meta, Translation},
+    negotiate::{self, Encoding, Format, Meta},
     query::ListOptions,
     render::{Include, Render},
     respond,
@@ -61,11 +61,12 @@ pub(crate) async fn watch(
     format: Format,
 ) -> Result<Response<Body>, StatusError> {
     let (namespace, query) = (&info.namespace, &call.query);
-    let is_protobuf = match negotiate::translations(call.accept()).first() {
-        None => false,
-        Some(Translation::Protobuf) if !kind.is_custom() => true,
-        // YAML has no frames, and what is custom no protobuf.
-        Some(_) => return Err(error::not_acceptable_stream()),
+    let choice = negotiate::choice(call.accept(), !kind.is_custom());
+    let is_protobuf = match choice.map(|choice| choice.encoding) {
+        Some(Encoding::Json) => false,
+        Some(Encoding::Protobuf) => true,
+        // YAML has no frames.
+        Some(Encoding::Yaml) | None => return Err(error::not_acceptable_stream()),
     };
     let mut options = ListOptions::parse(query, true)?;
     if !info.name.is_empty() {

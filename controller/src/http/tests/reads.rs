@@ -404,3 +404,70 @@ async fn forms_are_of_what_they_are_asked_for() {
         );
     }
 }
+
+#[tokio::test]
+async fn the_encoding_is_the_one_that_is_liked_best() {
+    let server = Server::start().await;
+    let yaml = "application/yaml";
+    let (json, binary) = ("application/json", "application/vnd.kubernetes.protobuf");
+    let aggregated = ";g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+    let table = ";as=Table;v=v1;g=meta.k8s.io";
+    for (accept, paths, media) in [
+        (
+            yaml.to_owned(),
+            &["/api", "/apis", "/apis/apps", "/api/v1", "/apis/apps/v1"][..],
+            yaml,
+        ),
+        (
+            binary.to_owned(),
+            &["/api", "/apis", "/apis/apps", "/api/v1", "/apis/apps/v1"][..],
+            binary,
+        ),
+        (
+            format!("{json};q=0.5,{yaml};q=0.9"),
+            &["/apis", MAPS][..],
+            yaml,
+        ),
+        (
+            format!("{json};q=0.1, {binary};q=0.9"),
+            &["/apis", MAPS][..],
+            binary,
+        ),
+        (
+            format!("{json};q=0.9,{yaml};q=0.5"),
+            &["/apis", MAPS][..],
+            json,
+        ),
+        (format!("{yaml}{table}"), &[MAPS][..], yaml),
+        (
+            format!("{json}{table};q=0.1,{yaml}{table}"),
+            &[MAPS][..],
+            yaml,
+        ),
+    ] {
+        for path in paths {
+            let got = server
+                .ask_with("GET", path, "", &[("accept", &accept)])
+                .await;
+            assert_eq!(got.status, StatusCode::OK, "{accept} {path}");
+            assert_eq!(got.headers["content-type"], media, "{accept} {path}");
+            assert_eq!(got.text().contains("Table"), accept.contains("Table"));
+        }
+    }
+    for encoding in [yaml, binary] {
+        let accept = format!("{encoding}{aggregated},{json}");
+        let got = server
+            .ask_with("GET", "/apis", "", &[("accept", &accept)])
+            .await;
+        assert_eq!(
+            got.headers["content-type"],
+            format!("{encoding}{aggregated}")
+        );
+    }
+    let watch = format!("{MAPS}?watch=1&timeoutSeconds=1");
+    let accept = format!("{yaml},{json};q=0.5");
+    let refused = server
+        .ask_with("GET", &watch, "", &[("accept", &accept)])
+        .await;
+    assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE);
+}
