@@ -2,6 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/apis/*/validation`, k8s.io/apimachinery `pkg/api/validation`.
 
+mod access;
 mod apps;
 mod batch;
 mod certificate;
@@ -25,6 +26,7 @@ mod workload;
 use crate::{KindRef, kind, status::Cause};
 use serde_json::Value;
 
+pub use access::access_selectors;
 pub use certificate::conditions as certificate_conditions;
 pub(crate) use meta::{DNS_1035_MESSAGE, LABEL_MESSAGE, SUBDOMAIN_MESSAGE};
 pub use meta::{

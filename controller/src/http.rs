@@ -364,6 +364,11 @@ impl State {
         if let Some(info) = info {
             return verbs::handle(self, &info, call).await;
         }
+        let path = call.parts.uri.path().trim_end_matches('/');
+        // Whatever the method, as upstream.
+        if let Some(response) = health::answer(self, path, &call.query) {
+            return Ok(response);
+        }
         if !matches!(call.parts.method, Method::GET | Method::HEAD) {
             let read = route::parse(&Method::GET, call.parts.uri.path(), "");
             let kinds = self.registry.cache().kinds();
@@ -371,20 +376,18 @@ impl State {
                 let found = kinds.find(&info.group, &info.version, &info.resource);
                 found.is_some()
             });
-            return Err(if is_kind {
+            let is_known = is_kind || path == "/version" || discovery::has(self, path);
+            return Err(if is_known {
                 error::method_not_allowed()
             } else {
                 error::no_such_resource()
             });
         }
-        let path = call.parts.uri.path().trim_end_matches('/');
         match path {
+            "/version" if call.parts.method == Method::HEAD => Err(error::method_not_allowed()),
             "/version" => Ok(respond::ok(&version::info())),
             "/metrics" => Ok(observe::metrics(self)),
             _ => {
-                if let Some(response) = health::answer(self, path, &call.query) {
-                    return Ok(response);
-                }
                 if let Some(answer) = issuer::answer(self, path) {
                     return answer;
                 }

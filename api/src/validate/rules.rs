@@ -186,29 +186,42 @@ pub(super) fn selector(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
     let labels = format!("{path}.matchLabels");
     meta::labels(&selector["matchLabels"], &labels, causes);
     for (path, expression) in elements(selector, "matchExpressions", path) {
-        let values = expression["values"].as_array().map_or(0, Vec::len);
-        match text(expression, "operator") {
-            "In" | "NotIn" if values == 0 => causes.push(Cause::required(
-                format!("{path}.values"),
-                "must be specified when `operator` is 'In' or 'NotIn'",
-            )),
-            "Exists" | "DoesNotExist" if values > 0 => causes.push(Cause::forbidden(
-                format!("{path}.values"),
-                "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-            )),
-            "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
-            other => causes.push(Cause::invalid(
+        if !operator(expression, &path, causes) {
+            causes.push(Cause::invalid(
                 format!("{path}.operator"),
-                &json!(other),
+                &json!(text(expression, "operator")),
                 "not a valid selector operator",
-            )),
+            ));
         }
-        let key = text(expression, "key");
-        meta::qualified_name(key, &json!(key), &format!("{path}.key"), causes);
-        for (path, value) in elements(expression, "values", &path) {
-            if !value.as_str().is_some_and(is_label_value) {
-                causes.push(Cause::invalid(path, value, meta::VALUE_MESSAGE));
-            }
+        label_requirement(expression, &path, causes);
+    }
+}
+
+/// Whether values stand where the operator of a requirement has them; false for an operator that nobody knows.
+pub(super) fn operator(requirement: &Value, path: &str, causes: &mut Vec<Cause>) -> bool {
+    let values = requirement["values"].as_array().map_or(0, Vec::len);
+    match text(requirement, "operator") {
+        "In" | "NotIn" if values == 0 => causes.push(Cause::required(
+            format!("{path}.values"),
+            "must be specified when `operator` is 'In' or 'NotIn'",
+        )),
+        "Exists" | "DoesNotExist" if values > 0 => causes.push(Cause::forbidden(
+            format!("{path}.values"),
+            "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+        )),
+        "In" | "NotIn" | "Exists" | "DoesNotExist" => {}
+        _ => return false,
+    }
+    true
+}
+
+/// The key and the values of a requirement of labels.
+pub(super) fn label_requirement(requirement: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let key = text(requirement, "key");
+    meta::qualified_name(key, &json!(key), &format!("{path}.key"), causes);
+    for (path, value) in elements(requirement, "values", path) {
+        if !value.as_str().is_some_and(is_label_value) {
+            causes.push(Cause::invalid(path, value, meta::VALUE_MESSAGE));
         }
     }
 }

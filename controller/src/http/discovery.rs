@@ -127,6 +127,12 @@ pub(crate) fn is_ours(path: &str) -> bool {
     }
 }
 
+/// Whether a path is a document of what is built in.
+pub(crate) fn has(state: &State, path: &str) -> bool {
+    let documents = state.discovery.current(state.registry.cache().kinds());
+    is_ours(path) && documents.legacy.contains_key(path)
+}
+
 /// Answers a path; a path that is nothing is a 404.
 pub(crate) fn answer(
     state: &State,

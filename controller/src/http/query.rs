@@ -95,7 +95,6 @@ impl ListOptions {
     /// Reads and checks them.
     pub(crate) fn parse(query: &Query, watch: bool) -> Result<Self, StatusError> {
         let text = |name: &str| query.get(name).unwrap_or_default().to_owned();
-        let resource_version = resource_version(query)?;
         let version_match = match query.get("resourceVersionMatch") {
             None => Match::Unset,
             Some("NotOlderThan") => Match::NotOlderThan,
@@ -103,12 +102,12 @@ impl ListOptions {
             Some(_) => Match::Unknown,
         };
         let initial = query.get("sendInitialEvents").map(route::truthy);
-        let options = Self {
+        let mut options = Self {
             label_selector: text("labelSelector"),
             field_selector: text("fieldSelector"),
             limit: usize::try_from(query.number("limit")?.unwrap_or(0)).unwrap_or(0),
             continue_token: text("continue"),
-            resource_version,
+            resource_version: None,
             version_match,
             bookmarks: query.flag("allowWatchBookmarks"),
             send_initial_events: initial,
@@ -121,13 +120,14 @@ impl ListOptions {
         let causes = if watch {
             options.wrong_for_watch(word)
         } else {
-            options.wrong_for_list(word)
+            options.wrong_for_list(word, query.get("resourceVersion"))
         };
-        if causes.is_empty() {
-            Ok(options)
-        } else {
-            Err(StatusError::invalid_options("ListOptions", causes))
+        if !causes.is_empty() {
+            return Err(StatusError::invalid_options("ListOptions", causes));
         }
+        // Only now, as upstream: what the version says is looked at last.
+        options.resource_version = resource_version(query)?;
+        Ok(options)
     }
 
     /// Source: k8s.io/apimachinery `pkg/apis/meta/internalversion/validation`.
@@ -157,18 +157,18 @@ impl ListOptions {
         causes
     }
 
-    fn wrong_for_list(&self, word: &str) -> Vec<Cause> {
+    fn wrong_for_list(&self, word: &str, version: Option<&str>) -> Vec<Cause> {
         let mut causes = Vec::new();
         let path = "resourceVersionMatch";
         if self.version_match != Match::Unset {
             let mut forbid = |why: &str| causes.push(Cause::forbidden(path, why));
-            if self.resource_version.is_none() {
+            if version.is_none() {
                 forbid("resourceVersionMatch is forbidden unless resourceVersion is provided");
             }
             if !self.continue_token.is_empty() {
                 forbid("resourceVersionMatch is forbidden when continue is provided");
             }
-            if self.version_match == Match::Exact && self.resource_version == Some(0) {
+            if self.version_match == Match::Exact && version == Some("0") {
                 forbid("resourceVersionMatch \"exact\" is forbidden for resourceVersion \"0\"");
             }
         }
@@ -241,6 +241,16 @@ mod tests {
     #[test]
     fn refusals_say_what_upstream_says() {
         for (query, watch, said) in [
+            (
+                "resourceVersion=abc&resourceVersionMatch=foo",
+                false,
+                "ListOptions.meta.k8s.io \"\" is invalid: resourceVersionMatch: Unsupported value: \"foo\": supported values: \"Exact\", \"NotOlderThan\", \"\"",
+            ),
+            (
+                "resourceVersion=abc&resourceVersionMatch=Exact",
+                false,
+                "resourceVersion: Invalid value: \"abc\": strconv.ParseUint: parsing \"abc\": invalid syntax",
+            ),
             (
                 "limit=foo",
                 false,

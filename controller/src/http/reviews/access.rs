@@ -3,7 +3,9 @@
 //! Source: k8s.io/kubernetes `pkg/registry/authorization`, `pkg/apis/authorization/validation`.
 
 use crate::auth::{Attributes, Authorizer, UserInfo};
-use coracle_api::{StatusError, k8s_openapi::api::rbac::v1::PolicyRule, status::Cause};
+use coracle_api::{
+    StatusError, k8s_openapi::api::rbac::v1::PolicyRule, status::Cause, validate::access_selectors,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 
@@ -13,7 +15,11 @@ pub(super) fn own(
     user: &UserInfo,
     spec: &Value,
 ) -> Result<Value, StatusError> {
-    decide(authorizer, "SelfSubjectAccessReview", user, spec)
+    const KIND: &str = "SelfSubjectAccessReview";
+    let mut causes = attributes(spec);
+    causes.extend(access_selectors(&spec["resourceAttributes"]));
+    check(KIND, causes)?;
+    decide(authorizer, KIND, user, spec)
 }
 
 /// Somebody's, within the namespace of the request.
@@ -67,6 +73,7 @@ pub(super) fn of_subject(
         let why = "at least one of user or group must be specified";
         causes.push(Cause::invalid("spec.user", &json!(""), why));
     }
+    causes.extend(access_selectors(&spec["resourceAttributes"]));
     check(kind, causes)?;
     decide(authorizer, kind, &user, spec)
 }

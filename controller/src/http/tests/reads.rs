@@ -471,3 +471,23 @@ async fn the_encoding_is_the_one_that_is_liked_best() {
         .await;
     assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE);
 }
+
+#[tokio::test]
+async fn a_method_that_is_not_there_is_no_other() {
+    let server = Server::start().await;
+    for (method, path, code) in [
+        ("HEAD", MAPS, 405),
+        ("HEAD", "/api/v1/namespaces/default", 405),
+        ("HEAD", "/api/v1/nonsense", 404),
+        ("HEAD", "/version", 405),
+        ("HEAD", "/healthz", 200),
+        ("POST", "/version", 405),
+        ("PUT", "/apis/apps/v1", 405),
+        ("POST", "/apis/nonsense", 404),
+        ("POST", "/healthz", 200),
+        ("DELETE", "/nonsense", 404),
+    ] {
+        let answer = server.ask(method, path, "").await;
+        assert_eq!(answer.status.as_u16(), code, "{method} {path}");
+    }
+}

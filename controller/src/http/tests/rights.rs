@@ -627,6 +627,37 @@ async fn the_image_registry_asks_the_roles() {
 }
 
 #[tokio::test]
+async fn a_review_with_a_selector_that_says_nothing_is_refused() {
+    let server = Server::start().await;
+    let selector =
+        json!({"rawSelector": "a=b", "requirements": [{"key": "a", "operator": "Exists"}]});
+    let twice = "may not specified at the same time as requirements";
+    let twice = format!("labelSelector.rawSelector: Invalid value: \"a=b\": {twice}");
+    let nothing = "when spec.resourceAttributes.labelSelector is specified, requirements or rawSelector is required";
+    let nothing = format!("labelSelector.requirements: Required value: {nothing}");
+    for (selector, why) in [(selector, twice), (json!({}), nothing)] {
+        let attributes = json!({"namespace": "default", "labelSelector": selector});
+        for (path, kind) in [
+            ("subjectaccessreviews", "SubjectAccessReview"),
+            ("selfsubjectaccessreviews", "SelfSubjectAccessReview"),
+            (
+                "namespaces/default/localsubjectaccessreviews",
+                "LocalSubjectAccessReview",
+            ),
+        ] {
+            let review = json!({"spec": {"user": "reader", "resourceAttributes": attributes}});
+            let path = format!("/apis/authorization.k8s.io/v1/{path}");
+            let refused = server.ask("POST", &path, review.to_string()).await;
+            assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+            let said = format!(
+                "{kind}.authorization.k8s.io \"\" is invalid: spec.resourceAttributes.{why}"
+            );
+            assert_eq!(refused.json()["message"], said);
+        }
+    }
+}
+
+#[tokio::test]
 async fn reviews_answer_for_others_and_list_everything() {
     let server = Server::start().await;
     server
