@@ -1,7 +1,7 @@
 //! JSON paths of printer columns: `.status.conditions[?(@.type=="Ready")].status`.
 //!
-//! Source: k8s.io/client-go `util/jsonpath`, of which this knows names, indexes, slices, wildcards and
-//! filters; not unions and `..`.
+//! Source: k8s.io/client-go `util/jsonpath`, of which this knows names, indexes, slices, unions, wildcards, filters and
+//! `..`; not what takes several values to make a text. Fields are visited by name, where upstream has no order.
 
 use super::cause::go_float;
 use serde_json::Value;
@@ -22,10 +22,25 @@ pub(super) struct JsonPath {
 enum Step {
     Name(String),
     Index(i64),
-    Slice(Option<i64>, Option<i64>),
+    Slice(Slice),
+    Union(Vec<JsonPath>),
     All,
+    /// A value and everything in it that holds something.
+    Recursive,
     Filter(Box<Filter>),
 }
+
+/// `from:to:step`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Slice {
+    from: Option<i64>,
+    to: Option<i64>,
+    step: Option<i64>,
+}
+
+/// The path does not fit the value: it leads nowhere then, whatever else it leads to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Unfit;
 
 #[derive(Debug, Clone, PartialEq)]
 struct Filter {
@@ -54,15 +69,26 @@ impl JsonPath {
     /// Parses a path that starts with `.`; nothing where it is none that is known here.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let mut rest = text;
-        let mut steps = Vec::new();
+        let mut steps: Vec<Step> = Vec::new();
         while !rest.is_empty() {
             if steps.len() >= STEPS_MAX {
                 return None;
             }
             if let Some(tail) = rest.strip_prefix('[') {
-                let (step, tail) = bracket(tail)?;
-                steps.push(step);
+                let (more, tail) = bracket(tail)?;
+                steps.extend(more);
                 rest = tail;
+            } else if let Some(tail) = rest.strip_prefix("..") {
+                if steps.last() == Some(&Step::Recursive) {
+                    return None;
+                }
+                steps.push(Step::Recursive);
+                rest = tail;
+                if rest.starts_with(|c: char| c == '_' || c.is_alphanumeric()) {
+                    let (name, tail) = name(rest);
+                    steps.push(Step::Name(name));
+                    rest = tail;
+                }
             } else {
                 let tail = rest.strip_prefix('.')?;
                 if tail.is_empty() && steps.is_empty() {
@@ -83,11 +109,23 @@ impl JsonPath {
 
     /// What the path leads to, in order.
     pub(super) fn find<'a>(&self, root: &'a Value) -> Vec<&'a Value> {
-        let mut found = vec![root];
+        self.follow(vec![root]).unwrap_or_default()
+    }
+
+    fn follow<'a>(&self, mut found: Vec<&'a Value>) -> Result<Vec<&'a Value>, Unfit> {
         for step in &self.steps {
+            if let Step::Union(paths) = step {
+                let mut all = Vec::new();
+                for path in paths {
+                    all.extend(path.follow(found.clone())?);
+                }
+                all.truncate(VALUES_MAX);
+                found = all;
+                continue;
+            }
             let mut next = Vec::new();
             for value in found {
-                step.apply(value, &mut next);
+                step.apply(value, &mut next)?;
                 if next.len() > VALUES_MAX {
                     next.truncate(VALUES_MAX);
                     break;
@@ -95,32 +133,68 @@ impl JsonPath {
             }
             found = next;
         }
-        found
+        Ok(found)
     }
 }
 
 impl Step {
-    fn apply<'a>(&self, value: &'a Value, out: &mut Vec<&'a Value>) {
+    fn apply<'a>(&self, value: &'a Value, out: &mut Vec<&'a Value>) -> Result<(), Unfit> {
         match (self, value) {
             (Self::Name(name), Value::Object(fields)) => out.extend(fields.get(name)),
+            (Self::Index(_) | Self::Slice(_), Value::Null) => {}
             (Self::Index(index), Value::Array(items)) => {
-                out.extend(place(*index, items.len()).and_then(|at| items.get(at)));
+                let at = place(*index, items.len()).and_then(|at| items.get(at));
+                out.push(at.ok_or(Unfit)?);
             }
-            (Self::Slice(from, to), Value::Array(items)) => {
-                let size = items.len();
-                let from = from
-                    .map_or(Some(0), |from| place(from, size))
-                    .unwrap_or(size);
-                let to = to.map_or(Some(size), |to| place(to, size)).unwrap_or(size);
-                out.extend(items.iter().take(to).skip(from));
-            }
+            (Self::Slice(slice), Value::Array(items)) => slice.take(items, out)?,
             (Self::All, Value::Array(items)) => out.extend(items),
             (Self::All, Value::Object(fields)) => out.extend(fields.values()),
+            (Self::Recursive, value) => descend(value, out),
             (Self::Filter(filter), Value::Array(items)) => {
                 out.extend(items.iter().filter(|item| filter.holds(item)));
             }
-            _ => {}
+            (Self::Index(_) | Self::Slice(_) | Self::Filter(_), _) => return Err(Unfit),
+            (Self::Name(_) | Self::All | Self::Union(_), _) => {}
         }
+        Ok(())
+    }
+}
+
+impl Slice {
+    fn take<'a>(self, items: &'a [Value], out: &mut Vec<&'a Value>) -> Result<(), Unfit> {
+        let size = i64::try_from(items.len()).map_err(|_never| Unfit)?;
+        let bound = |bound: i64| if bound < 0 { bound + size } else { bound };
+        let (from, to) = (self.from.map_or(0, bound), self.to.map_or(size, bound));
+        if from == to {
+            return Ok(());
+        }
+        let step = usize::try_from(self.step.unwrap_or(1)).unwrap_or(0);
+        if !(0..size).contains(&from) || to > size || from > to || step == 0 {
+            return Err(Unfit);
+        }
+        let from = usize::try_from(from).map_err(|_never| Unfit)?;
+        let to = usize::try_from(to).map_err(|_never| Unfit)?;
+        out.extend(items[from..to].iter().step_by(step));
+        Ok(())
+    }
+}
+
+/// A value, then what is in it; values that hold nothing are left out. As deep as JSON is.
+fn descend<'a>(value: &'a Value, out: &mut Vec<&'a Value>) {
+    if out.len() > VALUES_MAX {
+        return;
+    }
+    match value {
+        Value::Object(fields) if !fields.is_empty() => {
+            out.push(value);
+            fields.values().for_each(|field| descend(field, out));
+        }
+        Value::Array(items) if !items.is_empty() => {
+            out.push(value);
+            items.iter().for_each(|item| descend(item, out));
+        }
+        Value::String(text) if !text.is_empty() => out.push(value),
+        _ => {}
     }
 }
 
@@ -181,44 +255,74 @@ impl Operand {
     }
 }
 
-/// A name and what follows; `\` takes the next letter as it is.
+/// A name and what follows; `\` takes the next letter as it is, and is no letter itself.
 fn name(text: &str) -> (String, &str) {
     let mut name = String::new();
     let mut chars = text.char_indices();
     while let Some((at, c)) = chars.next() {
         match c {
             '.' | '[' => return (name, &text[at..]),
-            '\\' => name.extend(chars.next().map(|(_, c)| c)),
+            '\\' => name.extend(chars.next().map(|(_, c)| c).filter(|c| *c != '\\')),
             c => name.push(c),
         }
     }
     (name, "")
 }
 
-fn bracket(text: &str) -> Option<(Step, &str)> {
+/// What stands in brackets, and what follows them.
+fn bracket(text: &str) -> Option<(Vec<Step>, &str)> {
     if let Some(rest) = text.strip_prefix("?(") {
         let end = closing(rest)?;
         let tail = rest[end..].strip_prefix(")]")?;
-        return Some((Step::Filter(Box::new(filter(&rest[..end])?)), tail));
-    }
-    for quote in ['\'', '"'] {
-        if let Some(rest) = text.strip_prefix(quote) {
-            let (name, tail) = rest.split_once(quote)?;
-            return Some((Step::Name(name.to_owned()), tail.strip_prefix(']')?));
-        }
+        let filter = Step::Filter(Box::new(filter(&rest[..end])?));
+        return Some((vec![filter], tail));
     }
     let (inner, tail) = text.split_once(']')?;
-    if inner == "*" {
-        return Some((Step::All, tail));
+    if !inner.contains(',') {
+        return Some((element(inner)?, tail));
     }
-    if let Some((from, to)) = inner.split_once(':') {
-        let bound = |text: &str| match text {
-            "" => Some(None),
-            text => text.parse().ok().map(Some),
-        };
-        return Some((Step::Slice(bound(from)?, bound(to)?), tail));
+    let parts = inner.split(',').map(|part| {
+        let steps = element(part.trim_matches(' '))?;
+        Some(JsonPath { steps })
+    });
+    let union = Step::Union(parts.take(STEPS_MAX).collect::<Option<_>>()?);
+    Some((vec![union], tail))
+}
+
+/// One element of a bracket: a quoted name, in which a dot divides names as it does elsewhere; an index or a slice.
+fn element(text: &str) -> Option<Vec<Step>> {
+    for quote in ['\'', '"'] {
+        let inner = text
+            .strip_prefix(quote)
+            .and_then(|rest| rest.strip_suffix(quote));
+        if let Some(inner) = inner {
+            if inner.is_empty() {
+                return Some(vec![Step::Name(String::new())]);
+            }
+            let path = JsonPath::parse(&format!(".{inner}"))?;
+            return Some(path.steps);
+        }
     }
-    Some((Step::Index(inner.parse().ok()?), tail))
+    let number = |text: &str| match text {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    };
+    let step = match text.split(':').collect::<Vec<_>>()[..] {
+        ["*"] => Step::Slice(Slice::default()),
+        [index] => Step::Index(number(index)?.unwrap_or(0)),
+        [from, to] => Step::Slice(Slice {
+            from: number(from)?,
+            to: number(to)?,
+            step: None,
+        }),
+        [from, to, step] => Step::Slice(Slice {
+            from: number(from)?,
+            to: number(to)?,
+            step: number(step)?,
+        }),
+        _ => return None,
+    };
+    Some(vec![step])
 }
 
 /// Where the `)` of a filter is; those in quotes do not count.
@@ -287,22 +391,40 @@ mod tests {
     #[test]
     fn paths() {
         check(".metadata.labels.a\\.b/c", json!(["dotted"]));
-        check(".metadata.labels['a.b/c']", json!(["dotted"]));
+        check(".metadata.labels['a\\.b/c']", json!(["dotted"]));
+        check(".metadata.labels[\"a\\.b/c\"]", json!(["dotted"]));
+        // A dot divides in quotes, too, as upstream.
+        check(".metadata.labels['a.b/c']", json!([]));
+        check("['metadata.labels'].a\\.b/c", json!(["dotted"]));
         check(".list[0].type", json!(["A"]));
         check(".list[-1].n", json!([3]));
+        check(".list[3].n", json!([]));
         check(".list[*].n", json!([1, 2, 3]));
         check(".list[1:].n", json!([2, 3]));
         check(".list[:1].n", json!([1]));
+        check(".list[::2].n", json!([1, 3]));
+        check(".list[0,2].n", json!([1, 3]));
+        check(".list[1]['n','type']", json!([2, "B"]));
         check(".list[?(@.type==\"B\")].n", json!([2]));
         check(".list[?(@.n >= 2)].type", json!(["B", "C"]));
         check(".list[?(@.type != 'A')].n", json!([2, 3]));
         check(".missing.deep", json!([]));
         check(".list.n", json!([]));
+        check("..type", json!(["A", "B", "C"]));
+        check(".list..n", json!([1, 2, 3]));
+        check(".metadata..a\\.b/c", json!(["dotted"]));
+        check(".list[0]..", json!([{"type": "A", "n": 1}, "A"]));
+        check(".metadata..['labels'].a\\.b/c", json!(["dotted"]));
+        // Not everything that there is has elements.
+        check(".metadata[*]", json!([]));
+        check("..[0]", json!([]));
         for path in [
             "a",
             ".a[",
             ".a[x]",
-            "..a",
+            ".a[1:2:3:4]",
+            ".a....b",
+            "..*",
             ".a.",
             ".a[?(@.b==)]",
             ".a[?(@.b",
