@@ -59,9 +59,10 @@ impl Decoder {
                     Some(Value::Object(map)) => map,
                     _ => Map::new(),
                 };
-                self.message(table::at(index), bytes, &mut inner)?;
+                let message = table::at(index);
+                self.message(message, bytes, &mut inner)?;
                 if !inner.is_empty() || field.keeps_zero {
-                    object.insert(field.name.to_owned(), inner.into());
+                    object.insert(field.name.to_owned(), bare_list(message, inner));
                 }
                 Ok(())
             }
