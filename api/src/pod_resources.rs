@@ -48,8 +48,13 @@ pub(crate) fn containers(spec: &Value) -> impl Iterator<Item = &Value> {
 /// What is said of the whole pod, of the resources that it may be said of.
 pub(crate) fn of_whole_pod(spec: &Value, list: List) -> Amounts {
     let mut whole = amounts(&spec["resources"][list.name()]);
-    whole.retain(|name, _| matches!(name.as_str(), "cpu" | "memory") || is_huge_page(name));
+    whole.retain(|name, _| is_of_whole_pod(name));
     whole
+}
+
+/// Whether it may be said of a whole pod how much it has.
+pub(crate) fn is_of_whole_pod(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || is_huge_page(name)
 }
 
 pub(crate) fn is_huge_page(name: &str) -> bool {

@@ -1,12 +1,20 @@
-//! Pod specs, in pods and in templates.
+//! Pod specs, in pods and in templates. What only a pod gets is not written into a template: there it would be
+//! the choice of whoever wrote the template, and stay when they choose again.
 
 use super::{each, if_map, in_map, set, set_unless_zero};
+use crate::pod_resources::{self, Amounts, List, is_huge_page};
 use serde_json::{Map, Value, json};
 
 /// Of a pod, not of a template.
 pub(super) fn spec(spec: &mut Map<String, Value>) {
     set(spec, "enableServiceLinks", json!(true));
     pod_spec(spec);
+    for list in ["initContainers", "containers"] {
+        each(spec, list, |container| {
+            if_map(container, "resources", requests);
+        });
+    }
+    whole_resources(spec);
     if spec.get("hostNetwork") == Some(&json!(true)) {
         each(spec, "initContainers", host_ports);
         each(spec, "containers", host_ports);
@@ -59,7 +67,7 @@ fn container(container: &mut Map<String, Value>) {
         json!("/dev/termination-log"),
     );
     set(container, "terminationMessagePolicy", json!("File"));
-    in_map(container, "resources", resources);
+    set(container, "resources", json!({}));
     each(container, "ports", |port| {
         set(port, "protocol", json!("TCP"));
     });
@@ -84,7 +92,7 @@ fn container(container: &mut Map<String, Value>) {
 }
 
 /// A request that is not written is its limit.
-fn resources(resources: &mut Map<String, Value>) {
+fn requests(resources: &mut Map<String, Value>) {
     let limits = resources
         .get("limits")
         .and_then(Value::as_object)
@@ -96,6 +104,44 @@ fn resources(resources: &mut Map<String, Value>) {
     in_map(resources, "requests", |requests| {
         for (name, limit) in limits {
             set(requests, &name, limit);
+        }
+    });
+}
+
+/// Where something is said of the whole pod: limits of huge pages are what its containers have together, and with
+/// limits a request that is not written is what the containers ask for together, else the limit.
+///
+/// Source: k8s.io/kubernetes `pkg/apis/core/v1`, `defaultHugePagePodLimits` and `defaultPodRequests`.
+fn whole_resources(spec: &mut Map<String, Value>) {
+    let said = |list: List| -> Amounts {
+        let whole = spec.get("resources").map(|whole| &whole[list.name()]);
+        whole.map(pod_resources::amounts).unwrap_or_default()
+    };
+    if said(List::Limits).is_empty() && said(List::Requests).is_empty() {
+        return;
+    }
+    let mut of_containers = spec.clone();
+    of_containers.remove("resources");
+    let of_containers = Value::Object(of_containers);
+    let sum = |list: List| pod_resources::total(&of_containers, list);
+    if_map(spec, "resources", |whole| {
+        for (name, limit) in sum(List::Limits) {
+            if is_huge_page(&name) {
+                in_map(whole, "limits", |limits| {
+                    set(limits, &name, json!(limit.to_string()));
+                });
+            }
+        }
+        let limits = whole.get("limits").and_then(Value::as_object).cloned();
+        let Some(limits) = limits.filter(|limits| !limits.is_empty()) else {
+            return;
+        };
+        let asked = sum(List::Requests).into_iter();
+        let asked = asked.map(|(name, sum)| (name, json!(sum.to_string())));
+        for (name, value) in asked.chain(limits) {
+            if pod_resources::is_of_whole_pod(&name) {
+                in_map(whole, "requests", |requests| set(requests, &name, value));
+            }
         }
     });
 }

@@ -16,7 +16,7 @@ fn a_deployment_gets_upstreams_defaults() {
     let container = &spec["template"]["spec"]["containers"][0];
     assert_eq!(container["imagePullPolicy"], "IfNotPresent");
     assert_eq!(container["ports"][0]["protocol"], "TCP");
-    assert_eq!(container["resources"]["requests"], json!({"cpu": "1"}));
+    assert_eq!(container["resources"], json!({"limits": {"cpu": "1"}}));
     assert_eq!(container["readinessProbe"]["periodSeconds"], 10);
     let again = object.clone();
     apply(kind::DEPLOYMENT, &mut object);
@@ -107,6 +107,82 @@ fn what_runs_pods() {
             ("/spec/replicas", json!(1)),
         ],
     );
+}
+
+/// What only a pod gets: written into a template it would stay when its limits or ports change.
+#[test]
+fn a_template_gets_less_than_a_pod() {
+    let limits = json!({"limits": {"cpu": "2"}});
+    let container = json!({"name": "c", "image": "i:v1", "resources": limits, "ports": [{"containerPort": 80}]});
+    let spec = json!({"hostNetwork": true, "resources": limits, "initContainers": [container], "containers": [container]});
+    let mut pod = json!({"spec": spec});
+    apply(kind::POD, &mut pod);
+    let both = json!({"limits": {"cpu": "2"}, "requests": {"cpu": "2"}});
+    assert_eq!(pod["spec"]["resources"], both);
+    assert_eq!(pod["spec"]["enableServiceLinks"], true);
+    for list in ["initContainers", "containers"] {
+        assert_eq!(pod["spec"][list][0]["resources"], both, "{list}");
+        assert_eq!(pod["spec"][list][0]["ports"][0]["hostPort"], 80, "{list}");
+    }
+    let in_job = "/spec/jobTemplate/spec/template/spec";
+    for (kind, place) in [
+        (kind::DEPLOYMENT, "/spec/template/spec"),
+        (kind::REPLICA_SET, "/spec/template/spec"),
+        (kind::STATEFUL_SET, "/spec/template/spec"),
+        (kind::DAEMON_SET, "/spec/template/spec"),
+        (kind::REPLICATION_CONTROLLER, "/spec/template/spec"),
+        (kind::JOB, "/spec/template/spec"),
+        (kind::CRON_JOB, in_job),
+        (kind::POD_TEMPLATE, "/template/spec"),
+    ] {
+        let template = json!({"template": {"spec": spec}});
+        let mut object = match kind.kind {
+            "PodTemplate" => template,
+            "CronJob" => json!({"spec": {"jobTemplate": {"spec": template}}}),
+            _ => json!({"spec": template}),
+        };
+        apply(kind, &mut object);
+        let found = object.pointer(place).unwrap();
+        assert_eq!(found["dnsPolicy"], "ClusterFirst", "{}", kind.kind);
+        assert!(found["enableServiceLinks"].is_null(), "{}", kind.kind);
+        assert_eq!(found["resources"], limits, "{}", kind.kind);
+        for list in ["initContainers", "containers"] {
+            assert_eq!(found[list][0]["resources"], limits, "{}", kind.kind);
+            assert!(found[list][0]["ports"][0]["hostPort"].is_null(), "{list}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_a_whole_pod() {
+    let check = |whole: Value, container: Value, expected: Value| {
+        let container = json!({"name": "c", "image": "i:v1", "resources": container});
+        let pod = json!({"spec": {"resources": whole, "containers": [container, container]}});
+        check(kind::POD, pod, &[("/spec/resources", expected)]);
+    };
+    // What the containers ask for together, and of what they do not ask for the limit.
+    check(
+        json!({"limits": {"cpu": "4", "memory": "1Gi"}}),
+        json!({"requests": {"cpu": "1"}}),
+        json!({"limits": {"cpu": "4", "memory": "1Gi"}, "requests": {"cpu": "2", "memory": "1Gi"}}),
+    );
+    check(
+        json!({"limits": {"cpu": "4"}, "requests": {"cpu": "3"}}),
+        json!({"requests": {"cpu": "1", "memory": "1Mi"}}),
+        json!({"limits": {"cpu": "4"}, "requests": {"cpu": "3", "memory": "2Mi"}}),
+    );
+    // Without limits nothing is asked for, but for huge pages.
+    check(
+        json!({"requests": {"cpu": "3"}}),
+        json!({"requests": {"memory": "1Mi"}}),
+        json!({"requests": {"cpu": "3"}}),
+    );
+    check(
+        json!({"requests": {"cpu": "3"}}),
+        json!({"limits": {"hugepages-2Mi": "2Mi"}}),
+        json!({"limits": {"hugepages-2Mi": "4Mi"}, "requests": {"cpu": "3", "hugepages-2Mi": "4Mi"}}),
+    );
+    check(json!({}), json!({"limits": {"cpu": "1"}}), json!({}));
 }
 
 #[test]

@@ -199,10 +199,6 @@ fn resources_of_the_whole() {
             "limits[x.io/y]: Unsupported value: \"x.io/y\": supported values: \"cpu\", \"hugepages-\", \"memory\"",
         ),
         (
-            json!({"limits": {"cpu": "-1"}}),
-            "limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
-        ),
-        (
             json!({"requests": {"cpu": "2"}, "limits": {"cpu": "1"}}),
             "requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
         ),
@@ -219,9 +215,24 @@ fn resources_of_the_whole() {
         json!({"resources": {"requests": {"cpu": "1"}}, "containers": containers(json!({"requests": {"cpu": "2"}}))}),
         "resources.requests[cpu]: Invalid value: \"1\": must be greater than or equal to aggregate container requests of 2",
     );
-    refused(
-        json!({"resources": {"limits": {"cpu": "1"}}, "containers": containers(json!({"limits": {"cpu": "2"}}))}),
-        "resources.containers[0][cpu].limits: Invalid value: \"2\": must be less than or equal to pod limits of 1",
+    // Of a limit without a request both are told: the request is the limit, or what the containers ask for.
+    check(
+        kind::POD,
+        pod(whole(json!({"limits": {"cpu": "-1"}}))),
+        &[
+            "spec.resources.limits[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+            "spec.resources.requests[cpu]: Invalid value: \"-1\": must be greater than or equal to 0",
+        ],
+    );
+    check(
+        kind::POD,
+        pod(
+            json!({"resources": {"limits": {"cpu": "1"}}, "containers": containers(json!({"limits": {"cpu": "2"}}))}),
+        ),
+        &[
+            "spec.resources.requests: Invalid value: \"2\": must be less than or equal to cpu limit of 1",
+            "spec.resources.containers[0][cpu].limits: Invalid value: \"2\": must be less than or equal to pod limits of 1",
+        ],
     );
     refused(
         json!({"overhead": {"cpu": "-1"}}),

@@ -261,6 +261,22 @@ mod tests {
         assert_eq!(canonical_of(&set), canonical_of(&defaulted));
     }
 
+    /// Older versions wrote a template's requests from its limits: where both have them nothing is rolled out, and a
+    /// template that is sent anew is another one.
+    #[test]
+    fn requests_that_were_written_by_defaults_stay() {
+        let with = |resources: Value| {
+            let container = json!({"name": "c", "image": "i:v1", "resources": resources});
+            json!({"spec": {"template": template(json!({"containers": [container]}))}})
+        };
+        let stored = with(json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}));
+        let mut set = stored.clone();
+        set["spec"]["template"]["metadata"]["labels"][HASH_LABEL] = json!("x");
+        assert_eq!(canonical_of(&stored), canonical_of(&set));
+        let sent = with(json!({"limits": {"cpu": "1"}}));
+        assert_ne!(canonical_of(&stored), canonical_of(&sent));
+    }
+
     #[test]
     fn a_hash_is_safe_and_a_collision_makes_another() {
         let text = canonical(&template(json!({})));
