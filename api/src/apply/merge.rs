@@ -115,7 +115,8 @@ fn with_keys(ty: Type<'_>, mut left: Value, item: &Value) -> Value {
     left
 }
 
-/// The value without the members of a set; none when nothing is left of it.
+/// The value without the members of a set; none when nothing is left of it. A field or an item of which nothing is
+/// left stays, with nothing in it: it was not the one to go.
 fn remove(ty: Type<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
     match (value, form(ty, Some(value), None)) {
         (Value::Object(map), Form::Map) => {
@@ -126,10 +127,10 @@ fn remove(ty: Type<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
                     continue;
                 }
                 let value = match gone.below(&id) {
-                    Some(below) => remove(ty.field(name), value, below),
-                    None => Some(value.clone()),
+                    Some(below) => remove(ty.field(name), value, below).unwrap_or(Value::Null),
+                    None => value.clone(),
                 };
-                left.extend(value.map(|value| (name.clone(), value)));
+                left.insert(name.clone(), value);
             }
             (!left.is_empty()).then_some(Value::Object(left))
         }
@@ -139,12 +140,12 @@ fn remove(ty: Type<'_>, value: &Value, gone: &FieldSet) -> Option<Value> {
                 if gone.has(&id) {
                     return None;
                 }
-                match gone.below(&id) {
-                    Some(below) => {
-                        remove(ty.element(), item, below).map(|left| with_keys(ty, left, item))
-                    }
-                    None => Some(item.clone()),
-                }
+                let Some(below) = gone.below(&id) else {
+                    return Some(item.clone());
+                };
+                let left = remove(ty.element(), item, below);
+                let left = left.unwrap_or_else(|| Value::Object(Map::new()));
+                Some(with_keys(ty, left, item))
             };
             let left: Vec<Value> = list.iter().filter_map(keep).collect();
             (!left.is_empty()).then_some(Value::Array(left))

@@ -155,6 +155,10 @@ fn service() -> Life {
     life(schema::type_of(kind::SERVICE))
 }
 
+fn scaler() -> Life {
+    life(schema::type_of(kind::HORIZONTAL_POD_AUTOSCALER))
+}
+
 /// A custom kind with one field of each way to merge.
 fn custom() -> Life {
     static SCHEMA: OnceLock<Value> = OnceLock::new();
@@ -363,6 +367,68 @@ cases! {
     custom_unknown_fields_are_refused: custom().refused("one", spec(json!({"sizes": 1})), ".spec.sizes: field not declared in schema");
     custom_wrong_types_are_refused: custom().refused("one", spec(json!({"size": "x", "list": {}})),
         "errors:\n  .spec.list: expected list, got &{{}}\n  .spec.size: expected numeric (int or float), got string");
+}
+
+// Maps that are applied empty, and filled in by defaults or by others.
+cases! {
+    what_defaults_fill_in_stays: custom().apply("one", spec(json!({"parts": {}})))
+        .set("", "/spec/parts", json!({"a": "1", "b": "2"}))
+        .apply("one", spec(json!({"parts": {}}))).is(spec(json!({"parts": {"a": "1", "b": "2"}}))).owns("one", &[".spec.parts"])
+        .apply("one", spec(json!({"parts": {}}))).is(spec(json!({"parts": {"a": "1", "b": "2"}})));
+    what_others_fill_in_stays: custom().apply("one", spec(json!({"labels": {}}))).apply("two", spec(json!({"labels": {"a": "1"}})))
+        .apply("one", spec(json!({"labels": {}}))).is(spec(json!({"labels": {"a": "1"}}))).owns("two", &[".spec.labels.a"]);
+    of_a_map_that_is_emptied_only_its_own_goes: custom().apply("one", spec(json!({"parts": {"a": "1"}}))).set("", "/spec/parts/b", json!("2"))
+        .apply("one", spec(json!({"parts": {}}))).is(spec(json!({"parts": {"b": "2"}})));
+    // As upstream: nothing of it is left, and nothing is what a schema makes of it.
+    a_map_that_is_emptied_is_nothing: custom().apply("one", spec(json!({"labels": {"a": "1"}, "size": 1})))
+        .apply("one", spec(json!({"labels": {}, "size": 1}))).is(spec(json!({"labels": null, "size": 1}))).owns("one", &[".spec.labels", ".spec.size"]);
+    a_map_that_is_applied_no_more_goes: custom().apply("one", spec(json!({"parts": {}, "size": 1}))).set("", "/spec/parts", json!({"a": "1"}))
+        .apply("one", spec(json!({"size": 1}))).is(spec(json!({"size": 1})));
+    behaviour_stays: scaler().apply("one", spec(json!({"behavior": {"scaleUp": {}}})))
+        .set("", "/spec/behavior", json!({"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}}))
+        .apply("one", spec(json!({"behavior": {"scaleUp": {}}})))
+        .is(spec(json!({"behavior": {"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}}})));
+    all_behaviour_stays: scaler().apply("one", spec(json!({"behavior": {}})))
+        .set("", "/spec/behavior", json!({"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}}))
+        .apply("one", spec(json!({"behavior": {}})))
+        .is(spec(json!({"behavior": {"scaleUp": {"selectPolicy": "Max"}, "scaleDown": {"selectPolicy": "Max"}}})));
+    resources_stay: pod().apply("one", containers(json!([{"name": "a", "resources": {}}])))
+        .set("", "/spec/containers/0/resources", json!({"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}))
+        .apply("one", containers(json!([{"name": "a", "resources": {}}])))
+        .is(containers(json!([{"name": "a", "resources": {"limits": {"cpu": "1"}, "requests": {"cpu": "1"}}}])));
+    an_item_of_defaults_only_stays: service().apply("one", spec(json!({"ports": [{}]})))
+        .set("", "/spec/ports/0/name", json!("n")).apply("one", spec(json!({"ports": [{}]})))
+        .is(spec(json!({"ports": [{"name": "n"}]})));
+}
+
+/// As many items as a body holds, in the other order: each is looked up, never searched for.
+#[test]
+fn long_lists_are_merged() {
+    const LONG: usize = 20_000;
+    let names: Vec<String> = (0..LONG).map(|n| format!("a.io/{n}")).collect();
+    let rules: Vec<Value> = (0..LONG)
+        .map(|n| json!({"host": format!("h{n}"), "port": 80}))
+        .collect();
+    let (names_back, rules_back) = (
+        names.iter().rev().collect::<Vec<_>>(),
+        rules.iter().rev().collect::<Vec<_>>(),
+    );
+    let cases = [
+        (
+            custom(),
+            spec(json!({"tags": names, "rules": rules})),
+            spec(json!({"tags": names_back, "rules": rules_back})),
+        ),
+        (
+            map(),
+            json!({"metadata": {"finalizers": names}}),
+            json!({"metadata": {"finalizers": names_back}}),
+        ),
+    ];
+    for (life, forth, back) in cases {
+        let life = life.apply("one", forth).apply("two", back.clone());
+        life.apply("two", back.clone()).is(back);
+    }
 }
 
 // Odds and ends.
