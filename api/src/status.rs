@@ -4,6 +4,7 @@
 
 use crate::KindRef;
 use serde_json::{Value, json};
+use std::collections::HashSet;
 
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -278,10 +279,10 @@ impl StatusError {
 
     fn invalid_of((group, kind): (&str, &str), name: &str, causes: Vec<Cause>) -> Self {
         // The same words are said once; the causes have them all.
-        let mut listed: Vec<String> = Vec::new();
+        let (mut listed, mut said) = (Vec::new(), HashSet::new());
         for cause in &causes {
             let words = format!("{}: {}", cause.field, cause.message);
-            if !listed.contains(&words) {
+            if said.insert(words.clone()) {
                 listed.push(words);
             }
         }

@@ -4,6 +4,7 @@
 use super::{fields::words, walk::element};
 use crate::schema::{ListType, Type};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// Problems that are told; more would only bury the first.
 const PROBLEMS_MAX: usize = 20;
@@ -39,7 +40,7 @@ fn walk(ty: Type<'_>, value: &Value, path: &str, problems: &mut Vec<String>) {
             }
         }
         Value::Array(list) => {
-            let mut seen: Vec<String> = Vec::new();
+            let mut seen: HashSet<String> = HashSet::new();
             for (index, item) in list.iter().enumerate() {
                 let place = if ty.list_type() == ListType::Atomic {
                     format!("[{index}]")
@@ -47,10 +48,9 @@ fn walk(ty: Type<'_>, value: &Value, path: &str, problems: &mut Vec<String>) {
                     match element(ty, item) {
                         Ok(id) => {
                             let words = words(&id);
-                            if seen.contains(&id) {
+                            if !seen.insert(id) {
                                 problems.push(format!("{path}: duplicate entries for key {words}"));
                             }
-                            seen.push(id);
                             words
                         }
                         Err(why) => {

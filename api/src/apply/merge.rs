@@ -7,6 +7,7 @@ use super::{
 };
 use crate::schema::{ListType, Type};
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
 
 /// The object with what the configuration says.
 pub(super) fn merge(ty: Type<'_>, live: &Value, config: &Value) -> Value {
@@ -38,33 +39,28 @@ fn both(ty: Type<'_>, live: Option<&Value>, config: Option<&Value>) -> Option<Va
 }
 
 /// The items of both: in the configuration's order, and those that only the object has where they stood
-/// before the next one they share.
+/// before the next one they share. Each item is looked up, never searched for.
 fn items(ty: Type<'_>, live: &[Value], config: &[Value]) -> Vec<Value> {
     let ids = |list: &[Value]| -> Vec<String> {
         let of = |item: &Value| element(ty, item).unwrap_or_default();
         list.iter().map(of).collect()
     };
     let (live_ids, ids) = (ids(live), ids(config));
-    let is_shared = |id: &String| live_ids.contains(id);
+    let asked: HashSet<&str> = ids.iter().map(String::as_str).collect();
+    let olds = told_apart(&live_ids, live);
     let mut merged = Vec::with_capacity(live.len().max(config.len()));
     let mut at = 0;
-    for (index, (item, id)) in config.iter().zip(&ids).enumerate() {
-        let next_shared = ids[index..].iter().find(|id| is_shared(id));
+    for ((item, id), next_shared) in config.iter().zip(&ids).zip(next_shared(&ids, &olds)) {
         while let Some(own) = live_ids.get(at) {
-            if Some(own) == next_shared {
+            if Some(own.as_str()) == next_shared {
                 break;
             }
-            if !ids.contains(own) {
+            if !asked.contains(own.as_str()) {
                 merged.push(live[at].clone());
             }
             at += 1;
         }
-        let mut same = live_ids.iter().zip(live).filter(|(own, _)| *own == id);
-        // Items that cannot be told apart are replaced, not merged.
-        let old = match (same.next(), same.next()) {
-            (Some((_, old)), None) => Some(old),
-            _ => None,
-        };
+        let old = olds.get(id.as_str()).copied().flatten();
         merged.extend(both(ty.element(), old, Some(item)));
         if live_ids.get(at) == Some(id) {
             at += 1;
@@ -72,10 +68,39 @@ fn items(ty: Type<'_>, live: &[Value], config: &[Value]) -> Vec<Value> {
     }
     let rest = live_ids.iter().zip(live).skip(at);
     merged.extend(
-        rest.filter(|(id, _)| !ids.contains(id))
+        rest.filter(|(id, _)| !asked.contains(id.as_str()))
             .map(|(_, item)| item.clone()),
     );
     merged
+}
+
+/// The items by what tells them apart; none where several are the same: those are replaced, not merged.
+fn told_apart<'a>(ids: &'a [String], list: &'a [Value]) -> HashMap<&'a str, Option<&'a Value>> {
+    let mut items = HashMap::with_capacity(ids.len());
+    for (id, item) in ids.iter().zip(list) {
+        items
+            .entry(id.as_str())
+            .and_modify(|several| *several = None)
+            .or_insert(Some(item));
+    }
+    items
+}
+
+/// Of each place in a list the first item from there on that is in the other list too.
+fn next_shared<'a>(
+    ids: &'a [String],
+    others: &HashMap<&str, Option<&Value>>,
+) -> Vec<Option<&'a str>> {
+    let mut next = None;
+    let mut shared: Vec<Option<&str>> = Vec::with_capacity(ids.len());
+    for id in ids.iter().rev() {
+        if others.contains_key(id.as_str()) {
+            next = Some(id.as_str());
+        }
+        shared.push(next);
+    }
+    shared.reverse();
+    shared
 }
 
 /// `merged` without what the manager applied `last` and does not apply now (`set`), unless somebody else

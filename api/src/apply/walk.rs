@@ -3,7 +3,7 @@
 use super::fields::{FieldSet, field};
 use crate::schema::{ListType, Type};
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// What became of an object.
 #[derive(Debug, Default)]
@@ -121,11 +121,15 @@ fn collect(ty: Type<'_>, value: &Value, path: &mut Vec<String>, set: &mut FieldS
                 .iter()
                 .filter_map(|item| element(ty, item).ok())
                 .collect();
+            let mut counts: HashMap<&str, usize> = HashMap::with_capacity(ids.len());
+            for id in &ids {
+                *counts.entry(id).or_default() += 1;
+            }
             for (item, id) in list.iter().zip(&ids) {
                 path.push(id.clone());
                 set.insert(path);
                 // Of items that cannot be told apart nothing more is known.
-                if ids.iter().filter(|other| *other == id).count() == 1 {
+                if counts.get(id.as_str()) == Some(&1) {
                     collect(ty.element(), item, path, set);
                 }
                 path.pop();

@@ -11,6 +11,8 @@ pub const OPERATIONS_MAX: usize = 10_000;
 const COPIED_MAX: usize = 3 * 1024 * 1024;
 /// What all moves of a patch may move, in bytes of text: a move into a deeper place is walked over.
 const MOVED_MAX: usize = 64 * 1024 * 1024;
+/// Elements that all operations of a patch may push aside: an element at the front of a long list moves all of it.
+const SHIFTED_MAX: usize = 100_000_000;
 /// How deep a value may get; as deep as the reader of JSON goes.
 const DEPTH_MAX: usize = 128;
 
@@ -46,6 +48,7 @@ pub fn apply(mut target: Value, patch: &Value) -> Result<Value, Error> {
     let mut budget = Budget {
         copied: COPIED_MAX,
         moved: MOVED_MAX,
+        shifted: SHIFTED_MAX,
     };
     for (index, operation) in operations.iter().enumerate() {
         step(&mut target, operation, &mut budget).map_err(|why| Error::Rejected { index, why })?;
@@ -84,10 +87,22 @@ pub fn as_operations(patch: &Value) -> Result<&[Value], String> {
     Ok(operations)
 }
 
-/// Bytes that are left.
+/// Bytes and elements that are left.
 struct Budget {
     copied: usize,
     moved: usize,
+    shifted: usize,
+}
+
+impl Budget {
+    /// Pays for the elements behind a place in a list.
+    fn shift(&mut self, behind: usize) -> Result<(), String> {
+        let rest = self.shifted.checked_sub(behind);
+        self.shifted = rest.ok_or_else(|| {
+            format!("the elements that the patch moves aside exceed the limit {SHIFTED_MAX}")
+        })?;
+        Ok(())
+    }
 }
 
 fn step(target: &mut Value, operation: &Value, budget: &mut Budget) -> Result<(), String> {
@@ -105,8 +120,8 @@ fn step(target: &mut Value, operation: &Value, budget: &mut Budget) -> Result<()
     };
     let path = pointer(text("path")?)?;
     match text("op")? {
-        "add" => add(target, &path, value()?),
-        "remove" => remove(target, &path).map(|_old| ()),
+        "add" => add(target, &path, value()?, budget),
+        "remove" => remove(target, &path, budget).map(|_old| ()),
         "replace" => {
             let new = value()?;
             fits(&path, &new)?;
@@ -118,15 +133,15 @@ fn step(target: &mut Value, operation: &Value, budget: &mut Budget) -> Result<()
             if path.len() > from.len() && path.starts_with(&from) {
                 return Err("cannot move a value into itself".to_owned());
             }
-            let moved = remove(target, &from)?;
+            let moved = remove(target, &from, budget)?;
             spend(&mut budget.moved, &moved, MOVED_MAX)?;
-            add(target, &path, moved)
+            add(target, &path, moved, budget)
         }
         "copy" => {
             let copied = find(target, &pointer(text("from")?)?)?;
             spend(&mut budget.copied, copied, COPIED_MAX)?;
             let copied = copied.clone();
-            add(target, &path, copied)
+            add(target, &path, copied, budget)
         }
         "test" => {
             let wanted = value()?;
@@ -220,7 +235,12 @@ fn index(part: &str, len: usize) -> Option<usize> {
     part.parse().ok().filter(|index| canonical && *index < len)
 }
 
-fn add(target: &mut Value, path: &[String], value: Value) -> Result<(), String> {
+fn add(
+    target: &mut Value,
+    path: &[String],
+    value: Value,
+    budget: &mut Budget,
+) -> Result<(), String> {
     fits(path, &value)?;
     let Some((last, parent)) = path.split_last() else {
         *target = value;
@@ -234,6 +254,7 @@ fn add(target: &mut Value, path: &[String], value: Value) -> Result<(), String> 
         Value::Array(list) => {
             let at = index(last, list.len() + 1)
                 .ok_or_else(|| format!("the index {last:?} is out of range"))?;
+            budget.shift(list.len() - at)?;
             list.insert(at, value);
         }
         _ => {
@@ -255,7 +276,7 @@ fn fits(path: &[String], value: &Value) -> Result<(), String> {
     Ok(())
 }
 
-fn remove(target: &mut Value, path: &[String]) -> Result<Value, String> {
+fn remove(target: &mut Value, path: &[String], budget: &mut Budget) -> Result<Value, String> {
     let missing = || format!("the path /{} does not exist", path.join("/"));
     let (last, parent) = path
         .split_last()
@@ -264,6 +285,7 @@ fn remove(target: &mut Value, path: &[String]) -> Result<Value, String> {
         Value::Object(map) => map.remove(last).ok_or_else(missing),
         Value::Array(list) => {
             let at = index(last, list.len()).ok_or_else(missing)?;
+            budget.shift(list.len() - at)?;
             Ok(list.remove(at))
         }
         _ => Err(missing()),
@@ -373,6 +395,7 @@ mod tests {
         let doubled: Vec<Value> = (0..40).map(into).collect();
         let moved = json!([{"op": "move", "from": "/b", "path": "/c"}, {"op": "move", "from": "/c", "path": "/b"}]);
         let moved = vec![moved.as_array().unwrap().clone(); 5_000].concat();
+        let front = json!({"op": "add", "path": "/b/0", "value": 0});
         for (base, patch, why) in [
             (json!({"a": 1}), vec![copy; 200], "nested deeper than 128"),
             (json!({"a": text}), doubled, "exceeds the limit 3145728"),
@@ -380,6 +403,11 @@ mod tests {
                 json!({"b": vec![0; 5_000]}),
                 moved,
                 "exceeds the limit 67108864",
+            ),
+            (
+                json!({"b": vec![0; 60_000]}),
+                vec![front; 2_000],
+                "exceed the limit 100000000",
             ),
         ] {
             let refused = apply(base, &Value::Array(patch)).unwrap_err().to_string();

@@ -9,6 +9,7 @@ use crate::{
     schema::{ListMerge, Type},
 };
 use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 /// Why a patch is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,13 +82,15 @@ fn objects(
         }
     }
     if let Some(keys) = patch.remove("$retainKeys") {
-        let keys: Vec<String> = serde_json::from_value(keys).map_err(|_shape| Error::RetainKeys)?;
+        let keys: HashSet<String> =
+            serde_json::from_value(keys).map_err(|_shape| Error::RetainKeys)?;
         target.retain(|name, _| keys.contains(name));
     }
     let orders = take_directives(&mut patch, "$setElementOrder/");
     let deletions = take_directives(&mut patch, "$deleteFromPrimitiveList/");
     for (name, gone) in deletions {
         if let (Some(Value::Array(list)), Value::Array(gone)) = (target.get_mut(&name), gone) {
+            let gone: HashSet<Value> = gone.into_iter().collect();
             list.retain(|value| !gone.contains(value));
         }
     }
@@ -139,8 +142,9 @@ fn lists(old: Vec<Value>, new: Vec<Value>, ty: Type<'_>) -> Result<Vec<Value>, E
             .collect()),
         ListMerge::Set => {
             let mut merged = old;
+            let mut there: HashSet<Value> = merged.iter().cloned().collect();
             for value in new {
-                if !merged.contains(&value) {
+                if there.insert(value.clone()) {
                     merged.push(value);
                 }
             }
@@ -160,11 +164,12 @@ fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<V
     let replaces = |element: &Value| {
         element.get("$patch").and_then(Value::as_str) == Some("replace") && is_directive(element)
     };
-    let mut merged = if new.iter().any(replaces) {
+    let old = if new.iter().any(replaces) {
         Vec::new()
     } else {
         old
     };
+    let mut keyed = Keyed::new(old, key);
     for element in new {
         let Value::Object(element) = element else {
             return Err(Error::NoObject(type_of(&element)));
@@ -178,22 +183,68 @@ fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<V
                 key: key.to_owned(),
             });
         };
-        let at = merged
-            .iter()
-            .position(|candidate| candidate.get(key) == Some(&id));
-        match (element.get("$patch").and_then(Value::as_str), at) {
-            (Some("delete"), Some(at)) => {
-                merged.remove(at);
+        if element.get("$patch").and_then(Value::as_str) == Some("delete") {
+            keyed.remove(&id);
+            continue;
+        }
+        match keyed.find(&id) {
+            Some(slot) => {
+                let old = match slot.take() {
+                    Some(Value::Object(old)) => old,
+                    _ => Map::new(),
+                };
+                *slot = Some(Value::Object(objects(old, element, ty)?));
             }
-            (Some("delete"), None) => {}
-            (_, Some(at)) => {
-                let old = merged[at].as_object().cloned().unwrap_or_default();
-                merged[at] = Value::Object(objects(old, element, ty)?);
+            None => {
+                let made = Value::Object(objects(Map::new(), element, ty)?);
+                keyed.push(id, made);
             }
-            (_, None) => merged.push(Value::Object(objects(Map::new(), element, ty)?)),
         }
     }
-    Ok(merged)
+    Ok(keyed.slots.into_iter().flatten().collect())
+}
+
+/// A list and where the elements of each key are, first to last: nothing is searched for, and what is taken out leaves
+/// an empty slot.
+struct Keyed {
+    slots: Vec<Option<Value>>,
+    places: HashMap<Value, VecDeque<usize>>,
+}
+
+impl Keyed {
+    fn new(list: Vec<Value>, key: &str) -> Self {
+        let mut places: HashMap<Value, VecDeque<usize>> = HashMap::with_capacity(list.len());
+        for (at, element) in list.iter().enumerate() {
+            if let Some(id) = element.get(key) {
+                places.entry(id.clone()).or_default().push_back(at);
+            }
+        }
+        let slots = list.into_iter().map(Some).collect();
+        Self { slots, places }
+    }
+
+    /// The first element of a key.
+    fn find(&mut self, id: &Value) -> Option<&mut Option<Value>> {
+        let at = *self.places.get(id)?.front()?;
+        self.slots.get_mut(at)
+    }
+
+    /// Takes out the first element of a key.
+    fn remove(&mut self, id: &Value) {
+        let at = self.places.get_mut(id).and_then(VecDeque::pop_front);
+        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
+            *slot = None;
+        }
+    }
+
+    /// Adds an element at the end. One whose key is null has none.
+    fn push(&mut self, id: Value, element: Value) {
+        if !id.is_null() {
+            let places = self.places.entry(id).or_default();
+            places.push_back(self.slots.len());
+        }
+        self.slots.push(Some(element));
+    }
 }
 
 fn take_directives(patch: &mut Map<String, Value>, prefix: &str) -> Vec<(String, Value)> {
@@ -218,12 +269,14 @@ fn reorder(list: &mut Vec<Value>, order: &[Value], how: ListMerge<'_>) {
         ListMerge::ByKey(key) => value.get(key).cloned(),
         ListMerge::Atomic | ListMerge::Set => Some(value.clone()),
     };
-    let wanted: Vec<Option<Value>> = order.iter().map(id).collect();
-    let rank = |value: &Value| wanted.iter().position(|wanted| *wanted == id(value));
+    let mut ranks: HashMap<Option<Value>, usize> = HashMap::with_capacity(order.len());
+    for (rank, wanted) in order.iter().enumerate() {
+        ranks.entry(id(wanted)).or_insert(rank);
+    }
     let mut last = 0;
     let mut ranked: Vec<(usize, Value)> = Vec::with_capacity(list.len());
     for value in list.drain(..) {
-        last = rank(&value).unwrap_or(last);
+        last = ranks.get(&id(&value)).copied().unwrap_or(last);
         ranked.push((last, value));
     }
     ranked.sort_by_key(|(rank, _)| *rank);
@@ -294,6 +347,68 @@ mod tests {
                 json!([{"name": "a", "env": [{"name": "Y", "value": "2"}, {"name": "X", "value": "1"}]}]),
             ),
         );
+    }
+
+    /// Elements of one key are taken one after the other, and nothing but the order asked for moves.
+    #[test]
+    fn several_elements_of_one_key() {
+        let named = |name: &str, value: &str| json!({"name": name, "value": value});
+        let env = |env: Value| pod(json!([{"name": "c", "env": env}]));
+        let old = || env(json!([named("a", "1"), named("b", "2"), named("a", "3")]));
+        let gone = json!({"name": "a", "$patch": "delete"});
+        check(
+            old(),
+            env(json!([gone])),
+            env(json!([named("b", "2"), named("a", "3")])),
+        );
+        check(
+            old(),
+            env(json!([gone, gone, gone])),
+            env(json!([named("b", "2")])),
+        );
+        check(
+            old(),
+            env(json!([named("a", "4"), named("n", "5"), named("n", "6")])),
+            env(json!([
+                named("a", "4"),
+                named("b", "2"),
+                named("a", "3"),
+                named("n", "6")
+            ])),
+        );
+        check(
+            old(),
+            env(json!([gone, named("a", "4"), gone, named("a", "5")])),
+            env(json!([named("b", "2"), named("a", "5")])),
+        );
+    }
+
+    /// As many as a body holds: every element is looked up.
+    #[test]
+    fn long_lists() {
+        const LONG: usize = 20_000;
+        let finalizers: Vec<String> = (0..LONG).map(|n| format!("a.io/{n}")).collect();
+        let back: Vec<&String> = finalizers.iter().rev().collect();
+        let env = |value: &str| -> Vec<Value> {
+            let one = |n| json!({"name": format!("E{n}"), "value": value});
+            (0..LONG).map(one).collect()
+        };
+        let mut order: Vec<Value> = (0..LONG)
+            .map(|n| json!({"name": format!("E{n}")}))
+            .collect();
+        order.reverse();
+        let old = json!({"metadata": {"finalizers": finalizers}, "spec": {"containers": [{"name": "c", "env": env("1")}]}});
+        let container = json!({"name": "c", "env": env("2"), "$setElementOrder/env": order});
+        let patch = json!({"metadata": {"finalizers": back, "$setElementOrder/finalizers": back},
+            "spec": {"containers": [container]}});
+        let merged = apply_to_pod(old, patch).unwrap();
+        assert_eq!(merged["metadata"]["finalizers"], json!(back));
+        let mut expected = env("2");
+        expected.reverse();
+        assert_eq!(merged["spec"]["containers"][0]["env"], json!(expected));
+        let patch = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": back}});
+        let emptied = apply_to_pod(merged, patch).unwrap();
+        assert_eq!(emptied["metadata"]["finalizers"], json!([]));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 use super::{is_dns_subdomain, text};
 use crate::status::Cause;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// A certificate lives at least this long.
 const SECONDS_MIN: i64 = 600;
@@ -102,13 +103,14 @@ pub fn conditions(new: &Value, old: &Value, approves: bool) -> Vec<Cause> {
     };
     let (new, old) = (list(new), list(old));
     let has = |list: &[Value], kind: &str| list.iter().any(|one| one["type"] == kind);
+    let mut seen = BTreeSet::new();
     for (index, one) in new.iter().enumerate() {
         let path = |field: &str| format!("{FIELD}[{index}].{field}");
         let kind = text(one, "type");
         if kind.is_empty() {
             causes.push(Cause::required(path("type"), ""));
         }
-        if new[..index].iter().any(|before| before["type"] == kind) {
+        if !seen.insert(kind) {
             causes.push(Cause::duplicate(path("type"), &json!(kind)));
         }
         match text(one, "status") {

@@ -5,11 +5,12 @@
 use super::{elements, is_label_value, is_qualified_name, meta, rules, text};
 use crate::status::Cause;
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 
 pub(super) fn node(object: &Value, causes: &mut Vec<Cause>) {
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     // Upstream's path, although they are in the spec.
     for (path, taint) in elements(&object["spec"], "taints", "metadata") {
         let (key, effect) = (text(taint, "key"), text(taint, "effect"));
@@ -25,14 +26,13 @@ pub(super) fn node(object: &Value, causes: &mut Vec<Cause>) {
             causes.push(Cause::required(format!("{path}.effect"), ""));
         }
         rules::one_of(taint, "effect", &EFFECTS, &path, causes);
-        if seen.contains(&(key, effect)) {
+        if !seen.insert((key, effect)) {
             let mut duplicate = Cause::duplicate(path, taint);
             duplicate
                 .message
                 .push_str(": taints must be unique by key and effect pair");
             causes.push(duplicate);
         }
-        seen.push((key, effect));
     }
     for (path, range) in elements(&object["spec"], "podCIDRs", "spec") {
         rules::cidr(range.as_str().unwrap_or_default(), path, causes);

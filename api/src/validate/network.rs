@@ -3,7 +3,7 @@
 use super::{elements, meta, rules, text};
 use crate::{KindRef, status::Cause};
 use serde_json::{Value, json};
-use std::net::IpAddr;
+use std::{collections::BTreeSet, net::IpAddr};
 
 /// What no path of an Ingress holds, and what none ends with.
 const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
@@ -129,17 +129,16 @@ pub(super) fn endpoint_slice(object: &Value, causes: &mut Vec<Cause>) {
             slice_address(address.as_str().unwrap_or_default(), kind, path, causes);
         }
     }
-    let mut names = Vec::new();
+    let mut names = BTreeSet::new();
     for (path, port) in elements(object, "ports", "") {
         let path = path.trim_start_matches('.').to_owned();
         let name = text(port, "name");
         if !name.is_empty() {
             rules::label(name, format!("{path}.name"), causes);
         }
-        if names.contains(&name) {
+        if !names.insert(name) {
             causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
         }
-        names.push(name);
         if !port["port"].is_null() {
             rules::port(&port["port"], format!("{path}.port"), causes);
         }

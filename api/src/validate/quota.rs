@@ -3,6 +3,7 @@
 use super::{elements, rules, text};
 use crate::{quantity::Quantity, status::Cause};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// Resources without a domain that a quota may count.
 const QUOTA_RESOURCES: [&str; 20] = [
@@ -176,7 +177,7 @@ fn text_of(value: &Value) -> String {
 }
 
 pub(super) fn limit_range(spec: &Value, causes: &mut Vec<Cause>) {
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for (path, item) in elements(spec, "limits", "spec") {
         let kind = text(item, "type");
         if kind.is_empty() {
@@ -191,10 +192,9 @@ pub(super) fn limit_range(spec: &Value, causes: &mut Vec<Cause>) {
             let detail = "must be a standard limit type or fully qualified";
             causes.push(Cause::invalid(format!("{path}.type"), &json!(kind), detail));
         }
-        if seen.contains(&kind) {
+        if !seen.insert(kind) {
             causes.push(Cause::duplicate(format!("{path}.type"), &json!(kind)));
         }
-        seen.push(kind);
         if kind == "Pod" {
             for field in ["default", "defaultRequest"] {
                 if !rules::is_absent(&item[field]) {

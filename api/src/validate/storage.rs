@@ -3,6 +3,7 @@
 use super::{elements, meta, rules, text};
 use crate::{KindRef, status::Cause};
 use serde_json::{Map, Value, json};
+use std::collections::BTreeSet;
 
 const ACCESS_MODES: [&str; 4] = [
     "ReadOnlyMany",
@@ -307,7 +308,7 @@ fn driver(object: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn node(spec: &Value, causes: &mut Vec<Cause>) {
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for (path, driver) in elements(spec, "drivers", "spec") {
         let name = text(driver, "name");
         driver_name(name, &format!("{path}.name"), causes);
@@ -321,10 +322,9 @@ fn node(spec: &Value, causes: &mut Vec<Cause>) {
         }
         let allocatable = format!("{path}.allocatable");
         rules::not_negative(&driver["allocatable"], &["count"], &allocatable, causes);
-        if seen.contains(&name) {
+        if !seen.insert(name) {
             causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
         }
-        seen.push(name);
     }
 }
 

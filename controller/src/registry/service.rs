@@ -10,7 +10,7 @@ use super::{
 use coracle_api::{KindRef, StatusError, kind, status::Cause};
 use serde_json::{Map, Value, json};
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeSet, HashMap},
     net::{IpAddr, Ipv4Addr},
 };
 
@@ -253,18 +253,18 @@ fn allocate_node_ports(
         .flat_map(|other| all_node_ports(&other["spec"]))
         .chain(now["healthCheckNodePort"].as_u64())
         .collect();
-    let was: Vec<(Value, Value)> = old
-        .and_then(|old| old["spec"]["ports"].as_array())
-        .into_iter()
-        .flatten()
-        .map(|port| (port["port"].clone(), port["nodePort"].clone()))
-        .collect();
+    // Of several with one number the first that has one.
+    let mut was: HashMap<&Value, &Value> = HashMap::new();
+    let before = old.and_then(|old| old["spec"]["ports"].as_array());
+    for port in before.into_iter().flatten() {
+        if !port["nodePort"].is_null() {
+            was.entry(&port["port"]).or_insert(&port["nodePort"]);
+        }
+    }
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
     for (index, port) in ports.into_iter().flatten().enumerate() {
         if port["nodePort"].is_null()
-            && let Some((_, node_port)) = was
-                .iter()
-                .find(|(number, node_port)| *number == port["port"] && !node_port.is_null())
+            && let Some(node_port) = was.get(&port["port"]).copied()
         {
             port["nodePort"] = node_port.clone();
         }

@@ -36,6 +36,7 @@ pub(super) fn on_failure(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             RULES_MAX,
         ));
     }
+    let names = container_names(&spec["template"]["spec"]);
     for (path, rule) in list {
         let actions = ["Count", "FailIndex", "FailJob", "Ignore"];
         word(rule, "action", &actions, &path, causes);
@@ -50,7 +51,7 @@ pub(super) fn on_failure(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         }
         let (codes, patterns) = (&rule["onExitCodes"], &rule["onPodConditions"]);
         if !codes.is_null() {
-            exit_codes(spec, codes, &format!("{path}.onExitCodes"), causes);
+            exit_codes(&names, codes, &format!("{path}.onExitCodes"), causes);
         }
         conditions(rule, &path, causes);
         let detail = match (codes.is_null(), rules::is_absent(patterns)) {
@@ -62,16 +63,17 @@ pub(super) fn on_failure(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
-fn exit_codes(spec: &Value, codes: &Value, path: &str, causes: &mut Vec<Cause>) {
-    word(codes, "operator", &["In", "NotIn"], path, causes);
-    let pod = &spec["template"]["spec"];
+fn container_names(pod: &Value) -> BTreeSet<&str> {
     let containers = ["containers", "initContainers"]
         .into_iter()
         .flat_map(|list| pod[list].as_array().into_iter().flatten());
+    containers.filter_map(|one| one["name"].as_str()).collect()
+}
+
+fn exit_codes(names: &BTreeSet<&str>, codes: &Value, path: &str, causes: &mut Vec<Cause>) {
+    word(codes, "operator", &["In", "NotIn"], path, causes);
     let container = &codes["containerName"];
-    let is_known = containers
-        .into_iter()
-        .any(|known| known["name"] == *container);
+    let is_known = container.as_str().is_some_and(|name| names.contains(name));
     if !container.is_null() && !is_known {
         let detail = "must be one of the container or initContainer names in the pod template";
         causes.push(Cause::invalid(

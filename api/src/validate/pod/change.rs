@@ -8,6 +8,7 @@ use crate::{
     validate::{elements, rules, text},
 };
 use serde_json::{Map, Value, json};
+use std::collections::{BTreeSet, HashSet};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const OTHERS: &str = "pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
@@ -37,10 +38,8 @@ pub(super) fn check(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     if !deadline(new, old, causes) {
         return;
     }
-    if !elements(old, "tolerations", "spec")
-        .iter()
-        .all(|(_, old)| is_kept(old, new))
-    {
+    let kept: HashSet<Value> = timeless_tolerations(new).collect();
+    if !timeless_tolerations(old).all(|before| kept.contains(&before)) {
         let detail = "existing toleration can not be modified except its tolerationSeconds";
         causes.push(Cause::forbidden("spec.tolerations", detail));
     }
@@ -76,23 +75,22 @@ fn deadline(new: &Value, old: &Value, causes: &mut Vec<Cause>) -> bool {
     }
 }
 
-/// Also one that shall be tolerated for another time.
-fn is_kept(old: &Value, new: &Value) -> bool {
-    let timeless = |toleration: &Value| {
+/// What is tolerated, for how long ever.
+fn timeless_tolerations(spec: &Value) -> impl Iterator<Item = Value> {
+    let tolerations = spec["tolerations"].as_array().into_iter().flatten();
+    tolerations.map(|toleration| {
         let mut toleration = pruned(toleration);
         remove(&mut toleration, "tolerationSeconds");
         toleration
-    };
-    elements(new, "tolerations", "spec")
-        .iter()
-        .any(|(_, new)| timeless(new) == timeless(old))
+    })
 }
 
 fn gates(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let before = elements(old, "schedulingGates", "spec");
+    let before = old["schedulingGates"].as_array().into_iter().flatten();
+    let before: BTreeSet<&str> = before.map(|gate| text(gate, "name")).collect();
     for (path, gate) in elements(new, "schedulingGates", "spec") {
         let name = text(gate, "name");
-        if !before.iter().any(|(_, old)| text(old, "name") == name) {
+        if !before.contains(name) {
             let detail =
                 format!("only deletion is allowed, but found new scheduling gate '{name}'");
             causes.push(Cause::forbidden(format!("{path}.name"), &detail));

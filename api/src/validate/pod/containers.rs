@@ -13,7 +13,7 @@ use crate::{
     validate::{elements, rules, text},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Rules of when to restart a container, and exit codes of one of them.
 const RESTART_RULES_MAX: usize = 20;
@@ -34,8 +34,8 @@ const NOT_EPHEMERAL: [&str; 9] = [
 /// What a container is in.
 struct Pod<'a> {
     spec: &'a Value,
-    /// Names of the volumes that are well.
-    volumes: &'a BTreeSet<&'a str>,
+    /// The volumes that are well, by name; of one name the first.
+    volumes: BTreeMap<&'a str, &'a Value>,
 }
 
 impl Pod<'_> {
@@ -48,7 +48,14 @@ impl Pod<'_> {
 }
 
 /// Checks all containers of a pod's spec.
-pub(super) fn all(spec: &Value, path: &str, volumes: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
+pub(super) fn all(spec: &Value, path: &str, well: &BTreeSet<&str>, causes: &mut Vec<Cause>) {
+    let mut volumes = BTreeMap::new();
+    for volume in spec["volumes"].as_array().into_iter().flatten() {
+        let name = text(volume, "name");
+        if well.contains(name) {
+            volumes.entry(name).or_insert(volume);
+        }
+    }
     let pod = Pod { spec, volumes };
     regular(&pod, path, causes);
     init(&pod, path, causes);

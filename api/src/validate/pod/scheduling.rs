@@ -8,7 +8,7 @@ use crate::{
     validate::{elements, label_value_problems, meta, rules, text},
 };
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
@@ -182,9 +182,10 @@ fn label_keys(term: &Value, path: &str, causes: &mut Vec<Cause>) {
         let detail = "exists in both matchLabelKeys and labelSelector";
         causes.push(Cause::invalid(path, &json!(key), detail));
     }
-    let mismatching = elements(term, "mismatchLabelKeys", path);
+    let mismatching = term["mismatchLabelKeys"].as_array().into_iter().flatten();
+    let mismatching: HashSet<&Value> = mismatching.collect();
     for (path, key) in matching {
-        if mismatching.iter().any(|(_, other)| *other == key) {
+        if mismatching.contains(key) {
             let detail = "exists in both matchLabelKeys and mismatchLabelKeys";
             causes.push(Cause::invalid(path, key, detail));
         }
@@ -201,25 +202,34 @@ fn selected_twice<'a>(selector: &'a Value, keys: &[(String, &Value)]) -> Vec<(us
         .flatten()
         .map(|one| text(one, "key"));
     let again = names.filter(|key| !selected.insert(key));
-    let place = |key: &str| keys.iter().rposition(|(_, own)| *own == key);
-    again.filter_map(|key| Some((place(key)?, key))).collect()
+    // The last place counts.
+    let places = keys.iter().enumerate();
+    let places: BTreeMap<&str, usize> = places
+        .filter_map(|(at, (_, key))| Some((key.as_str()?, at)))
+        .collect();
+    again
+        .filter_map(|key| Some((*places.get(key)?, key)))
+        .collect()
 }
 
 pub(super) fn spread(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     let constraints = elements(spec, "topologySpreadConstraints", path);
+    let kind = |of: &Value| {
+        let (key, action) = (text(of, "topologyKey"), text(of, "whenUnsatisfiable"));
+        format!("{{{key}, {action}}}")
+    };
+    // All but the last of a kind are told of.
+    let last: BTreeMap<String, usize> = constraints
+        .iter()
+        .enumerate()
+        .map(|(index, (_, constraint))| (kind(constraint), index))
+        .collect();
     for (index, (path, constraint)) in constraints.iter().enumerate() {
-        let rest = constraints.get(index + 1..).unwrap_or_default();
-        let kind = |of: &Value| {
-            let (key, action) = (text(of, "topologyKey"), text(of, "whenUnsatisfiable"));
-            format!("{{{key}, {action}}}")
-        };
         spread_fields(constraint, path, causes);
-        if rest
-            .iter()
-            .any(|(_, other)| kind(other) == kind(constraint))
-        {
+        let kind = kind(constraint);
+        if last.get(&kind) != Some(&index) {
             let path = format!("{path}.{{topologyKey, whenUnsatisfiable}}");
-            causes.push(Cause::duplicate(path, &json!(kind(constraint))));
+            causes.push(Cause::duplicate(path, &json!(kind)));
         }
         min_domains(constraint, path, causes);
         for field in ["nodeAffinityPolicy", "nodeTaintsPolicy"] {

@@ -10,6 +10,7 @@ use crate::{
     validate::{elements, is_dns_subdomain, meta, rules, text},
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const NAMESERVERS_MAX: usize = 3;
 const SEARCHES_MAX: usize = 32;
@@ -68,16 +69,19 @@ pub(super) fn only_in_templates(spec: &Value, path: &str, causes: &mut Vec<Cause
 pub(super) fn only_in_pods(pod: &Value, is_new: bool, causes: &mut Vec<Cause>) {
     let (spec, name) = (&pod["spec"], text(&pod["metadata"], "name"));
     let volumes = elements(spec, "volumes", "spec");
+    // The claims that are made for volumes of this pod.
+    let made: BTreeSet<String> = volumes
+        .iter()
+        .filter(|(_, volume)| !volume["ephemeral"].is_null())
+        .map(|(_, volume)| format!("{name}-{}", text(volume, "name")))
+        .collect();
     for (path, volume) in &volumes {
         let image = &volume["image"];
         if !image.is_null() && text(image, "reference").is_empty() {
             causes.push(Cause::required(format!("{path}.image.reference"), ""));
         }
         let claim = text(&volume["persistentVolumeClaim"], "claimName");
-        let is_made = |(_, other): &(String, &Value)| {
-            !other["ephemeral"].is_null() && claim == format!("{name}-{}", text(other, "name"))
-        };
-        if !claim.is_empty() && volumes.iter().any(is_made) {
+        if !claim.is_empty() && made.contains(claim) {
             let detail = "must not reference a PVC that gets created for an ephemeral volume";
             let path = format!("{path}.persistentVolumeClaim.claimName");
             causes.push(Cause::invalid(path, &json!(claim), detail));

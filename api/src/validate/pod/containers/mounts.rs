@@ -8,20 +8,16 @@ use crate::{
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
-/// The volume of this name.
-fn volume<'a>(pod: &Pod<'a>, name: &str) -> Option<&'a Value> {
-    let mut all = pod.spec["volumes"].as_array().into_iter().flatten();
-    all.find(|volume| pod.volumes.contains(name) && text(volume, "name") == name)
-}
-
-/// Whether another list of the container has this in a field.
-fn is_in(container: &Value, list: &str, field: &str, value: &str) -> bool {
-    let mut all = container[list].as_array().into_iter().flatten();
-    all.any(|other| text(other, field) == value)
+/// What another list of the container has in a field.
+fn all_in<'a>(container: &'a Value, list: &str, field: &str) -> BTreeSet<&'a str> {
+    let all = container[list].as_array().into_iter().flatten();
+    all.map(|other| text(other, field)).collect()
 }
 
 pub(super) fn mounts(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut Vec<Cause>) {
     let mut paths = BTreeSet::new();
+    let devices = all_in(container, "volumeDevices", "name");
+    let device_paths = all_in(container, "volumeDevices", "devicePath");
     // Of parts of a mount upstream does not say of which one they are.
     let list = format!("{path}.volumeMounts");
     for (path, mount) in elements(container, "volumeMounts", path) {
@@ -30,18 +26,18 @@ pub(super) fn mounts(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut 
             Cause::invalid(format!("{path}.{field}"), &json!(value), detail)
         };
         rules::required(mount, "name", &path, causes);
-        if volume(pod, name).is_none() {
+        if !pod.volumes.contains_key(name) {
             causes.push(Cause::not_found(format!("{path}.name"), &json!(name)));
         }
         rules::required(mount, "mountPath", &path, causes);
         if !paths.insert(at) {
             causes.push(refused("mountPath", at, "must be unique"));
         }
-        if is_in(container, "volumeDevices", "name", name) {
+        if devices.contains(name) {
             let detail = "must not already exist in volumeDevices";
             causes.push(refused("name", name, detail));
         }
-        if is_in(container, "volumeDevices", "devicePath", at) {
+        if device_paths.contains(at) {
             let detail = "must not already exist as a path in volumeDevices";
             causes.push(refused("mountPath", at, detail));
         }
@@ -87,6 +83,8 @@ fn recursive(mount: &Value, list: &str, causes: &mut Vec<Cause>) {
 
 pub(super) fn devices(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut Vec<Cause>) {
     let (mut names, mut paths) = (BTreeSet::new(), BTreeSet::new());
+    let mounts = all_in(container, "volumeMounts", "name");
+    let mount_paths = all_in(container, "volumeMounts", "mountPath");
     for (path, device) in elements(container, "volumeDevices", path) {
         let (name, at) = (text(device, "name"), text(device, "devicePath"));
         let refused = |field: &str, value: &str, detail: &str| {
@@ -96,7 +94,7 @@ pub(super) fn devices(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut
         if names.contains(name) {
             causes.push(refused("name", name, "must be unique"));
         }
-        match volume(pod, name) {
+        match pod.volumes.get(name) {
             None => causes.push(Cause::not_found(format!("{path}.name"), &json!(name))),
             Some(volume)
                 if volume["persistentVolumeClaim"].is_null() && volume["ephemeral"].is_null() =>
@@ -116,11 +114,11 @@ pub(super) fn devices(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut
         } else {
             paths.insert(at);
         }
-        if is_in(container, "volumeMounts", "name", name) {
+        if mounts.contains(name) {
             let detail = "must not already exist in volumeMounts";
             causes.push(refused("name", name, detail));
         }
-        if is_in(container, "volumeMounts", "mountPath", at) {
+        if mount_paths.contains(at) {
             let detail = "must not already exist as a path in volumeMounts";
             causes.push(refused("devicePath", at, detail));
         }

@@ -185,7 +185,8 @@ fn claims(pod: &Pod<'_>, resources: &Value, path: &str, causes: &mut Vec<Cause>)
             rules::label(request, format!("{path}.request"), causes);
         }
         let within = format!("{name}/");
-        let has_part = request.is_empty() && seen.iter().any(|key| key.starts_with(&within));
+        let first_part = seen.range(within.clone()..).next();
+        let has_part = request.is_empty() && first_part.is_some_and(|key| key.starts_with(&within));
         if seen.contains(name) || seen.contains(&whole) || has_part {
             causes.push(Cause::duplicate(path.clone(), &json!(whole)));
         }
