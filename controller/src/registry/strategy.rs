@@ -199,6 +199,11 @@ pub(super) fn complete(of: KindRef, value: &mut Value) {
         definition::set_defaults(value);
     }
     defaults::apply(of, value);
+    complete_status(of, value);
+}
+
+/// What Go writes of a status, whoever wrote it.
+fn complete_status(of: KindRef, value: &mut Value) {
     if of.status_split() && of != kind::CUSTOM_RESOURCE_DEFINITION && !of.is_custom() {
         protobuf::with_status(of, value);
     }
@@ -399,19 +404,19 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         Subresource::Status | Subresource::Finalize | Subresource::Approval
     ) {
         protobuf::canonical(of, &mut new);
+        complete_status(of, &mut new);
         return new;
     }
-    if of == kind::SERVICE {
+    // Before anything is compared with what is stored: a client may write out what nobody stores.
+    complete(of, &mut new);
+    if of == kind::SERVICE && new["spec"]["type"] != "ExternalName" {
         for field in ["clusterIP", "clusterIPs"] {
-            if new["spec"].get(field).is_none_or(Value::is_null)
-                && new["spec"]["type"] != "ExternalName"
-            {
-                new["spec"][field] = old["spec"][field].clone();
+            if let (true, Some(had)) = (new["spec"][field].is_null(), old["spec"].get(field)) {
+                new["spec"][field] = had.clone();
             }
         }
     }
-    workload::complete_changed(of, old, &mut new);
-    complete(of, &mut new);
+    workload::count_changed(of, old, &mut new);
     let annotations_count =
         of == kind::DEPLOYMENT && new["metadata"]["annotations"] != old["metadata"]["annotations"];
     if of.generation && (annotations_count || content_differs(&new, old)) {

@@ -280,8 +280,56 @@ async fn generations_count_what_controllers_act_on() {
     assert_eq!(generation(deleted), 3);
 }
 
+/// What Go leaves out is not stored, so that writing it out changes nothing.
 #[tokio::test]
-async fn some_namespaces_stay() {
+async fn what_is_only_written_out_is_no_change() {
+    let door = open().await;
+    let key = Key::new("default", "d");
+    let container = json!({"name": "c", "image": "i:v1", "tty": false,
+        "volumeMounts": [{"name": "v", "mountPath": "/v", "readOnly": false}]});
+    let spec = json!({"hostNetwork": false, "containers": [container], "volumes": [{"name": "v", "emptyDir": {}}]});
+    let set = json!({"apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "d"}, "spec": {
+        "minReadySeconds": 0, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}, "creationTimestamp": null}, "spec": spec}}});
+    let context = Context {
+        field_manager: Some("me".to_owned()),
+        ..me()
+    };
+    let put = async |set: &Value| {
+        let part = Subresource::None;
+        let put = door
+            .registry
+            .update(&context, kind::DAEMON_SET, &key, part, set.clone());
+        put.await.unwrap().0
+    };
+    let apply = async |set: &Value| {
+        let patch = Patch {
+            kind: PatchKind::Apply,
+            body: set.clone(),
+            force: true,
+        };
+        let part = Subresource::None;
+        let applied = door
+            .registry
+            .patch(&context, kind::DAEMON_SET, &key, part, patch);
+        applied.await.unwrap().0
+    };
+    let counted = |object: &Object| object.value()["metadata"]["annotations"].clone();
+    let made = apply(&set).await;
+    assert_eq!(apply(&set).await.revision, made.revision);
+    let once = put(&set).await;
+    assert_eq!(put(&set).await.revision, once.revision);
+    assert_eq!(counted(&once), counted(&made));
+    assert_eq!(once.meta.generation, Some(1));
+    let mut other = set;
+    other["spec"]["template"]["spec"]["hostNetwork"] = json!(true);
+    let changed = put(&other).await;
+    assert_ne!(counted(&changed), counted(&made));
+    assert_eq!(changed.meta.generation, Some(2));
+}
+
+#[tokio::test]
+async fn what_the_system_needs_stays() {
     let door = open().await;
     let error = door
         .registry

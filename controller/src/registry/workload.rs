@@ -17,8 +17,8 @@ pub(super) fn complete_new(of: KindRef, value: &mut Value) {
     }
 }
 
-/// Completes a changed one.
-pub(super) fn complete_changed(of: KindRef, old: &Value, new: &mut Value) {
+/// Counts what changed in a complete one: what a client writes out and nobody stores is no change.
+pub(super) fn count_changed(of: KindRef, old: &Value, new: &mut Value) {
     if of != kind::DAEMON_SET {
         return;
     }
@@ -103,10 +103,10 @@ mod tests {
         complete_new(kind::DAEMON_SET, &mut old);
         assert_eq!(count(&old), "1");
         let mut new = json!({"metadata": {}, "spec": {"template": {"a": 1}}});
-        complete_changed(kind::DAEMON_SET, &old, &mut new);
+        count_changed(kind::DAEMON_SET, &old, &mut new);
         assert_eq!(count(&new), "1");
         new["spec"]["template"] = json!({"a": 2});
-        complete_changed(kind::DAEMON_SET, &old, &mut new);
+        count_changed(kind::DAEMON_SET, &old, &mut new);
         assert_eq!(count(&new), "2");
     }
 }

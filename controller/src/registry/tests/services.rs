@@ -114,3 +114,24 @@ async fn a_load_balancer_may_want_no_ports_of_nodes() {
     let created = create(&door, service("a", spec)).await;
     assert!(created["spec"]["ports"][0]["nodePort"].is_null());
 }
+
+#[tokio::test]
+async fn an_empty_address_is_the_one_it_has() {
+    let door = open().await;
+    create(&door, service("b", json!({}))).await;
+    let made = create(&door, service("a", json!({}))).await;
+    door.registry
+        .delete(
+            &me(),
+            kind::SERVICE,
+            &Key::new("default", "b"),
+            DeleteOptions::default(),
+        )
+        .await
+        .unwrap();
+    let written = change(&door, |spec| {
+        spec["clusterIP"] = json!("");
+        spec["clusterIPs"] = json!([]);
+    });
+    assert_eq!(written.await.unwrap(), made["spec"]);
+}
