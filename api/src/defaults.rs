@@ -24,9 +24,7 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         ("", "Secret") => set(object, "type", json!("Opaque")),
         ("", "Namespace") => {
             name_label(object);
-            in_map(object, "spec", |spec| {
-                set(spec, "finalizers", json!(["kubernetes"]));
-            });
+            set(object, "spec", json!({}));
             in_map(object, "status", |status| {
                 set(status, "phase", json!("Active"));
             });

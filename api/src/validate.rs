@@ -38,7 +38,7 @@ pub use meta::{
 #[must_use]
 pub fn create(kind: KindRef, object: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    meta::validate(kind, object, &mut causes);
+    meta::validate(kind, object, None, &mut causes);
     // What is in a custom kind's object is for its definition to say.
     if !kind.is_custom() {
         spec(kind, object, None, &mut causes);
@@ -50,13 +50,23 @@ pub fn create(kind: KindRef, object: &Value) -> Vec<Cause> {
 #[must_use]
 pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
-    meta::validate(kind, new, &mut causes);
+    meta::validate(kind, new, Some(old), &mut causes);
     meta::unchanged(new, old, &mut causes);
     if kind.is_custom() {
         return causes;
     }
     spec(kind, new, Some(old), &mut causes);
     changed(kind, new, old, &mut causes);
+    causes
+}
+
+/// What is wrong with what holds a namespace, as it is written by itself.
+#[must_use]
+pub fn finalize(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if kind == kind::NAMESPACE {
+        meta::namespace_finalizers(new, Some(old), &mut causes);
+    }
     causes
 }
 
@@ -116,6 +126,7 @@ fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
         (kind::RBAC, _) => rights::binding(kind, object, causes),
         ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
         ("", "Endpoints") => network::endpoints(object, old, causes),
+        ("", "Namespace") if old.is_none() => meta::namespace_finalizers(object, None, causes),
         ("", "Node") => cluster::node(object, causes),
         ("", "Event") => event::core(object, causes),
         ("events.k8s.io", _) => event::strict(object, old, causes),

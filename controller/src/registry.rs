@@ -557,7 +557,8 @@ impl Registry {
             Subresource::None | Subresource::Scale => {
                 coracle_api::validate::update(asked, &new, old)
             }
-            Subresource::Status | Subresource::Finalize | Subresource::Approval => Vec::new(),
+            Subresource::Finalize => coracle_api::validate::finalize(kind, &new, old),
+            Subresource::Status | Subresource::Approval => Vec::new(),
         };
         if let Some(custom) = &custom {
             causes.extend(custom::problems(custom, part, &new, Some(old)));
@@ -592,8 +593,7 @@ impl Registry {
         options: DeleteOptions,
     ) -> Result<Deleted, StatusError> {
         let now = self.clock.now();
-        if kind == kind::NAMESPACE && UNDELETABLE.contains(&key.name.as_str()) {
-            let why = "this namespace may not be deleted";
+        if let Some(why) = undeletable(kind, &key.name) {
             return Err(StatusError::forbidden(kind, &key.name, why));
         }
         let mut gone = false;
@@ -633,6 +633,16 @@ impl Registry {
             .await
             .map(|_deleted| ())
     }
+}
+
+/// Why an object stays, if it does.
+fn undeletable(kind: KindRef, name: &str) -> Option<&'static str> {
+    if kind == kind::NAMESPACE && UNDELETABLE.contains(&name) {
+        return Some("this namespace may not be deleted");
+    }
+    let is_system = SYSTEM_CLASSES.iter().any(|class| class.name == name);
+    (kind == kind::PRIORITY_CLASS && is_system)
+        .then_some("this is a system priority class and cannot be deleted")
 }
 
 /// What becomes of an object whose next state is known.

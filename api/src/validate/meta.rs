@@ -3,13 +3,17 @@
 use super::text;
 use crate::{KindRef, kind, status::Cause};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 pub(crate) const LABEL_MESSAGE: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
 pub(crate) const SUBDOMAIN_MESSAGE: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
 pub(crate) const DNS_1035_MESSAGE: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
 pub(super) const QUALIFIED_MESSAGE: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
 pub(super) const VALUE_MESSAGE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+/// Finalizers that need no domain.
+const STANDARD_FINALIZERS: [&str; 3] = ["foregroundDeletion", "kubernetes", "orphan"];
+/// How often the owners are told that only one of them controls: each time is all of them again.
+const CONTROLLERS_TOLD_MAX: usize = 8;
 /// All annotations together, bytes.
 const ANNOTATIONS_BYTES_MAX: usize = 256 * 1024;
 
@@ -70,8 +74,18 @@ pub fn is_label_value(value: &str) -> bool {
     value.is_empty() || is_name_part(value)
 }
 
-pub(super) fn validate(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
+/// What is wrong with an object's metadata; of a few things what an older version took is let be.
+pub(super) fn validate(
+    kind: KindRef,
+    object: &Value,
+    old: Option<&Value>,
+    causes: &mut Vec<Cause>,
+) {
     let meta = &object["metadata"];
+    let before = old.map_or(&Value::Null, |old| &old["metadata"]);
+    if meta["generateName"] != before["generateName"] {
+        base(kind, text(meta, "generateName"), causes);
+    }
     name(kind, meta, causes);
     labels(&meta["labels"], "metadata.labels", causes);
     let mut size = 0;
@@ -86,17 +100,82 @@ pub(super) fn validate(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
             ANNOTATIONS_BYTES_MAX,
         ));
     }
-    for finalizer in meta["finalizers"].as_array().into_iter().flatten() {
-        let name = finalizer.as_str().unwrap_or_default();
-        qualified_name(name, finalizer, "metadata.finalizers", causes);
-    }
     owners(&meta["ownerReferences"], causes);
+    finalizers(&meta["finalizers"], causes);
+    if has_standard_finalizers(kind) {
+        standard_finalizers(&meta["finalizers"], &before["finalizers"], causes);
+    }
+}
+
+fn finalizers(finalizers: &Value, causes: &mut Vec<Cause>) {
+    let path = "metadata.finalizers";
+    let list = finalizers.as_array().map_or(&[][..], Vec::as_slice);
+    for finalizer in list {
+        let name = finalizer.as_str().unwrap_or_default();
+        qualified_name(name, finalizer, path, causes);
+    }
+    let has = |name: &str| list.iter().any(|finalizer| finalizer == name);
+    if has("orphan") && has("foregroundDeletion") {
+        let detail = "finalizer orphan and foregroundDeletion cannot be both set";
+        causes.push(Cause::invalid(path, finalizers, detail));
+    }
+}
+
+/// Whether finalizers without a domain have to be known ones. Upstream does not ask it where a kind's own validation
+/// leaves metadata to what all kinds share.
+fn has_standard_finalizers(kind: KindRef) -> bool {
+    !kind.is_custom()
+        && kind != kind::CUSTOM_RESOURCE_DEFINITION
+        && !matches!(kind.kind, "Event" | "Lease" | "PodDisruptionBudget")
+}
+
+/// Source: k8s.io/kubernetes `pkg/apis/core/validation`, `validateKubeFinalizerName`.
+fn standard_finalizers(finalizers: &Value, before: &Value, causes: &mut Vec<Cause>) {
+    for (index, finalizer) in new_elements(finalizers, before) {
+        let path = format!("metadata.finalizers[{index}]");
+        standard_finalizer(finalizer, path, causes);
+    }
+}
+
+/// The elements that were not there before, and their places.
+fn new_elements<'a>(
+    list: &'a Value,
+    before: &'a Value,
+) -> impl Iterator<Item = (usize, &'a Value)> {
+    let elements = |list: &'a Value| list.as_array().into_iter().flatten();
+    let before: HashSet<&Value> = elements(before).collect();
+    elements(list)
+        .enumerate()
+        .filter(move |(_, element)| !before.contains(element))
+}
+
+fn standard_finalizer(finalizer: &Value, path: String, causes: &mut Vec<Cause>) {
+    let name = finalizer.as_str().unwrap_or_default();
+    if !name.contains('/') && !STANDARD_FINALIZERS.contains(&name) {
+        let detail = "name is neither a standard finalizer name nor is it fully qualified";
+        causes.push(Cause::invalid(path, finalizer, detail));
+    }
+}
+
+/// What holds a namespace itself. Of a new one upstream does not say which it is.
+pub(super) fn namespace_finalizers(new: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
+    let before = old.map_or(&Value::Null, |old| &old["spec"]["finalizers"]);
+    for (index, finalizer) in new_elements(&new["spec"]["finalizers"], before) {
+        let path = match old {
+            None => "spec.finalizers".to_owned(),
+            Some(_) => format!("spec.finalizers[{index}]"),
+        };
+        let name = finalizer.as_str().unwrap_or_default();
+        qualified_name(name, finalizer, &path, causes);
+        standard_finalizer(finalizer, path, causes);
+    }
 }
 
 /// Source: k8s.io/apimachinery `pkg/api/validation`, `ValidateOwnerReferences`.
 fn owners(owners: &Value, causes: &mut Vec<Cause>) {
     let path = "metadata.ownerReferences";
     let mut controller: Option<String> = None;
+    let mut told = 0;
     for owner in owners.as_array().into_iter().flatten() {
         let api_version = text(owner, "apiVersion");
         let version = api_version.rsplit_once('/');
@@ -126,7 +205,9 @@ fn owners(owners: &Value, causes: &mut Vec<Cause>) {
         }
         let name = format!("{}/{}", text(owner, "kind"), text(owner, "name"));
         match &controller {
+            Some(_) if told == CONTROLLERS_TOLD_MAX => {}
             Some(first) => {
+                told += 1;
                 let detail = format!(
                     "Only one reference can have Controller set to true. Found \"true\" in references for {first} and {name}"
                 );
@@ -194,8 +275,7 @@ fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
         ));
         return;
     }
-    let is_event = (kind.group, kind.kind) == ("", "Event");
-    if is_event || matches!(kind.group, kind::RBAC | "certificates.k8s.io") {
+    if is_path_segment(kind) {
         for problem in path_segment(name) {
             causes.push(Cause::invalid("metadata.name", &json!(name), problem));
         }
@@ -205,14 +285,55 @@ fn name(kind: KindRef, meta: &Value, causes: &mut Vec<Cause>) {
         super::rules::ip(name, "metadata.name".to_owned(), causes);
         return;
     }
+    if let Some(message) = misnamed(kind, name) {
+        causes.push(Cause::invalid("metadata.name", &json!(name), message));
+    }
+}
+
+/// What a name is made from: a name with something behind it, so that it may end in a dash.
+fn base(kind: KindRef, base: &str, causes: &mut Vec<Cause>) {
+    const FIELD: &str = "metadata.generateName";
+    if base.is_empty() {
+        return;
+    }
+    if is_path_segment(kind) {
+        let problems = path_segment(base).into_iter();
+        for problem in problems.filter(|problem| problem.starts_with("may not contain")) {
+            causes.push(Cause::invalid(FIELD, &json!(base), problem));
+        }
+        return;
+    }
+    if kind.kind == "IPAddress" {
+        super::rules::ip(base, FIELD.to_owned(), causes);
+        return;
+    }
+    // As upstream: the dash goes, and the letter before it counts as a good one.
+    let masked = match base.strip_suffix('-') {
+        Some(rest) if !rest.is_empty() => {
+            let end = rest.char_indices().next_back().map_or(0, |(at, _)| at);
+            format!("{}a", rest.get(..end).unwrap_or_default())
+        }
+        _ => base.to_owned(),
+    };
+    if let Some(message) = misnamed(kind, &masked) {
+        causes.push(Cause::invalid(FIELD, &json!(base), message));
+    }
+}
+
+/// Kinds whose names may be anything that fits into a path.
+fn is_path_segment(kind: KindRef) -> bool {
+    let is_event = (kind.group, kind.kind) == ("", "Event");
+    is_event || matches!(kind.group, kind::RBAC | "certificates.k8s.io")
+}
+
+/// What is said of a name that is none of the kind's.
+fn misnamed(kind: KindRef, name: &str) -> Option<&'static str> {
     let (valid, message) = match (kind.group, kind.kind) {
         ("", "Namespace") => (is_dns_label(name), LABEL_MESSAGE),
         ("", "Service") => (is_dns_1035(name), DNS_1035_MESSAGE),
         _ => (is_dns_subdomain(name), SUBDOMAIN_MESSAGE),
     };
-    if !valid {
-        causes.push(Cause::invalid("metadata.name", &json!(name), message));
-    }
+    (!valid).then_some(message)
 }
 
 /// What keeps a name from being a segment of a path.

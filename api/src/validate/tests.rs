@@ -3,6 +3,7 @@
 mod addresses;
 mod events;
 mod jobs;
+mod metadata;
 mod pod_change;
 mod pod_rules;
 mod scheduling;

@@ -318,6 +318,10 @@ pub(super) fn merge_part(
             if of.status_split() {
                 restore(&mut wanted, old, "status");
             }
+            if of == kind::NAMESPACE {
+                // What holds a namespace is written by itself.
+                restore(&mut wanted["spec"], &old["spec"], "finalizers");
+            }
             keep_server_fields(&mut wanted, old);
             Ok(wanted)
         }

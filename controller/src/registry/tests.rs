@@ -345,6 +345,23 @@ async fn what_the_system_needs_stays() {
         error.message,
         "namespaces \"default\" is forbidden: this namespace may not be deleted"
     );
+    let error = door
+        .registry
+        .delete(
+            &me(),
+            kind::PRIORITY_CLASS,
+            &Key::cluster("system-node-critical"),
+            DeleteOptions::default(),
+        )
+        .await
+        .unwrap_err();
+    assert_eq!(
+        (error.code, error.message.as_str()),
+        (
+            403,
+            "priorityclasses.scheduling.k8s.io \"system-node-critical\" is forbidden: this is a system priority class and cannot be deleted"
+        )
+    );
 }
 
 #[tokio::test]

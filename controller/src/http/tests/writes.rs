@@ -2,7 +2,7 @@
 
 use super::client::{MAPS, Server, config_map};
 use http::StatusCode;
-use serde_json::json;
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn a_config_map_lives() {
@@ -322,6 +322,53 @@ async fn what_is_empty_changes_nothing() {
         made.get("data").is_none() && made["metadata"].get("labels").is_none(),
         "{made}"
     );
+}
+
+/// What holds a namespace is written by itself, and only in names that somebody looks for.
+#[tokio::test]
+async fn what_holds_a_namespace() {
+    let server = Server::start().await;
+    let (namespaces, one) = ("/api/v1/namespaces", "/api/v1/namespaces/held");
+    let space = |finalizers: Value| json!({"metadata": {"name": "held"}, "spec": {"finalizers": finalizers}});
+    let refused = server
+        .ask("POST", namespaces, &space(json!(["x"])).to_string())
+        .await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(
+        refused.json()["details"]["causes"][0]["field"],
+        "spec.finalizers"
+    );
+    let held = json!(["example.com/wait", "kubernetes"]);
+    let made = server
+        .ask(
+            "POST",
+            namespaces,
+            &space(json!(["example.com/wait"])).to_string(),
+        )
+        .await;
+    assert_eq!(made.json()["spec"]["finalizers"], held);
+    // A PUT of the namespace itself is not about them.
+    let put = server
+        .ask("PUT", one, &space(json!(["x"])).to_string())
+        .await;
+    assert_eq!(put.json()["spec"]["finalizers"], held);
+    let finalize = format!("{one}/finalize");
+    let refused = server
+        .ask(
+            "PUT",
+            &finalize,
+            &space(json!(["kubernetes", "x"])).to_string(),
+        )
+        .await;
+    assert_eq!(refused.status, 422);
+    assert_eq!(
+        refused.json()["details"]["causes"][0]["field"],
+        "spec.finalizers[1]"
+    );
+    let put = server
+        .ask("PUT", &finalize, &space(json!(["kubernetes"])).to_string())
+        .await;
+    assert_eq!(put.json()["spec"]["finalizers"], json!(["kubernetes"]));
 }
 
 #[tokio::test]
