@@ -60,6 +60,32 @@ pub fn apply(kind: KindRef, object: &mut Value) {
     }
 }
 
+/// Fills in what a status leaves out.
+pub fn status(kind: KindRef, object: &mut Value) {
+    let is_balanced = object["spec"]["type"] == "LoadBalancer";
+    let Some(object) = object.as_object_mut() else {
+        return;
+    };
+    match (kind.group, kind.kind) {
+        ("", "Namespace") => in_map(object, "status", |status| {
+            set_unless_zero(status, "phase", json!("Active"));
+        }),
+        ("", "Service") if is_balanced => if_map(object, "status", |status| {
+            if_map(status, "loadBalancer", |balancer| {
+                each(balancer, "ingress", |ingress| {
+                    if ingress
+                        .get("ip")
+                        .is_some_and(|ip| *ip != "" && !ip.is_null())
+                    {
+                        set(ingress, "ipMode", json!("VIP"));
+                    }
+                });
+            });
+        }),
+        _ => {}
+    }
+}
+
 fn set(map: &mut Map<String, Value>, name: &str, value: Value) {
     match map.get_mut(name) {
         Some(Value::Null) | None => {

@@ -13,6 +13,7 @@ pub mod go;
 pub mod kind;
 pub mod limits;
 mod meta;
+pub mod pairs;
 pub mod patch;
 mod pod_resources;
 pub mod pod_security;

@@ -19,6 +19,7 @@ mod resource_field;
 mod rights;
 mod rules;
 mod service;
+mod status;
 mod storage;
 mod volume;
 mod workload;
@@ -33,6 +34,7 @@ pub use meta::{
     is_dns_label, is_dns_subdomain, is_label_value, is_qualified_name, label_value_problems,
     qualified_name_problems,
 };
+pub use status::may_run_again;
 
 /// What is wrong with a new object in its stored form, of the kind that was asked for.
 #[must_use]
@@ -70,6 +72,20 @@ pub fn finalize(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
     causes
 }
 
+/// What is wrong with a status that becomes another.
+#[must_use]
+pub fn status(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if kind == kind::DEPLOYMENT {
+        // Its annotations may be written with it.
+        meta::validate(kind, new, &mut causes);
+    }
+    if !kind.is_custom() {
+        status::check(kind, new, old, &mut causes);
+    }
+    causes
+}
+
 /// What may not change.
 fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     match (kind.group, kind.kind) {
@@ -78,6 +94,7 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         ("apps", _) => workload::unchanged_selector(new, old, causes),
         ("batch", "Job") => batch::job_changed(new, old, causes),
         ("", "Pod") => pod::unchanged(new, old, causes),
+        ("", "Node") => cluster::node_changed(new, old, causes),
         ("", "ConfigMap") => workload::unchanged_if_immutable(new, old, causes),
         ("", "Secret") => {
             config::unchanged_type(new, old, causes);

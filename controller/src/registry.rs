@@ -557,8 +557,9 @@ impl Registry {
             Subresource::None | Subresource::Scale => {
                 coracle_api::validate::update(asked, &new, old)
             }
+            Subresource::Status => coracle_api::validate::status(asked, &new, old),
             Subresource::Finalize => coracle_api::validate::finalize(kind, &new, old),
-            Subresource::Status | Subresource::Approval => Vec::new(),
+            Subresource::Approval => Vec::new(),
         };
         if let Some(custom) = &custom {
             causes.extend(custom::problems(custom, part, &new, Some(old)));

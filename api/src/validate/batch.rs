@@ -4,6 +4,8 @@
 
 mod policy;
 
+pub(super) use policy::{common as common_index, number_of as number_of_indexes};
+
 use super::{cron, is_dns_label, pod, rules, text};
 use crate::status::Cause;
 use serde_json::{Value, json};

@@ -60,22 +60,7 @@ const POD_COMPUTE: [&str; 6] = [
 ];
 
 pub(super) fn resource_quota(spec: &Value, causes: &mut Vec<Cause>) {
-    for (name, value) in spec["hard"].as_object().into_iter().flatten() {
-        let path = format!("spec.hard[{name}]");
-        let known = QUOTA_RESOURCES.contains(&name.as_str())
-            || name.contains('/')
-            || name.starts_with("hugepages-")
-            || name.starts_with("requests.hugepages-");
-        if !super::is_qualified_name(name.trim_start_matches("requests.")) || !known {
-            let detail = "must be a standard resource for quotas";
-            causes.push(Cause::invalid(path.clone(), &json!(name), detail));
-        }
-        let counted = COUNTED.contains(&name.as_str()) || name.starts_with("count/");
-        let amount = rules::quantity(value, &path, causes);
-        if counted && amount.is_some_and(|amount| amount % 1000 != 0) {
-            causes.push(Cause::invalid(path, value, "must be an integer"));
-        }
-    }
+    amounts(&spec["hard"], "spec.hard", causes);
     let scopes: Vec<&str> = spec["scopes"]
         .as_array()
         .into_iter()
@@ -97,6 +82,41 @@ pub(super) fn resource_quota(spec: &Value, causes: &mut Vec<Cause>) {
         wrong("conflicting scopes");
     }
     scope_selector(spec, causes);
+}
+
+/// Resources that a quota may count, each with how much of it.
+pub(super) fn amounts(list: &Value, path: &str, causes: &mut Vec<Cause>) {
+    for (name, value) in list.as_object().into_iter().flatten() {
+        let path = format!("{path}[{name}]");
+        let known = QUOTA_RESOURCES.contains(&name.as_str())
+            || name.contains('/')
+            || name.starts_with("hugepages-")
+            || name.starts_with("requests.hugepages-");
+        if !super::is_qualified_name(name.trim_start_matches("requests.")) || !known {
+            let detail = "must be a standard resource for quotas";
+            causes.push(Cause::invalid(path.clone(), &json!(name), detail));
+        }
+        amount(name, value, &path, causes);
+    }
+}
+
+/// How much of a resource; of what is counted there is nothing between one and two.
+pub(super) fn amount(name: &str, value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let is_native = !name.contains('/') || name.contains("kubernetes.io/");
+    let is_extended = !is_native && !name.starts_with("requests.");
+    let counted = COUNTED.contains(&name) || name.starts_with("count/") || is_extended;
+    match Quantity::read(value) {
+        Err(error) => causes.push(Cause::invalid(path, value, &error.to_string())),
+        Ok(amount) => {
+            let shown = json!(amount.to_string());
+            if amount.milli_value() < 0 {
+                causes.push(Cause::invalid(path, &shown, rules::NOT_NEGATIVE));
+            }
+            if counted && amount.milli_value() % 1000 != 0 {
+                causes.push(Cause::invalid(path, &shown, "must be an integer"));
+            }
+        }
+    }
 }
 
 /// The resources of a quota that a scope is not about.

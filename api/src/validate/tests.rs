@@ -9,6 +9,7 @@ mod pod_rules;
 mod scheduling;
 mod selectors;
 mod services;
+mod statuses;
 mod volumes;
 
 use super::*;

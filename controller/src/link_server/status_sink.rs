@@ -4,6 +4,7 @@
 //! writes its own pods only. An unchanged status is never written.
 
 use super::time;
+use coracle_api::validate::may_run_again;
 use coracle_link::status::{
     Condition, ContainerState, ContainerStatus, Phase, PodStatus, Terminated,
 };
@@ -95,11 +96,28 @@ fn merge(pod: &Value, status: &PodStatus, reporter: &Reporter<'_>) -> Value {
         if statuses.is_empty() {
             new.remove(field);
         } else {
-            let list: Vec<Value> = statuses.iter().map(container).collect();
+            let list = statuses.iter().map(container);
+            let list: Vec<Value> = list.map(|new| lasting(pod, field, new)).collect();
             new.insert(field.to_owned(), json!(list));
         }
     }
     Value::Object(new)
+}
+
+/// What a container is now; one that has ended for good stays as it ended, as a kubelet has it.
+fn lasting(pod: &Value, list: &str, new: Value) -> Value {
+    let mut before = pod["status"][list].as_array().into_iter().flatten();
+    let Some(old) = before.find(|old| old["name"] == new["name"]) else {
+        return new;
+    };
+    let (ended, name) = (&old["state"]["terminated"], old["name"].as_str());
+    let failed = ended["exitCode"].as_i64().unwrap_or_default() != 0;
+    let is_back = !ended.is_null() && new["state"]["terminated"].is_null();
+    let name = name.unwrap_or_default();
+    if is_back && !may_run_again(&pod["spec"], list, name, failed) {
+        return old.clone();
+    }
+    new
 }
 
 fn phase(phase: Phase) -> &'static str {

@@ -104,6 +104,11 @@ async fn one(
             tracing::warn!(node = reporter.node, namespace = %status.namespace, name = %status.name, uid = %status.uid, "refusing a pod's status: {why}");
             return Ok(());
         }
+        // What is wrong now is wrong again.
+        Err(error) if error.code == 422 => {
+            tracing::warn!(node = reporter.node, namespace = %status.namespace, name = %status.name, error = %error.message, "refusing a pod's status");
+            return Ok(());
+        }
         Err(error) => return Err(error),
     }
     if status.released && deleting {

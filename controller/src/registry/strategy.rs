@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, protobuf, schema,
-    selector, status::Cause, time, view,
+    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, pairs, protobuf,
+    schema, selector, status::Cause, time, view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -192,6 +192,7 @@ fn uuid() -> String {
 
 /// What upstream's decoding leaves out and fills in: whoever sends an object owns it.
 pub(super) fn complete(of: KindRef, value: &mut Value) {
+    pairs::in_step(of, value);
     protobuf::canonical(of, value);
     if of == kind::SECRET {
         fold_string_data(value);
@@ -328,7 +329,9 @@ pub(super) fn merge_part(
         Subresource::Status => {
             let mut new = old.clone();
             restore(&mut new, &wanted, "status");
-            if of == kind::DEPLOYMENT {
+            if of == kind::POD {
+                keep_class(&mut new, old);
+            } else if of == kind::DEPLOYMENT {
                 // As upstream: the controller tells the revision together with the status.
                 restore(&mut new["metadata"], &wanted["metadata"], "annotations");
             }
@@ -360,6 +363,15 @@ pub(super) fn replicas(of: KindRef, old: &Value, scale: &Value) -> Result<i32, S
             let name = old["metadata"]["name"].as_str().unwrap_or_default();
             Err(StatusError::invalid(of, name, vec![cause]))
         }
+    }
+}
+
+/// Who tells a pod's status need not know of its class, which stays.
+fn keep_class(new: &mut Value, old: &Value) {
+    let class = &old["status"]["qosClass"];
+    let untold = matches!(new["status"]["qosClass"].as_str(), None | Some(""));
+    if untold && !class.is_null() {
+        new["status"]["qosClass"] = class.clone();
     }
 }
 
@@ -407,6 +419,10 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         part,
         Subresource::Status | Subresource::Finalize | Subresource::Approval
     ) {
+        if part == Subresource::Status {
+            pairs::in_step(of, &mut new);
+            defaults::status(of, &mut new);
+        }
         protobuf::canonical(of, &mut new);
         complete_status(of, &mut new);
         return new;

@@ -182,7 +182,7 @@ fn enough(rule: &Value, completions: i64, path: &str, causes: &mut Vec<Cause>) {
 }
 
 /// How many indexes a list as `0,2-4` has, each below `completions`.
-fn number_of(list: &str, completions: i64) -> Result<i64, String> {
+pub(in crate::validate) fn number_of(list: &str, completions: i64) -> Result<i64, String> {
     if list.is_empty() {
         return Ok(0);
     }
@@ -198,6 +198,28 @@ fn number_of(list: &str, completions: i64) -> Result<i64, String> {
         last = Some(end);
     }
     Ok(number)
+}
+
+/// The first index, in order, that two lists have both; what cannot be read of them is passed over.
+pub(in crate::validate) fn common(one: &str, other: &str, completions: i64) -> Option<i64> {
+    let read = |list: &str| -> Vec<(i64, i64)> {
+        let intervals = list.split(',').map(|part| bounds(part, completions));
+        intervals.filter_map(Result::ok).collect()
+    };
+    let (one, other) = (read(one), read(other));
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    while let (Some((a, a_end)), Some((b, b_end))) = (one.peek(), other.peek()) {
+        let first = *a.max(b);
+        if first <= *a_end.min(b_end) {
+            return Some(first);
+        }
+        if a_end < b_end {
+            one.next();
+        } else {
+            other.next();
+        }
+    }
+    None
 }
 
 fn bounds(interval: &str, completions: i64) -> Result<(i64, i64), String> {

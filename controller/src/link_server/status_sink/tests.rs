@@ -170,3 +170,24 @@ fn a_node_speaks_for_its_own_pods_only() {
         "the pod has ended; it cannot run again"
     );
 }
+
+#[test]
+fn a_container_that_ended_for_good_stays_ended() {
+    let ended = |code: i64| {
+        let state = json!({"terminated": {"exitCode": code}});
+        json!({"phase": "Running", "containerStatuses": [{"name": "c", "state": state}]})
+    };
+    for (policy, code, stays) in [
+        ("Always", 0, false),
+        ("OnFailure", 1, false),
+        ("OnFailure", 0, true),
+        ("Never", 1, true),
+    ] {
+        let mut pod = pod(ended(code));
+        pod["spec"]["restartPolicy"] = json!(policy);
+        let new = written(&pod, &running());
+        let state = &new["containerStatuses"][0]["state"];
+        assert_eq!(state["running"].is_null(), stays, "{policy} {code}");
+        assert_eq!(state["terminated"].is_null(), !stays, "{policy} {code}");
+    }
+}
