@@ -4,6 +4,7 @@
 
 mod access;
 mod apps;
+mod autoscaler;
 mod batch;
 mod certificate;
 mod cluster;
@@ -12,6 +13,7 @@ mod cron;
 mod event;
 mod meta;
 mod network;
+mod persistent;
 mod pod;
 mod policy;
 mod quota;
@@ -103,7 +105,7 @@ fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         (kind::RBAC, "RoleBinding" | "ClusterRoleBinding") => {
             rights::unchanged_role(new, old, causes);
         }
-        ("", "PersistentVolume") => storage::volume_changed(new, old, causes),
+        ("", "PersistentVolume") => persistent::changed(new, old, causes),
         ("", "PersistentVolumeClaim") => storage::claim_changed(new, old, causes),
         ("", "ResourceQuota") => {
             let before = &old["spec"]["scopes"];
@@ -149,15 +151,20 @@ fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
         ("events.k8s.io", _) => event::strict(object, old, causes),
         ("coordination.k8s.io", "Lease") => cluster::lease(&object["spec"], causes),
         ("discovery.k8s.io", _) => network::endpoint_slice(object, causes),
-        ("", "PersistentVolume") => storage::volume(&object["spec"], "spec", causes),
+        ("", "PersistentVolume") => persistent::volume(object, causes),
         ("", "PersistentVolumeClaim") => storage::claim(&object["spec"], "spec", causes),
         ("", "PodTemplate") => pod::template(&object["template"]["spec"], "template.spec", causes),
         ("", "ReplicationController") => apps::replication_controller(&object["spec"], causes),
         ("", "LimitRange") => quota::limit_range(&object["spec"], causes),
         ("", "ResourceQuota") => quota::resource_quota(&object["spec"], causes),
-        ("autoscaling", _) => policy::autoscaler(&object["spec"], causes),
+        ("autoscaling", _) => autoscaler::check(&object["spec"], causes),
         ("policy", _) => policy::budget(&object["spec"], causes),
-        ("networking.k8s.io", _) => network::spec(kind, object, causes),
+        ("networking.k8s.io", _) => {
+            network::spec(kind, object, causes);
+            if old.is_none() {
+                network::one_class(kind, object, causes);
+            }
+        }
         ("storage.k8s.io", _) => storage::spec(kind, object, causes),
         ("scheduling.k8s.io", _) => policy::priority_class(object, causes),
         ("node.k8s.io", _) => policy::runtime_class(object, causes),

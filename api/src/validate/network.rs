@@ -9,6 +9,9 @@ use std::{collections::BTreeSet, net::IpAddr};
 const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
 const BAD_SUFFIXES: [&str; 2] = ["/..", "/."];
 
+/// Where an Ingress once said its class.
+const CLASS_ANNOTATION: &str = "kubernetes.io/ingress.class";
+
 pub(super) fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     match kind.kind {
@@ -17,6 +20,18 @@ pub(super) fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
         "NetworkPolicy" => network_policy(spec, causes),
         "IPAddress" => parent_reference(&spec["parentRef"], causes),
         _ => service_cidr(&spec["cidrs"], causes),
+    }
+}
+
+/// A new Ingress says one class, wherever it says it.
+pub(super) fn one_class(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
+    let annotated = &object["metadata"]["annotations"][CLASS_ANNOTATION];
+    let named = &object["spec"]["ingressClassName"];
+    let both = !annotated.is_null() && !named.is_null();
+    if kind.kind == "Ingress" && both && annotated != named {
+        let detail = "must match `ingressClassName` when both are specified";
+        let path = format!("annotations.{CLASS_ANNOTATION}");
+        causes.push(Cause::invalid(path, annotated, detail));
     }
 }
 

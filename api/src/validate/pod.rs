@@ -23,6 +23,25 @@ pub(super) fn template(template: &Value, path: &str, causes: &mut Vec<Cause>) {
     spec::only_in_templates(template, path, causes);
 }
 
+/// What something has at most, as a container has its limits.
+pub(super) fn limits(list: &Value, path: &str, causes: &mut Vec<Cause>) {
+    containers::limits(list, path, causes);
+}
+
+/// The name of something that a container may ask for.
+pub(super) fn resource_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
+    containers::resource_name(name, path, causes);
+}
+
+pub(super) fn tolerations(of: &Value, path: &str, causes: &mut Vec<Cause>) {
+    scheduling::tolerations(of, path, causes);
+}
+
+/// Which nodes something may be on.
+pub(super) fn node_selector(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
+    scheduling::node_selector(selector, path, causes);
+}
+
 /// What may not change of a pod.
 pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     change::check(new, old, causes);

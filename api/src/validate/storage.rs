@@ -1,9 +1,11 @@
-//! Volumes, claims, classes, drivers and attachments.
+//! Claims, classes, drivers and attachments.
+//!
+//! Source: k8s.io/kubernetes `pkg/apis/core/validation`, `pkg/apis/storage/validation`.
 
-use super::{elements, meta, rules, text};
-use crate::{KindRef, status::Cause};
-use serde_json::{Map, Value, json};
-use std::collections::BTreeSet;
+use super::{elements, meta, persistent, rules, text};
+use crate::{KindRef, quantity::Quantity, status::Cause};
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 const ACCESS_MODES: [&str; 4] = [
     "ReadOnlyMany",
@@ -11,23 +13,19 @@ const ACCESS_MODES: [&str; 4] = [
     "ReadWriteOnce",
     "ReadWriteOncePod",
 ];
-const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
-/// Fields of a volume's spec that are not where it is.
-const NOT_SOURCES: [&str; 9] = [
-    "accessModes",
-    "capacity",
-    "claimRef",
-    "mountOptions",
-    "nodeAffinity",
-    "persistentVolumeReclaimPolicy",
-    "storageClassName",
-    "volumeAttributesClassName",
-    "volumeMode",
-];
+pub(super) const VOLUME_MODES: [&str; 2] = ["Block", "Filesystem"];
 /// Longest name of a CSI driver.
 const DRIVER_NAME_MAX: usize = 63;
 /// Longest id of a node by a CSI driver, bytes.
 const NODE_ID_MAX: usize = 256;
+/// Parameters of a class: how many, and all together, bytes.
+const PARAMETERS_MAX: usize = 512;
+const PARAMETERS_BYTES_MAX: usize = 256 * 1024;
+/// How long a token that a driver is given may be good for, seconds.
+const TOKEN_SECS_MIN: i64 = 600;
+const TOKEN_SECS_MAX: i64 = 1 << 32;
+/// How often a node may be asked what it has room for, seconds.
+const UPDATE_SECS_MIN: i64 = 10;
 
 pub(super) fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
@@ -57,6 +55,7 @@ pub(super) fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<
             rules::unchanged(new, old, "volumeBindingMode", causes);
         }
         "VolumeAttributesClass" => forbidden(&["driverName", "parameters"]),
+        "CSINode" => node_changed(new, old, causes),
         "VolumeAttachment" => rules::unchanged(new, old, "spec", causes),
         "CSIStorageCapacity" => {
             rules::unchanged(new, old, "nodeTopology", causes);
@@ -73,7 +72,7 @@ pub(super) fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<
     }
 }
 
-fn access_modes(spec: &Value, path: &str, detail: &str, causes: &mut Vec<Cause>) {
+pub(super) fn access_modes(spec: &Value, path: &str, detail: &str, causes: &mut Vec<Cause>) {
     let field = format!("{path}.accessModes");
     let modes = spec["accessModes"]
         .as_array()
@@ -96,86 +95,15 @@ fn access_modes(spec: &Value, path: &str, detail: &str, causes: &mut Vec<Cause>)
     }
 }
 
-fn storage(value: &Value, path: &str, causes: &mut Vec<Cause>) {
-    if rules::quantity(value, path, causes) == Some(0) {
-        causes.push(Cause::invalid(path, value, "must be greater than zero"));
-    }
-}
-
-pub(super) fn volume(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
-    access_modes(spec, path, "", causes);
-    let capacity = &spec["capacity"];
-    let field = format!("{path}.capacity");
-    if rules::is_absent(capacity) {
-        causes.push(Cause::required(field, ""));
-    } else if capacity["storage"].is_null() || capacity.as_object().is_some_and(|c| c.len() > 1) {
-        causes.push(Cause::unsupported(field, capacity, &["storage"]));
-    } else {
-        storage(&capacity["storage"], &format!("{field}[storage]"), causes);
-    }
-    let policies = ["Delete", "Recycle", "Retain"];
-    rules::one_of(
-        spec,
-        "persistentVolumeReclaimPolicy",
-        &policies,
-        path,
-        causes,
-    );
-    rules::one_of(spec, "volumeMode", &VOLUME_MODES, path, causes);
-    let class = text(spec, "storageClassName");
-    if !class.is_empty() {
-        rules::subdomain(class, format!("{path}.storageClassName"), causes);
-    }
-    let sources = sources(spec);
-    if sources.is_empty() {
-        causes.push(Cause::required(path, "must specify a volume type"));
-    }
-    for (name, source) in sources.iter().take(1) {
-        volume_source(name, source, path, causes);
-    }
-    for (name, _) in sources.iter().skip(1) {
-        let detail = "may not specify more than 1 volume type";
-        causes.push(Cause::forbidden(format!("{path}.{name}"), detail));
-    }
-    if !spec["local"].is_null() && spec["nodeAffinity"].is_null() {
-        let detail = "Local volume requires node affinity";
-        causes.push(Cause::required(format!("{path}.nodeAffinity"), detail));
-    }
-}
-
-fn sources(spec: &Value) -> Map<String, Value> {
-    let mut sources = spec.as_object().cloned().unwrap_or_default();
-    sources.retain(|field, value| !NOT_SOURCES.contains(&field.as_str()) && !value.is_null());
-    sources
-}
-
-fn volume_source(name: &str, source: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let fields: &[&str] = match name {
-        "hostPath" | "local" => &["path"],
-        "nfs" => &["server", "path"],
-        "csi" => &["driver", "volumeHandle"],
-        _ => &[],
-    };
-    let path = format!("{path}.{name}");
-    for field in fields {
-        rules::required(source, field, &path, causes);
-    }
-    if text(source, "path").split('/').any(|part| part == "..") {
-        let (field, value) = (format!("{path}.path"), &source["path"]);
-        causes.push(Cause::invalid(field, value, "must not contain '..'"));
-    }
-}
-
-pub(super) fn volume_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
-    let (new, old) = (&new["spec"], &old["spec"]);
-    if sources(new) != sources(old) {
-        let detail = "spec.persistentvolumesource is immutable after creation";
-        causes.push(Cause::forbidden("spec.persistentvolumesource", detail));
-    }
-    rules::immutable(&new["volumeMode"], &old["volumeMode"], "volumeMode", causes);
-    let (affinity, before) = (&new["nodeAffinity"], &old["nodeAffinity"]);
-    if !before.is_null() {
-        rules::immutable(affinity, before, "nodeAffinity", causes);
+/// A quantity that is more than nothing.
+pub(super) fn positive(value: &Value, path: &str, causes: &mut Vec<Cause>) {
+    match Quantity::read(value) {
+        Err(error) => causes.push(Cause::invalid(path, value, &error.to_string())),
+        Ok(quantity) if quantity.milli_value() <= 0 => {
+            let value = json!(quantity.to_string());
+            causes.push(Cause::invalid(path, &value, "must be greater than zero"));
+        }
+        Ok(_) => {}
     }
 }
 
@@ -187,7 +115,7 @@ pub(super) fn claim(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     if wanted.is_null() {
         causes.push(Cause::required(field, ""));
     } else {
-        storage(wanted, &field, causes);
+        positive(wanted, &field, causes);
     }
     let class = text(spec, "storageClassName");
     if !class.is_empty() {
@@ -205,8 +133,16 @@ pub(super) fn claim(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
         let kind = text(source, "kind");
         if text(source, "apiGroup").is_empty() && kind != "PersistentVolumeClaim" {
             let detail = "must be 'PersistentVolumeClaim' when referencing the default apiGroup";
-            causes.push(Cause::invalid(path, &json!(kind), detail));
+            causes.push(Cause::invalid(&*path, &json!(kind), detail));
         }
+        let group = text(source, "apiGroup");
+        if !group.is_empty() {
+            rules::subdomain(group, format!("{path}.apiGroup"), causes);
+        }
+    }
+    let class = text(spec, "volumeAttributesClassName");
+    if !class.is_empty() {
+        rules::subdomain(class, format!("{path}.volumeAttributesClassName"), causes);
     }
 }
 
@@ -238,27 +174,102 @@ pub(super) fn claim_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         let wanted = &spec["resources"]["requests"]["storage"];
         rules::quantity(wanted, "", &mut Vec::new()).unwrap_or(0)
     };
-    if bound && size(&new["spec"]) < size(before) {
+    let room = &old["status"]["capacity"]["storage"];
+    let room = Quantity::read(room).map_or(0, |room| room.milli_value());
+    let wanted = size(&new["spec"]);
+    if wanted < size(before) && wanted <= room {
         let detail = "field can not be less than status.capacity";
         causes.push(Cause::forbidden("spec.resources.requests.storage", detail));
+    }
+    let mode = &new["spec"]["volumeMode"];
+    // Upstream's path.
+    rules::immutable(mode, &before["volumeMode"], "volumeMode", causes);
+    kept_class(&new["spec"], before, causes);
+    let class = &new["spec"]["volumeAttributesClassName"];
+    if *class == "" && !before["volumeAttributesClassName"].is_null() {
+        let detail = "update from non-nil value to an empty string is forbidden";
+        let path = "spec.volumeAttributesClassName";
+        causes.push(Cause::forbidden(path, detail));
+    }
+}
+
+/// Attributes that were asked for may become others, not none.
+pub(super) fn kept_class(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let field = "volumeAttributesClassName";
+    if !old[field].is_null() && new[field].is_null() {
+        let detail = "update from non-nil value to nil is forbidden";
+        causes.push(Cause::forbidden(format!("spec.{field}"), detail));
     }
 }
 
 fn class(object: &Value, causes: &mut Vec<Cause>) {
-    if rules::required(object, "provisioner", "", causes) {
-        let provisioner = text(object, "provisioner").to_lowercase();
-        if !super::is_qualified_name(&provisioner) {
-            let (value, detail) = (json!(provisioner), meta::QUALIFIED_MESSAGE);
-            causes.push(Cause::invalid("provisioner", &value, detail));
-        }
-    }
+    provisioner(object, "provisioner", causes);
+    parameters(&object["parameters"], causes);
     rules::one_of(object, "reclaimPolicy", &["Delete", "Retain"], "", causes);
     let modes = ["Immediate", "WaitForFirstConsumer"];
     rules::one_of(object, "volumeBindingMode", &modes, "", causes);
+    topologies(object, causes);
+}
+
+/// Who makes the volumes of a class.
+fn provisioner(object: &Value, field: &str, causes: &mut Vec<Cause>) {
+    if rules::required(object, field, "", causes) {
+        let name = text(object, field).to_lowercase();
+        meta::qualified_name(&name, &json!(name), field, causes);
+    }
+}
+
+fn parameters(parameters: &Value, causes: &mut Vec<Cause>) {
+    let path = "parameters";
+    let Some(map) = parameters.as_object() else {
+        return;
+    };
+    if map.len() > PARAMETERS_MAX {
+        causes.push(Cause::too_long(path, PARAMETERS_MAX));
+        return;
+    }
+    if map.contains_key("") {
+        causes.push(Cause::invalid(path, &json!(""), "field can not be empty."));
+    }
+    let length = |value: &Value| value.as_str().map_or(0, str::len);
+    let size: usize = map.iter().map(|(key, value)| key.len() + length(value)).sum();
+    if size > PARAMETERS_BYTES_MAX {
+        causes.push(Cause::too_long(path, PARAMETERS_BYTES_MAX));
+    }
+}
+
+/// Where the volumes of a class may be.
+fn topologies(object: &Value, causes: &mut Vec<Cause>) {
+    let mut terms: Vec<BTreeMap<&str, BTreeSet<&str>>> = Vec::new();
+    for (path, term) in elements(object, "allowedTopologies", "") {
+        let path = path.trim_start_matches('.').to_owned();
+        let mut keys = BTreeMap::new();
+        for (path, one) in elements(term, "matchLabelExpressions", &path) {
+            let mut values = BTreeSet::new();
+            if rules::is_absent(&one["values"]) {
+                causes.push(Cause::required(format!("{path}.values"), ""));
+            }
+            for (path, value) in elements(one, "values", &path) {
+                if !values.insert(value.as_str().unwrap_or_default()) {
+                    causes.push(Cause::duplicate(path, value));
+                }
+            }
+            let (key, path) = (text(one, "key"), format!("{path}.key"));
+            meta::qualified_name(key, &json!(key), &path, causes);
+            if keys.insert(key, values).is_some() {
+                causes.push(Cause::duplicate(path, &json!(key)));
+            }
+        }
+        for _ in terms.iter().filter(|term| **term == keys) {
+            let path = format!("{path}.matchLabelExpressions");
+            causes.push(Cause::duplicate(path, &json!("")));
+        }
+        terms.push(keys);
+    }
 }
 
 fn attachment(spec: &Value, causes: &mut Vec<Cause>) {
-    rules::required(spec, "attacher", "spec", causes);
+    driver_name(text(spec, "attacher"), "spec.attacher", causes);
     let source = &spec["source"];
     let inline = !source["inlineVolumeSpec"].is_null();
     let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";
@@ -273,7 +284,10 @@ fn attachment(spec: &Value, causes: &mut Vec<Cause>) {
             let path = "spec.source.persistentVolumeName".to_owned();
             rules::subdomain(name, path, causes);
         }
-        (true, None) => {}
+        (true, None) => {
+            let path = "spec.source.inlineVolumeSpec";
+            persistent::inline(&source["inlineVolumeSpec"], path, causes);
+        }
     }
     rules::subdomain(text(spec, "nodeName"), "spec.nodeName".to_owned(), causes);
 }
@@ -281,10 +295,14 @@ fn attachment(spec: &Value, causes: &mut Vec<Cause>) {
 pub(super) fn driver_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
     if name.is_empty() {
         causes.push(Cause::required(path, ""));
-    } else if name.len() > DRIVER_NAME_MAX {
+        return;
+    }
+    if name.len() > DRIVER_NAME_MAX {
         causes.push(Cause::too_long(path, DRIVER_NAME_MAX));
-    } else {
-        rules::subdomain(&name.to_lowercase(), path.to_owned(), causes);
+    }
+    if !super::is_dns_subdomain(&name.to_lowercase()) {
+        let detail = meta::SUBDOMAIN_MESSAGE;
+        causes.push(Cause::invalid(path, &json!(name), detail));
     }
 }
 
@@ -295,8 +313,9 @@ fn driver(object: &Value, causes: &mut Vec<Cause>) {
     }
     let policies = ["File", "None", "ReadWriteOnceWithFSType"];
     rules::one_of(spec, "fsGroupPolicy", &policies, "spec", causes);
+    token_requests(spec, causes);
     for (_, mode) in elements(spec, "volumeLifecycleModes", "spec") {
-        let known = ["Ephemeral", "Persistent"];
+        let known = ["Persistent", "Ephemeral"];
         if !mode.as_str().is_some_and(|mode| known.contains(&mode)) {
             causes.push(Cause::unsupported(
                 "spec.volumeLifecycleModes",
@@ -304,6 +323,39 @@ fn driver(object: &Value, causes: &mut Vec<Cause>) {
                 &known,
             ));
         }
+    }
+    let period = &spec["nodeAllocatableUpdatePeriodSeconds"];
+    if period.as_i64().is_some_and(|secs| secs < UPDATE_SECS_MIN) {
+        let detail = "must be greater than or equal to 10 seconds";
+        let path = "spec.nodeAllocatableUpdatePeriodSeconds";
+        causes.push(Cause::invalid(path, period, detail));
+    }
+}
+
+/// Tokens that a driver is given, one an audience.
+fn token_requests(spec: &Value, causes: &mut Vec<Cause>) {
+    let mut seen = BTreeSet::new();
+    for (path, request) in elements(spec, "tokenRequests", "spec") {
+        let audience = text(request, "audience");
+        if !seen.insert(audience) {
+            let path = format!("{path}.audience");
+            causes.push(Cause::duplicate(path, &json!(audience)));
+            continue;
+        }
+        let (life, path) = (
+            &request["expirationSeconds"],
+            format!("{path}.expirationSeconds"),
+        );
+        let detail = match life.as_i64() {
+            Some(secs) if secs < TOKEN_SECS_MIN => {
+                "may not specify a duration less than 10 minutes"
+            }
+            Some(secs) if secs > TOKEN_SECS_MAX => {
+                "may not specify a duration larger than 2^32 seconds"
+            }
+            _ => continue,
+        };
+        causes.push(Cause::invalid(path, life, detail));
     }
 }
 
@@ -325,6 +377,41 @@ fn node(spec: &Value, causes: &mut Vec<Cause>) {
         if !seen.insert(name) {
             causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
         }
+        topology_keys(driver, &path, causes);
+    }
+}
+
+/// Upstream says all of them of the driver.
+fn topology_keys(driver: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut seen = BTreeSet::new();
+    for (_, key) in elements(driver, "topologyKeys", path) {
+        let name = key.as_str().unwrap_or_default();
+        if name.is_empty() {
+            causes.push(Cause::required(path, ""));
+        }
+        if !seen.insert(name) {
+            causes.push(Cause::duplicate(path, key));
+        }
+        meta::qualified_name(name, key, path, causes);
+    }
+}
+
+/// A driver on a node stays as it was told, but for how much it has room for.
+fn node_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let fixed = |driver: &Value| {
+        let mut driver = driver.clone();
+        if let Some(fields) = driver.as_object_mut() {
+            fields.remove("allocatable");
+        }
+        driver
+    };
+    for (_, before) in elements(&old["spec"], "drivers", "") {
+        for (_, now) in elements(&new["spec"], "drivers", "") {
+            let (now, before) = (fixed(now), fixed(before));
+            if now["name"] == before["name"] {
+                rules::immutable(&now, &before, "spec.drivers", causes);
+            }
+        }
     }
 }
 
@@ -340,7 +427,8 @@ fn capacity(object: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn attributes_class(object: &Value, causes: &mut Vec<Cause>) {
-    driver_name(text(object, "driverName"), "driverName", causes);
+    provisioner(object, "driverName", causes);
+    parameters(&object["parameters"], causes);
     if rules::is_absent(&object["parameters"]) {
         let detail = "must contain at least one key/value pair";
         causes.push(Cause::required("parameters", detail));

@@ -1,15 +1,19 @@
 //! What each kind refuses: the fields and the words.
 
 mod addresses;
+mod autoscalers;
 mod events;
 mod jobs;
 mod metadata;
+mod nodes;
+mod persistent_volumes;
 mod pod_change;
 mod pod_rules;
 mod scheduling;
 mod selectors;
 mod services;
 mod statuses;
+mod storage_kinds;
 mod volumes;
 
 use super::*;
@@ -378,10 +382,9 @@ fn volumes_and_claims() {
         &[
             "spec.accessModes: Required value",
             "spec.capacity: Required value",
+            "spec.capacity: Unsupported value: null: supported values: \"storage\"",
             "spec.persistentVolumeReclaimPolicy: Unsupported value: \"Burn\": supported values: \"Delete\", \"Recycle\", \"Retain\"",
-            "spec.local.path: Required value",
-            "spec.nfs: Forbidden: may not specify more than 1 volume type",
-            "spec.nodeAffinity: Required value: Local volume requires node affinity",
+            "spec.local: Forbidden: may not specify more than 1 volume type",
         ],
     );
     let claim = json!({"spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
@@ -443,7 +446,7 @@ fn storage_classes_and_drivers() {
         kind::CSI_DRIVER,
         json!({"spec": {"volumeLifecycleModes": ["Forever"]}}),
         &[
-            "spec.volumeLifecycleModes: Unsupported value: \"Forever\": supported values: \"Ephemeral\", \"Persistent\"",
+            "spec.volumeLifecycleModes: Unsupported value: \"Forever\": supported values: \"Persistent\", \"Ephemeral\"",
         ],
     );
     check(

@@ -121,6 +121,14 @@ fn source(kind: &str, volume: &Value, path: &str, causes: &mut Vec<Cause>) {
     }
 }
 
+/// Where a PersistentVolume is, as a pod could have it too.
+pub(super) fn of_persistent(kind: &str, source: &Value, path: &str, causes: &mut Vec<Cause>) {
+    match kind {
+        "hostPath" => host_path(source, path, causes),
+        _ => remote::check(kind, source, path, causes),
+    }
+}
+
 fn host_path(source: &Value, path: &str, causes: &mut Vec<Cause>) {
     if !rules::required(source, "path", path, causes) {
         return;

@@ -8,6 +8,8 @@ mod mounts;
 mod resources;
 mod security;
 
+pub(super) use resources::{limits, resource_name};
+
 use crate::{
     status::Cause,
     validate::{elements, rules, text},

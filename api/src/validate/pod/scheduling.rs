@@ -38,23 +38,26 @@ pub(super) fn affinity(affinity: &Value, path: &str, causes: &mut Vec<Cause>) {
 fn node_affinity(affinity: &Value, path: &str, causes: &mut Vec<Cause>) {
     let required = &affinity[REQUIRED];
     if !required.is_null() {
-        let path = format!("{path}.{REQUIRED}");
-        let terms = elements(required, "nodeSelectorTerms", &path);
-        if terms.is_empty() {
-            let path = format!("{path}.nodeSelectorTerms");
-            causes.push(Cause::required(
-                path,
-                "must have at least one node selector term",
-            ));
-        }
-        for (path, term) in terms {
-            node_term(term, true, &path, causes);
-        }
+        node_selector(required, &format!("{path}.{REQUIRED}"), causes);
     }
     for (path, preferred) in elements(affinity, PREFERRED, path) {
         weight(preferred, &path, causes);
         let path = format!("{path}.preference");
         node_term(&preferred["preference"], false, &path, causes);
+    }
+}
+
+pub(super) fn node_selector(selector: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let terms = elements(selector, "nodeSelectorTerms", path);
+    if terms.is_empty() {
+        let path = format!("{path}.nodeSelectorTerms");
+        causes.push(Cause::required(
+            path,
+            "must have at least one node selector term",
+        ));
+    }
+    for (path, term) in terms {
+        node_term(term, true, &path, causes);
     }
 }
 

@@ -37,6 +37,16 @@ const OTHERS: [&str; 17] = [
 
 pub(super) fn check(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut Vec<Cause>) {
     let (resources, path) = (&container["resources"], format!("{path}.resources"));
+    amounts(resources, &path, causes);
+    claims(pod, resources, &path, causes);
+}
+
+/// What something has at most, as a container has.
+pub(in crate::validate::pod) fn limits(list: &Value, path: &str, causes: &mut Vec<Cause>) {
+    amounts(&json!({"limits": list}), path, causes);
+}
+
+fn amounts(resources: &Value, path: &str, causes: &mut Vec<Cause>) {
     let mut named = BTreeSet::new();
     for list in ["limits", "requests"] {
         for (name, written) in resources[list].as_object().into_iter().flatten() {
@@ -51,7 +61,7 @@ pub(super) fn check(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut V
                 causes.push(Cause::invalid(field.clone(), &value, "must be an integer"));
             }
             if list == "requests" {
-                within_limit(resources, (name, quantity), &path, causes);
+                within_limit(resources, (name, quantity), path, causes);
             }
             if is_huge_page(name) && !is_whole_pages(name, quantity) {
                 let written = quantity.to_string();
@@ -63,9 +73,8 @@ pub(super) fn check(pod: &Pod<'_>, container: &Value, path: &str, causes: &mut V
     let computes = named.contains("cpu") || named.contains("memory");
     if named.iter().any(|name| is_huge_page(name)) && !computes {
         let detail = "HugePages require cpu or memory";
-        causes.push(Cause::forbidden(path.clone(), detail));
+        causes.push(Cause::forbidden(path, detail));
     }
-    claims(pod, resources, &path, causes);
 }
 
 fn quantity(written: &Value, field: &str, causes: &mut Vec<Cause>) -> Option<Quantity> {
@@ -129,7 +138,7 @@ fn is_extended(name: &str) -> bool {
         && meta::qualified_name_problems(&of_quotas).is_empty()
 }
 
-fn resource_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
+pub(in crate::validate::pod) fn resource_name(name: &str, path: &str, causes: &mut Vec<Cause>) {
     let before = causes.len();
     meta::qualified_name(name, &json!(name), path, causes);
     let is_well_formed = causes.len() == before;
