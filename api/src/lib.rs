@@ -27,6 +27,7 @@ pub mod status;
 pub mod table;
 pub mod validate;
 pub mod view;
+pub mod warnings;
 
 pub use k8s_openapi;
 pub use kind::{Kind, KindRef};

@@ -165,9 +165,9 @@ fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
                 network::one_class(kind, object, causes);
             }
         }
-        ("storage.k8s.io", _) => storage::spec(kind, object, causes),
+        ("storage.k8s.io", _) => storage::spec(kind, object, old.is_none(), causes),
         ("scheduling.k8s.io", _) => policy::priority_class(object, causes),
-        ("node.k8s.io", _) => policy::runtime_class(object, causes),
+        ("node.k8s.io", _) if old.is_none() => policy::runtime_class(object, causes),
         _ => {}
     }
 }

@@ -43,6 +43,7 @@ use crate::{
 use commit::{Committer, Decision, Others};
 use coracle_api::{
     Key, KindRef, Revision, StatusError, kind, priority::SYSTEM_CLASSES, status::Cause, view,
+    warnings,
 };
 use coracle_daemon::{Clock, Tasks};
 use serde_json::{Value, json};
@@ -258,6 +259,7 @@ impl Registry {
         causes.extend(pod_security::label_problems(kind, &value, None));
         if causes.is_empty() {
             self.check_limits(context, kind, &value, None)?;
+            context.warn(|| warnings::of_new(kind, &value));
             return Ok(value);
         }
         let name = value["metadata"]["name"].as_str().unwrap_or_default();
@@ -576,6 +578,7 @@ impl Registry {
         if causes.is_empty() {
             if part == Subresource::None {
                 self.check_limits(context, kind, &new, Some(old))?;
+                context.warn(|| warnings::of_changed(kind, &new, old));
             }
             return Ok(new);
         }

@@ -39,7 +39,7 @@ const ROWS: &[(&str, &str)] = &[
     ),
     (
         "volumeattachment/held",
-        "example.com/disks disk box false AGE",
+        "disks.example.com disk box false AGE",
     ),
     (
         "csidriver/disks.example.com",

@@ -340,10 +340,8 @@ fn renamed(now: &Value, before: &Value) -> Value {
             let none = Value::Null;
             let fields = before.iter().map(|(field, before)| {
                 let now = now.get(field).unwrap_or(&none);
-                let is_new_name = field == "key"
-                    && RENAMED
-                        .iter()
-                        .any(|(old, new)| before == old && now == new);
+                let is_new_name =
+                    field == "key" && RENAMED.iter().any(|(old, new)| before == old && now == new);
                 let value = if is_new_name {
                     now.clone()
                 } else {

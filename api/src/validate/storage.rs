@@ -27,11 +27,13 @@ const TOKEN_SECS_MAX: i64 = 1 << 32;
 /// How often a node may be asked what it has room for, seconds.
 const UPDATE_SECS_MIN: i64 = 10;
 
-pub(super) fn spec(kind: KindRef, object: &Value, causes: &mut Vec<Cause>) {
+/// As upstream, of a class and of who attaches nothing is asked again that was taken once.
+pub(super) fn spec(kind: KindRef, object: &Value, is_new: bool, causes: &mut Vec<Cause>) {
     let spec = &object["spec"];
     match kind.kind {
-        "StorageClass" => class(object, causes),
-        "VolumeAttachment" => attachment(spec, causes),
+        "StorageClass" if is_new => class(object, causes),
+        "StorageClass" => {}
+        "VolumeAttachment" => attachment(spec, is_new, causes),
         "CSIDriver" => driver(object, causes),
         "CSINode" => node(spec, causes),
         "CSIStorageCapacity" => capacity(object, causes),
@@ -232,7 +234,10 @@ fn parameters(parameters: &Value, causes: &mut Vec<Cause>) {
         causes.push(Cause::invalid(path, &json!(""), "field can not be empty."));
     }
     let length = |value: &Value| value.as_str().map_or(0, str::len);
-    let size: usize = map.iter().map(|(key, value)| key.len() + length(value)).sum();
+    let size: usize = map
+        .iter()
+        .map(|(key, value)| key.len() + length(value))
+        .sum();
     if size > PARAMETERS_BYTES_MAX {
         causes.push(Cause::too_long(path, PARAMETERS_BYTES_MAX));
     }
@@ -268,8 +273,12 @@ fn topologies(object: &Value, causes: &mut Vec<Cause>) {
     }
 }
 
-fn attachment(spec: &Value, causes: &mut Vec<Cause>) {
-    driver_name(text(spec, "attacher"), "spec.attacher", causes);
+fn attachment(spec: &Value, is_new: bool, causes: &mut Vec<Cause>) {
+    if is_new {
+        driver_name(text(spec, "attacher"), "spec.attacher", causes);
+    } else {
+        rules::required(spec, "attacher", "spec", causes);
+    }
     let source = &spec["source"];
     let inline = !source["inlineVolumeSpec"].is_null();
     let detail = "must specify exactly one of inlineVolumeSpec and persistentVolumeName";

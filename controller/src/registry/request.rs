@@ -50,6 +50,19 @@ impl Context {
         }
     }
 
+    /// Tells the client, once, what it should know of a write; a part of the system is told nothing.
+    pub(super) fn warn(&self, said: impl FnOnce() -> Vec<String>) {
+        if self.field_manager.is_none() {
+            return;
+        }
+        let mut warnings = self.warnings.lock();
+        for new in said() {
+            if !warnings.contains(&new) {
+                warnings.push(new);
+            }
+        }
+    }
+
     pub(super) fn target(&self, dry_run: bool) -> Target {
         match (self.dry_run || dry_run, self.in_memory) {
             (true, _) => Target::Nowhere,

@@ -84,8 +84,10 @@ fn each_metric_has_its_fields() {
 
 #[test]
 fn a_metric_is_of_one_kind() {
-    let pods = json!({"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "1"}});
-    let kinds = "supported values: \"ContainerResource\", \"External\", \"Object\", \"Pods\", \"Resource\"";
+    let pods =
+        json!({"metric": {"name": "m"}, "target": {"type": "AverageValue", "averageValue": "1"}});
+    let kinds =
+        "supported values: \"ContainerResource\", \"External\", \"Object\", \"Pods\", \"Resource\"";
     let path = "spec.metrics[0]";
     let unsupported = format!("{path}.type: Unsupported value: \"Foo\": {kinds}");
     refused(json!({"type": "Foo"}), &[&unsupported, &unsupported]);
@@ -103,7 +105,8 @@ fn a_metric_is_of_one_kind() {
 
 #[test]
 fn behaviours() {
-    let mut scaler = json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 3}});
+    let mut scaler =
+        json!({"spec": {"scaleTargetRef": {"kind": "Deployment", "name": "d"}, "maxReplicas": 3}});
     scaler["spec"]["behavior"] = json!({"scaleDown": {"selectPolicy": "Some", "tolerance": "-1", "policies": [{"type": "Foo", "value": 1, "periodSeconds": 1801}]}});
     let path = "spec.behavior.scaleDown";
     check(

@@ -42,7 +42,8 @@ fn what_is_given_once_stays() {
         |node| {
             node["spec"]["podCIDRs"] = json!(["10.0.1.0/24"]);
             node["spec"]["providerID"] = json!("cloud://b");
-            node["spec"]["configSource"] = json!({"configMap": {"uid": "u", "name": "m", "kubeletConfigKey": "/"}});
+            node["spec"]["configSource"] =
+                json!({"configMap": {"uid": "u", "name": "m", "kubeletConfigKey": "/"}});
         },
         &[
             "spec.podCIDRs",

@@ -79,7 +79,8 @@ fn sources() {
 
 #[test]
 fn nodes_and_classes() {
-    let placed = |affinity: Value| volume(json!({"hostPath": {"path": "/d"}, "nodeAffinity": affinity}));
+    let placed =
+        |affinity: Value| volume(json!({"hostPath": {"path": "/d"}, "nodeAffinity": affinity}));
     check(
         kind::PERSISTENT_VOLUME,
         placed(json!({})),
@@ -129,7 +130,9 @@ fn what_is_written_where_it_is_used() {
     let context = "in the context of inline volumes";
     check(
         kind::VOLUME_ATTACHMENT,
-        attachment(json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"}})),
+        attachment(
+            json!({"accessModes": ["ReadWriteOnce"], "csi": {"driver": "d", "volumeHandle": "h"}}),
+        ),
         &[],
     );
     check(

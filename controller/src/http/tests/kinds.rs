@@ -157,3 +157,64 @@ async fn a_pod_is_made_as_its_class_says_and_hardly_changes() {
         .await;
     assert_eq!(bound.status, StatusCode::CREATED, "{}", bound.text());
 }
+
+#[tokio::test]
+async fn a_status_is_checked() {
+    let server = Server::start().await;
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i:v1"}]}});
+    server.ask("POST", PODS, &pod.to_string()).await;
+    let node = json!({"metadata": {"name": "n"}, "spec": {"podCIDR": "10.0.0.0/24"}});
+    let made = server.ask("POST", "/api/v1/nodes", &node.to_string()).await;
+    assert_eq!(made.json()["spec"]["podCIDRs"], json!(["10.0.0.0/24"]));
+    let merge = [("content-type", "application/merge-patch+json")];
+    for (path, patch, words) in [
+        (
+            "/api/v1/namespaces/default/status",
+            json!({"status": {"phase": "Foo"}}),
+            "Namespace \"default\" is invalid: status.Phase: Invalid value: \"Foo\": may only be 'Active' if `deletionTimestamp` is empty",
+        ),
+        (
+            "/api/v1/namespaces/default/pods/p/status",
+            json!({"status": {"podIPs": [{"ip": "x"}]}}),
+            "Pod \"p\" is invalid: status.podIPs[0]: Invalid value: \"x\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        ),
+        (
+            "/api/v1/nodes/n/status",
+            json!({"status": {"capacity": {"cpu": "-1"}}}),
+            "Node \"n\" is invalid: status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+        ),
+        (
+            "/api/v1/nodes/n",
+            json!({"spec": {"podCIDR": "10.0.1.0/24"}}),
+            "Node \"n\" is invalid: spec.podCIDRs: Forbidden: node updates may not change podCIDR except from \"\" to valid",
+        ),
+    ] {
+        let refused = server
+            .ask_with("PATCH", path, &patch.to_string(), &merge)
+            .await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        assert_eq!(refused.json()["message"], words);
+    }
+    // The class of a pod is not for a status to leave out.
+    let running = json!({"status": {"phase": "Running", "qosClass": null, "podIP": "10.0.0.1"}});
+    let path = format!("{PODS}/p/status");
+    let told = server
+        .ask_with("PATCH", &path, &running.to_string(), &merge)
+        .await;
+    let status = &told.json()["status"];
+    assert_eq!(status["qosClass"], "BestEffort");
+    assert_eq!(status["podIPs"], json!([{"ip": "10.0.0.1"}]));
+}
+
+#[tokio::test]
+async fn a_client_is_warned_of_what_it_writes() {
+    let server = Server::start().await;
+    let twice = json!([{"name": "A", "value": "1"}, {"name": "A", "value": "2"}]);
+    let pod = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "c", "image": "i:v1", "env": twice}]}});
+    let made = server.ask("POST", PODS, &pod.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    assert_eq!(
+        made.headers["warning"],
+        "299 - \"spec.containers[0].env[1]: hides previous definition of \\\"A\\\", which may be dropped when using apply\""
+    );
+}
