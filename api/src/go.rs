@@ -3,9 +3,11 @@
 //! Pure. Source: Go's `encoding/json`, `fmt`, `strconv` and `time`.
 
 mod json;
+mod number;
 mod time;
 
 pub use json::syntax_error;
+pub use number::{settle_numbers, to_json};
 pub use time::{Layout, read_time};
 
 use base64::DecodeError;

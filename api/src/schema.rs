@@ -23,7 +23,7 @@ pub use unstored::{BINDING, COMPONENT_STATUS};
 
 use crate::{
     KindRef,
-    go::{Layout, base64_error, found, read_time, type_of as go_type_of},
+    go::{Layout, base64_error, found, read_time, settle_numbers, type_of as go_type_of},
     kind,
     quantity::Quantity,
 };
@@ -256,7 +256,7 @@ pub struct Findings {
     pub mistyped: Option<String>,
 }
 
-/// Checks an object's shape, removes unknown fields from it, and writes quantities and times as upstream does.
+/// Checks an object's shape, removes unknown fields from it, and writes numbers, quantities and times as upstream does.
 #[must_use]
 pub fn check(of: KindRef, object: &mut Value) -> Findings {
     let shapes = shapes();
@@ -317,8 +317,16 @@ impl Walk<'_> {
             self.mistyped(value, reference, place);
             return;
         }
+        if schema.as_object().is_some_and(Map::is_empty) {
+            // Any JSON at all.
+            settle_numbers(value);
+            return;
+        }
         match value {
             Value::String(text) => self.text(text, reference, schema),
+            Value::Number(_) if schema.get("type").is_some_and(|of| of == "number") => {
+                settle_numbers(value);
+            }
             Value::Number(number) => {
                 let is_small = number
                     .as_i64()

@@ -6,6 +6,7 @@ use crate::kinds::SchemaId;
 use bytes::Bytes;
 use coracle_api::{
     Key, KindRef, Revision, StatusError,
+    go::to_json,
     k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta},
 };
 use parking_lot::Mutex;
@@ -85,7 +86,7 @@ impl Object {
             meta.name.clone().unwrap_or_default(),
         );
         // Without the room that the text had to grow: there are many of these, for long.
-        let raw = Bytes::from(value.to_string().into_bytes().into_boxed_slice());
+        let raw = Bytes::from(to_json(&value).into_boxed_slice());
         Ok(Self {
             kind,
             key,

@@ -9,7 +9,7 @@ mod once;
 use super::{Call, error};
 use bytes::Bytes;
 use coracle_api::{
-    go::{syntax_error, type_of},
+    go::{settle_numbers, syntax_error, type_of},
     patch::json::as_operations,
     protobuf,
     status::StatusError,
@@ -200,6 +200,10 @@ fn read_patch(kind: PatchType, bytes: &[u8]) -> Result<Read, String> {
         PatchType::Apply => yaml(bytes)?,
         _ => read_json(bytes)?,
     };
+    if kind == PatchType::Strategic {
+        // Merged as values, where the other forms make a text that is read anew.
+        settle_numbers(&mut read.value);
+    }
     if kind == PatchType::Json {
         as_operations(&read.value)?;
         for twice in &mut read.duplicates {
@@ -265,7 +269,14 @@ fn read_json(bytes: &[u8]) -> Result<Read, String> {
     Err(syntax_error(bytes, once::DEPTH_MAX).unwrap_or_else(|| format!("json: {refused}")))
 }
 
+/// YAML, by way of the JSON that upstream makes of it: there `1.0` is `1`.
 fn yaml(bytes: &[u8]) -> Result<Read, String> {
+    let mut read = read_yaml(bytes)?;
+    settle_numbers(&mut read.value);
+    Ok(read)
+}
+
+fn read_yaml(bytes: &[u8]) -> Result<Read, String> {
     // JSON is YAML, and by far the more common of the two.
     if bytes.trim_ascii_start().first() == Some(&b'{')
         && let Ok(read) = once::json(bytes)
@@ -387,6 +398,24 @@ mod tests {
         assert_eq!(json(value.to_string().as_bytes()).unwrap().value, value);
         assert_eq!(yaml(value.to_string().as_bytes()).unwrap().value, value);
         assert_eq!(yaml(b"a:\n  b: [1, x, true, null]\n").unwrap().value, value);
+    }
+
+    #[test]
+    fn a_float_without_a_fraction_is_whole_where_a_text_is_converted_or_merged() {
+        let whole = serde_json::json!({"a": 1, "b": 1.5, "c": 1000});
+        for text in [
+            "a: 1.0\nb: 1.5\nc: 1e3\n",
+            "{\"a\":1.0,\"b\":1.5,\"c\":1e3}",
+        ] {
+            assert_eq!(yaml(text.as_bytes()).unwrap().value, whole);
+        }
+        let json = br#"{"a":1.0,"b":1.5,"c":1e3}"#;
+        let read = |kind| read_patch(kind, json).unwrap().value;
+        assert_eq!(read(PatchType::Strategic), whole);
+        assert_ne!(read(PatchType::Merge), whole);
+        // Go reads a whole number here.
+        let zero = read_json(b"{\"a\":-0}").unwrap().value;
+        assert_eq!(zero, serde_json::json!({"a": 0}));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::{
     object::Object,
 };
 use bytes::Bytes;
-use coracle_api::{KindRef, table, view};
+use coracle_api::{KindRef, go::to_json, table, view};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -279,5 +279,5 @@ fn partial(object: &Object, of: Meta) -> Value {
 }
 
 fn bytes(value: &Value) -> Bytes {
-    value.to_string().into()
+    to_json(value).into()
 }

@@ -10,12 +10,13 @@ use crate::{cache::Cache, kinds::Custom};
 use coracle_api::{
     KindRef, StatusError,
     crd::{self, definition},
+    go::settle_numbers,
     kind, schema,
     status::Cause,
 };
 use serde_json::{Value, json};
 
-/// Drops what the schema does not know, and fills in what it says.
+/// Reads numbers as upstream does, drops what the schema does not know, and fills in what it says.
 pub(super) fn decode(
     context: &Context,
     custom: &Custom,
@@ -27,6 +28,7 @@ pub(super) fn decode(
     }
     value["apiVersion"] = of.api_version().into();
     value["kind"] = of.kind.into();
+    settle_numbers(value);
     let mut findings = schema::check_metadata(of, value);
     if findings.mistyped.is_none() {
         let dropped = custom.version.decode(value);

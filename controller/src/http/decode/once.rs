@@ -1,6 +1,6 @@
 //! JSON in which every field is to stand once: a second one wins, and is named.
 //!
-//! Always yields the value that a plain reader yields. The number of names is capped: the answer to a
+//! Always yields the value that a plain reader yields, but for `-0`, which is 0. The number of names is capped: the answer to a
 //! hostile body must not be larger than the body.
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -89,6 +89,10 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_f64<E: Error>(self, value: f64) -> Result<Value, E> {
+        // The reader takes `-0` for a float; to Go it is a whole number.
+        if value == 0.0 && value.is_sign_negative() {
+            return Ok(0.into());
+        }
         Number::from_f64(value)
             .map(Value::Number)
             .ok_or_else(|| E::custom("a number is out of range"))
