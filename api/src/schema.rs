@@ -414,8 +414,8 @@ impl Walk<'_> {
     }
 
     fn quantity(&mut self, value: &mut Value) {
-        match Quantity::read(value) {
-            Ok(quantity) => *value = quantity.to_string().into(),
+        match Quantity::written(value) {
+            Ok(written) => *value = written.into(),
             Err(why) => self.unreadable(why.to_string()),
         }
     }
