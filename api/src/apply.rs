@@ -118,7 +118,8 @@ pub fn track(ty: Type<'_>, live: Option<&Value>, new: &mut Value, writer: Option
     if managed.is_empty() && (live.is_some() || writer.is_none()) {
         return;
     }
-    note_update(ty, live.unwrap_or(&json!({})), new, &mut managed, writer);
+    let nothing = nothing_of(new);
+    note_update(ty, live.unwrap_or(&nothing), new, &mut managed, writer);
     managed.cap();
     put_managed_fields(new, &managed);
 }
@@ -152,7 +153,7 @@ pub fn apply(
             subresource: "",
             ..writer
         };
-        note_update(ty, &json!({}), &live, &mut managed, Some(before));
+        note_update(ty, &nothing_of(&live), &live, &mut managed, Some(before));
     }
     let id = Id::new(writer, Operation::Apply);
     let last = managed.take(&id);
@@ -181,6 +182,13 @@ pub fn apply(
     }
     put_managed_fields(&mut new, &managed);
     Ok(new)
+}
+
+/// What an object was before it was there: what is null in it, upstream's servers always write, and nobody manages it.
+fn nothing_of(object: &Value) -> Value {
+    let fields = object.as_object().into_iter().flatten();
+    let nulls = fields.filter(|(_, value)| value.is_null());
+    Value::Object(nulls.map(|(name, _)| (name.clone(), Value::Null)).collect())
 }
 
 /// Moves what changed between two states to the writer.

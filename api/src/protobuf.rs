@@ -100,15 +100,21 @@ pub fn watch_event(event: &str, object: &Value) -> Result<Vec<u8>, Error> {
     Ok(wire::watch_frame(event, &encode(object)?))
 }
 
-/// An object of a built-in kind as upstream's server keeps it: without nulls, and without the zero values that Go leaves
-/// out (`omitempty`): `hostNetwork: false`, `tolerations: []`. What the table does not know stays.
+/// An object as upstream's server keeps it: without the zero values that Go leaves out (`omitempty`), `hostNetwork: false`,
+/// `tolerations: []`, and without nulls but for times that it always writes, `lastProbeTime: null`. What the table does
+/// not know stays; so does, of a custom kind's object, all but its metadata.
 pub fn canonical(kind: KindRef, object: &mut Value) {
-    if kind.is_custom() {
-        return;
-    }
-    let message = message_of(&kind.api_version(), kind.kind);
-    if let (Some(message), Some(object)) = (message, object.as_object_mut()) {
-        canonical::strip(message, object);
+    let (message, part) = if kind.is_custom() {
+        (
+            table::find("meta.v1.ObjectMeta"),
+            object.get_mut("metadata"),
+        )
+    } else {
+        let message = message_of(&kind.api_version(), kind.kind);
+        (message, Some(object))
+    };
+    if let (Some(message), Some(part)) = (message, part.and_then(Value::as_object_mut)) {
+        canonical::strip(message, part);
     }
 }
 

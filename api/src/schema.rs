@@ -6,6 +6,7 @@
 mod go;
 mod identity;
 mod merging;
+mod nulls;
 mod openapi;
 mod operations;
 mod swagger;
@@ -54,6 +55,9 @@ use k8s_openapi::{
 };
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
+
+/// How references to the type of quantities end.
+const QUANTITY: &str = ".api.resource.Quantity";
 
 /// Registers all types of one kind; returns the name of the kind's schema.
 pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
@@ -136,6 +140,14 @@ struct Shapes {
     roots: Vec<(KindRef, String)>,
 }
 
+impl Shapes {
+    /// The schema of a built-in kind.
+    fn of(&self, of: KindRef) -> Option<&Value> {
+        let (_, root) = self.roots.iter().find(|(kind, _)| *kind == of)?;
+        self.definitions.get(root)
+    }
+}
+
 fn shapes() -> &'static Shapes {
     static SHAPES: OnceLock<Shapes> = OnceLock::new();
     SHAPES.get_or_init(|| {
@@ -191,8 +203,7 @@ fn strip(schema: &mut Value) {
 #[must_use]
 pub fn type_of(of: KindRef) -> Type<'static> {
     let shapes = shapes();
-    let root = shapes.roots.iter().find(|(kind, _)| *kind == of);
-    match root.and_then(|(_, name)| shapes.definitions.get(name)) {
+    match shapes.of(of) {
         Some(schema) => Type::new(Some(&shapes.definitions), schema),
         None => Type::UNKNOWN,
     }
@@ -211,13 +222,18 @@ pub fn metadata_reference() -> Value {
     serde_json::json!({"$ref": format!("#/components/schemas/{name}")})
 }
 
-/// Checks the metadata of a custom kind's object, and removes unknown fields from it.
+fn metadata_schema() -> &'static Value {
+    static SCHEMA: OnceLock<Value> = OnceLock::new();
+    SCHEMA.get_or_init(metadata_reference)
+}
+
+/// Checks the metadata of a custom kind's object, removes unknown fields from it, and reads its nulls as upstream does.
 #[must_use]
 pub fn check_metadata(of: KindRef, object: &mut Value) -> Findings {
-    static SCHEMA: OnceLock<Value> = OnceLock::new();
-    let schema = SCHEMA.get_or_init(metadata_reference);
+    let schema = metadata_schema();
     let mut findings = Findings::default();
     if let Some(meta) = object.get_mut("metadata") {
+        fill_nulls_of_metadata(meta);
         Walk {
             shapes: shapes(),
             findings: &mut findings,
@@ -230,6 +246,26 @@ pub fn check_metadata(of: KindRef, object: &mut Value) -> Findings {
         );
     }
     findings
+}
+
+/// Puts what Go's decoder makes of them for the nulls in an object's lists and maps; of a custom kind's object, in its
+/// metadata. [`check`] and [`check_metadata`] do so too: this is for what an older version of this program has stored.
+pub fn fill_nulls(of: KindRef, object: &mut Value) {
+    // Before the shapes are made, which a start need not wait for.
+    if !nulls::are_in(object) {
+        return;
+    }
+    let shapes = shapes();
+    if let Some(schema) = shapes.of(of) {
+        nulls::fill(&shapes.definitions, schema, object);
+    } else if let Some(meta) = object.get_mut("metadata") {
+        fill_nulls_of_metadata(meta);
+    }
+}
+
+/// The same in metadata that stand anywhere.
+pub(crate) fn fill_nulls_of_metadata(meta: &mut Value) {
+    nulls::fill(&shapes().definitions, metadata_schema(), meta);
 }
 
 fn resolve<'a>(definitions: &'a Map<String, Value>, mut schema: &'a Value) -> &'a Value {
@@ -256,14 +292,14 @@ pub struct Findings {
     pub mistyped: Option<String>,
 }
 
-/// Checks an object's shape, removes unknown fields from it, and writes numbers, quantities and times as upstream does.
+/// Checks an object's shape, removes unknown fields from it, and writes nulls, numbers, quantities and times as upstream
+/// does.
 #[must_use]
 pub fn check(of: KindRef, object: &mut Value) -> Findings {
     let shapes = shapes();
     let mut findings = Findings::default();
-    if let Some((_, root)) = shapes.roots.iter().find(|(kind, _)| *kind == of)
-        && let Some(schema) = shapes.definitions.get(root)
-    {
+    if let Some(schema) = shapes.of(of) {
+        nulls::fill(&shapes.definitions, schema, object);
         Walk {
             shapes,
             findings: &mut findings,
@@ -296,7 +332,7 @@ impl Walk<'_> {
         if value.is_null() {
             return;
         }
-        if refers_to(reference, ".api.resource.Quantity") {
+        if refers_to(reference, QUANTITY) {
             self.quantity(value);
             return;
         }

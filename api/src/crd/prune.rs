@@ -2,9 +2,10 @@
 //!
 //! Source: k8s.io/apiextensions-apiserver `pkg/apiserver/schema/pruning` and `.../objectmeta`. An
 //! object's own `apiVersion`, `kind` and `metadata` are never touched here, except that fields which
-//! no metadata has are dropped from that of embedded resources.
+//! no metadata has are dropped from that of embedded resources, and nulls in it are read as in any metadata.
 
 use super::structural::{Additional, Node, Structural};
+use crate::schema::fill_nulls_of_metadata;
 use serde_json::{Map, Value};
 use std::mem;
 
@@ -114,7 +115,11 @@ impl Pruner {
     }
 
     fn embedded_metadata(&mut self, fields: &mut Map<String, Value>) {
-        let Some(Value::Object(meta)) = fields.get_mut("metadata") else {
+        let Some(meta) = fields.get_mut("metadata") else {
+            return;
+        };
+        fill_nulls_of_metadata(meta);
+        let Value::Object(meta) = meta else {
             return;
         };
         let unknown: Vec<String> = meta

@@ -1,11 +1,16 @@
 //! What Go keeps of an object: the other use of the table. Upstream's objects are structs on their way to the store, so
 //! that what is empty and has no pointer is not there, and a struct without a pointer always is.
 
-use super::table::{self, Field, Message, Plural, Shape};
+use super::table::{self, Field, Message, Plural, Shape, Special};
 use crate::schema::Type;
 use serde_json::{Map, Value};
 
-/// Removes what Go would not write: nulls, and zero values of fields that do not keep them.
+/// The one time that is left out while it is not set.
+const CREATED: &str = "creationTimestamp";
+/// The list that is seen most while it is empty, of those that Go always writes: an autoscaler's.
+const CURRENT_METRICS: &str = "currentMetrics";
+
+/// Removes what Go would not write: nulls, and zero values of fields that do not keep them. Adds the nulls that it would.
 pub(super) fn strip(message: &'static Message, object: &mut Map<String, Value>) {
     for field in &message.fields {
         if field.name.is_empty() {
@@ -14,15 +19,19 @@ pub(super) fn strip(message: &'static Message, object: &mut Map<String, Value>) 
             }
             continue;
         }
-        let Some(value) = object.get_mut(field.name) else {
-            continue;
-        };
-        if is_left_out(field, value) {
-            object.remove(field.name);
-            continue;
-        }
-        if let Shape::Message(index) | Shape::Schema(index, _) = field.shape {
-            strip_all(table::at(index), value, field.plural);
+        match object.get_mut(field.name) {
+            Some(value) if !is_left_out(field, value) => {
+                if let Shape::Message(index) | Shape::Schema(index, _) = field.shape {
+                    strip_all(table::at(index), value, field.plural);
+                }
+            }
+            _ if is_always_written(field) => {
+                object.insert(field.name.to_owned(), Value::Null);
+            }
+            Some(_) => {
+                object.remove(field.name);
+            }
+            None => {}
         }
     }
 }
@@ -59,9 +68,23 @@ fn is_left_out(field: &Field, value: &Value) -> bool {
     }
 }
 
+/// Whether Go writes `null` for what is not there: for times that are no pointers, and lists without `omitempty`.
+fn is_always_written(field: &Field) -> bool {
+    match (field.plural, field.shape) {
+        (Plural::One, Shape::Special(Special::Time | Special::MicroTime)) => {
+            !field.keeps_zero && field.name != CREATED
+        }
+        (Plural::Many, _) => field.keeps_zero && field.name == CURRENT_METRICS,
+        _ => false,
+    }
+}
+
 /// Adds what Go always writes, down from here: structs, and texts, numbers and flags that the type requires.
 pub(super) fn fill(message: &'static Message, ty: Type<'_>, object: &mut Map<String, Value>) {
     for field in &message.fields {
+        if is_always_written(field) {
+            object.entry(field.name).or_insert(Value::Null);
+        }
         let Shape::Message(index) = field.shape else {
             continue;
         };

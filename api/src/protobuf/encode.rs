@@ -2,11 +2,14 @@
 
 use super::{
     Error, special,
-    table::{self, Field, LIST, Message, Otherwise, Plural, Shape},
+    table::{self, Field, LIST, Message, Otherwise, Plural, Shape, Special},
     wire::{put_bytes, put_number, put_tag},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
+
+/// The time that Go calls zero.
+const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// The bytes of a message; fields that the table does not know are left out.
 pub(super) fn message(message: &'static Message, value: &Value) -> Result<Vec<u8>, Error> {
@@ -57,6 +60,11 @@ fn put_field(out: &mut Vec<u8>, field: &Field, value: &Value) -> Result<(), Erro
 }
 
 fn put_single(out: &mut Vec<u8>, number: u32, shape: Shape, value: &Value) -> Result<(), Error> {
+    if value.is_null()
+        && let Some(zero) = zero_of(shape)
+    {
+        return put_single(out, number, shape, &zero);
+    }
     match shape {
         Shape::Text => {
             let text = value.as_str().ok_or_else(|| misfit("is no text"))?;
@@ -103,6 +111,18 @@ fn put_single(out: &mut Vec<u8>, number: u32, shape: Shape, value: &Value) -> Re
         }
     }
     Ok(())
+}
+
+/// What a null in a list or in a map is; none for what says so itself.
+fn zero_of(shape: Shape) -> Option<Value> {
+    Some(match shape {
+        Shape::Text | Shape::Bytes => "".into(),
+        Shape::Int | Shape::Double | Shape::Special(Special::IntOrString) => 0.into(),
+        Shape::Bool => false.into(),
+        Shape::Special(Special::Quantity) => "0".into(),
+        Shape::Special(Special::Time | Special::MicroTime) => ZERO_TIME.into(),
+        Shape::Message(_) | Shape::Special(Special::RawJson) | Shape::Schema(..) => return None,
+    })
 }
 
 /// A JSON schema or what stands for one.

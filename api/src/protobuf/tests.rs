@@ -229,6 +229,36 @@ fn bytes_and_maps() {
 }
 
 #[test]
+fn a_null_in_a_list_or_a_map_is_a_zero() {
+    for (object, field, read) in [
+        (
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "data": {"a": null}}),
+            "/data",
+            json!({"a": ""}),
+        ),
+        (
+            json!({"apiVersion": "v1", "kind": "Secret", "data": {"a": null}}),
+            "/data",
+            json!({"a": ""}),
+        ),
+        (
+            json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [
+                {"name": "c", "args": [null], "resources": {"limits": {"cpu": null}}}, null]}}),
+            "/spec/containers",
+            json!([{"name": "c", "args": [""], "resources": {"limits": {"cpu": "0"}}}, {}]),
+        ),
+        (
+            json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": [{"verbs": ["get", null]}, null]}),
+            "/rules",
+            json!([{"verbs": ["get", ""]}, {}]),
+        ),
+    ] {
+        let decoded = decode(&encode(&object).unwrap()).unwrap();
+        assert_eq!(decoded.pointer(field), Some(&read));
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_an_error_with_its_path() {
     let error =
         encode(&json!({"apiVersion": "v1", "kind": "Pod", "spec": {"containers": [{"name": 1}]}}))
@@ -309,6 +339,26 @@ fn only_kubernetes_own_groups_have_messages() {
 }
 
 #[test]
+fn what_go_always_writes_is_there() {
+    let mut pod = json!({"metadata": {"name": "p", "creationTimestamp": null}, "status": {"startTime": null,
+        "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": TIME}]}});
+    canonical(kind::POD, &mut pod);
+    let condition = json!({"type": "Ready", "status": "True", "lastProbeTime": null, "lastTransitionTime": TIME});
+    let expected = json!({"metadata": {"name": "p"}, "status": {"conditions": [condition]}});
+    assert_eq!(pod, expected);
+    let mut event = json!({"metadata": {"name": "e"}, "lastTimestamp": TIME});
+    canonical(kind::EVENT, &mut event);
+    let times = json!({"metadata": {"name": "e"}, "firstTimestamp": null, "lastTimestamp": TIME, "eventTime": null});
+    assert_eq!(event, times);
+    let mut scaler = json!({"metadata": {"name": "h"}, "spec": {}});
+    with_status(kind::HORIZONTAL_POD_AUTOSCALER, &mut scaler);
+    let status = json!({"desiredReplicas": 0, "currentMetrics": null});
+    assert_eq!(scaler["status"], status);
+    canonical(kind::HORIZONTAL_POD_AUTOSCALER, &mut scaler);
+    assert!(scaler["status"].get("currentMetrics").is_some());
+}
+
+#[test]
 fn a_status_is_always_there() {
     for (kind, status) in [
         (kind::SERVICE, json!({"loadBalancer": {}})),
@@ -345,6 +395,7 @@ fn a_canonical_object_stays_as_it_is() {
     for kind in kind::KINDS {
         let mut object =
             json!({"apiVersion": kind.api_version(), "kind": kind.kind, "metadata": {"name": "a"}});
+        canonical(kind, &mut object);
         with_status(kind, &mut object);
         let mut again = object.clone();
         canonical(kind, &mut again);

@@ -9,6 +9,7 @@ mod events;
 mod evolving;
 mod fairness;
 mod kinds;
+mod nulls;
 mod page;
 mod protobuf;
 mod reads;

@@ -22,7 +22,7 @@ use crate::{
     object::Object,
 };
 use bytes::Bytes;
-use coracle_api::{KindRef, Revision, protobuf, status::StatusError};
+use coracle_api::{KindRef, Revision, go::to_json, protobuf, status::StatusError};
 use coracle_daemon::Clock;
 use http::{Response, StatusCode, header};
 use rand::Rng as _;
@@ -308,7 +308,7 @@ impl Watch {
     }
 
     fn send_initial(&mut self, chunk: &mut Vec<u8>) {
-        while chunk.len() < CHUNK_BYTES {
+        while chunk.len() < CHUNK_BYTES && self.failed.is_none() {
             let Some(object) = self.initial.next() else {
                 break;
             };
@@ -367,6 +367,9 @@ impl Watch {
         chunk.reserve(size.min(CHUNK_BYTES));
         for change in changes {
             self.change(chunk, &change);
+            if self.failed.is_some() {
+                return;
+            }
             self.position = self.position.max(change.revision);
             if chunk.len() >= CHUNK_BYTES {
                 return;
@@ -413,6 +416,9 @@ impl Watch {
             self.show(&mut event, kind_of, change);
             event.into()
         });
+        if event.is_empty() {
+            self.failed = Some(unencodable(self.kind));
+        }
         chunk.extend_from_slice(event);
     }
 
@@ -458,14 +464,13 @@ impl Watch {
         self.line(chunk, "BOOKMARK", &shown);
     }
 
-    /// One event: a line of JSON, or a frame of protobuf.
-    fn line(&self, chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
+    /// One event: a line of JSON, or a frame of protobuf. What has no frame ends the watch: an event is never left out.
+    fn line(&mut self, chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
         if self.protobuf {
-            let frame = serde_json::from_slice(object)
-                .ok()
-                .and_then(|value| protobuf::watch_event(kind, &value).ok());
-            // An object of a served kind always has one: a round trip of each kind is tested.
-            chunk.extend_from_slice(&frame.unwrap_or_default());
+            match frame(kind, object) {
+                Some(frame) => chunk.extend_from_slice(&frame),
+                None => self.failed = Some(unencodable(self.kind)),
+            }
             return;
         }
         chunk.extend_from_slice(b"{\"type\":\"");
@@ -486,6 +491,16 @@ impl Watch {
     }
 }
 
+/// An event in protobuf; an object of a served kind always has one: a round trip of each kind is tested.
+fn frame(event: &str, object: &[u8]) -> Option<Vec<u8>> {
+    let value = serde_json::from_slice(object).ok()?;
+    protobuf::watch_event(event, &value).ok()
+}
+
+fn unencodable(kind: KindRef) -> StatusError {
+    StatusError::internal(format!("unable to encode watch object {}", kind.kind))
+}
+
 /// A shown object, or a table of one, with another `resourceVersion`.
 fn at_revision(shown: &[u8], revision: Revision) -> Bytes {
     let mut value: Value = serde_json::from_slice(shown).unwrap_or_default();
@@ -496,7 +511,7 @@ fn at_revision(shown: &[u8], revision: Revision) -> Bytes {
     if let Some(own) = value.pointer_mut("/metadata/resourceVersion") {
         *own = version;
     }
-    value.to_string().into()
+    to_json(&value).into()
 }
 
 #[cfg(test)]

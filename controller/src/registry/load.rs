@@ -1,4 +1,7 @@
 //! From what the store holds to objects.
+//!
+//! What older versions stored and this one would not, nulls in lists and maps, and `1.0` of a custom kind, is read as a
+//! write of it would be now: whoever looks at an object never has to think of it.
 
 use super::{Error, store_key};
 use crate::{
@@ -6,7 +9,7 @@ use crate::{
     object::Object,
     store,
 };
-use coracle_api::{Key, StatusError, kind};
+use coracle_api::{Key, StatusError, go::settle_numbers, kind, schema};
 use serde_json::Value;
 
 /// The kinds that a store knows: the custom ones are told by the definitions in it.
@@ -21,8 +24,9 @@ pub(super) fn known_kinds(entries: &[store::Entry]) -> Result<Kinds, Error> {
             key: entry.key.clone(),
             source: StatusError::bad_request(why),
         };
-        let crd: Value =
+        let mut crd: Value =
             serde_json::from_slice(&entry.value).map_err(|error| unreadable(error.to_string()))?;
+        schema::fill_nulls(kind::CUSTOM_RESOURCE_DEFINITION, &mut crd);
         let versions = kinds::versions(&crd).map_err(|error| unreadable(error.to_string()))?;
         kinds.set(
             crd["metadata"]["name"].as_str().unwrap_or_default(),
@@ -42,11 +46,52 @@ pub(super) fn read(kinds: &Kinds, entry: store::Entry) -> Result<Object, Error> 
         .key
         .strip_prefix("/registry/")
         .and_then(|rest| rest.split('/').next());
-    let value: Value = serde_json::from_slice(&entry.value)
+    let mut value: Value = serde_json::from_slice(&entry.value)
         .map_err(|error| unreadable(StatusError::bad_request(error.to_string())))?;
     let api_version = value["apiVersion"].as_str().unwrap_or_default();
     let kind = group_resource
         .and_then(|name| kinds.reading_row(name, api_version))
         .ok_or_else(|| unreadable(StatusError::bad_request("unknown kind")))?;
+    schema::fill_nulls(kind, &mut value);
+    if kind.is_custom() {
+        settle_numbers(&mut value);
+    }
     Object::new(kind, entry.revision, value).map_err(unreadable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use coracle_api::{
+        Revision,
+        k8s_openapi::api::core::v1::{ConfigMap, Pod},
+        protobuf,
+    };
+    use serde_json::json;
+
+    fn load(key: &str, value: &Value) -> Object {
+        let entry = store::Entry {
+            key: format!("/registry/{key}"),
+            value: value.to_string().into_bytes(),
+            revision: Revision(7),
+        };
+        read(&Kinds::default(), entry).unwrap()
+    }
+
+    #[test]
+    fn what_an_older_version_stored_is_read_as_one_would_write_it_now() {
+        let map = json!({"metadata": {"name": "m", "namespace": "n"}, "data": {"a": null}});
+        let map = load("configmaps/n/m", &map);
+        let typed = map.typed::<ConfigMap>().unwrap();
+        assert_eq!(typed.data.as_ref().unwrap()["a"], "");
+        assert!(protobuf::encode(&map.value()).is_ok());
+
+        let spec =
+            json!({"nodeSelector": {"x": null}, "containers": [{"name": "c", "args": [null]}]});
+        let pod = json!({"metadata": {"name": "p", "namespace": "n", "labels": {"a": null}}, "spec": spec});
+        let pod = load("pods/n/p", &pod);
+        assert_eq!(pod.meta.labels.as_ref().unwrap()["a"], "");
+        assert!(pod.typed::<Pod>().is_ok());
+        assert!(protobuf::encode(&pod.value()).is_ok());
+    }
 }

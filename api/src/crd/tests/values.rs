@@ -59,8 +59,8 @@ fn pruning() {
     }}});
     prunes(
         embedded,
-        json!({"pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "zz": 1}, "spec": {"x": 1}, "q": 1}}),
-        json!({"pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "spec": {}}}),
+        json!({"pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {"x": null}, "zz": 1}, "spec": {"x": 1}, "q": 1}}),
+        json!({"pod": {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "labels": {"x": ""}}, "spec": {}}}),
         &["pod.metadata.zz", "pod.q", "pod.spec.x"],
     );
 }

@@ -119,3 +119,48 @@ async fn a_definition_with_a_mixed_list_or_a_dear_message_is_refused() {
         assert!(refused.text().contains(why), "{}", refused.text());
     }
 }
+
+#[tokio::test]
+async fn numbers_and_metadata_are_read_as_upstream_reads_them() {
+    let server = Server::start().await;
+    serve(&server, &json!([{"rule": "true"}])).await;
+    let widget = r#"{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"a","labels":{"team":null},"annotations":null},
+        "spec":{"version":"1.0.0","maxLimit":1e3}}"#;
+    let made = server.ask("POST", WIDGETS, widget).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+    let text = made.text();
+    assert!(
+        text.contains(r#""maxLimit":1000"#) && !text.contains("1000.0"),
+        "{text}"
+    );
+    let metadata = &made.json()["metadata"];
+    assert_eq!(metadata["labels"], json!({"team": ""}));
+    assert!(metadata.get("annotations").is_none(), "{metadata}");
+
+    let one = format!("{WIDGETS}/a");
+    let merge = [("content-type", "application/merge-patch+json")];
+    let same = server
+        .ask_with("PATCH", &one, r#"{"spec":{"maxLimit":1000.0}}"#, &merge)
+        .await;
+    assert_eq!(
+        same.json()["metadata"]["resourceVersion"],
+        metadata["resourceVersion"]
+    );
+    let apply = [("content-type", "application/apply-patch+yaml")];
+    let applied = r#"{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"a"},"spec":{"maxLimit":1000.0}}"#;
+    let applied = server
+        .ask_with(
+            "PATCH",
+            &format!("{one}?fieldManager=other"),
+            applied,
+            &apply,
+        )
+        .await;
+    assert_eq!(
+        applied.status,
+        StatusCode::OK,
+        "no conflict: {}",
+        applied.text()
+    );
+    assert_eq!(applied.json()["spec"]["maxLimit"], json!(1000));
+}
