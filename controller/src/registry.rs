@@ -429,10 +429,10 @@ impl Registry {
                 let old = shape.shown(&current);
                 let wanted = managers::apply(context, place, shape.ty(), &old, &patch, now)?;
                 let wanted = self.decode(context, kind, wanted)?;
-                let managers = wanted["metadata"]["managedFields"].clone();
+                let managers = managers::of(&wanted);
                 let mut new =
                     self.admit(context, (asked, part), (&current, &old, others), wanted)?;
-                new["metadata"]["managedFields"] = managers;
+                managers::put(&mut new, managers);
                 tightened = pod_security::tightened(kind, &new, &old);
                 Ok(settle(kind, current, &old, new))
             })
@@ -463,12 +463,12 @@ impl Registry {
         }
         applied["metadata"]["name"] = json!(key.name);
         let applied = self.decode(context, kind, applied)?;
-        let managers = applied["metadata"]["managedFields"].clone();
+        let managers = managers::of(&applied);
         let mut value = self.prepare_create(context, asked, &key.namespace, applied)?;
         if kind == kind::POD {
             account::admit(&self.cache, &mut value)?;
         }
-        value["metadata"]["managedFields"] = managers;
+        managers::put(&mut value, managers);
         service::allocate(others, kind, value, None)
     }
 

@@ -1,12 +1,14 @@
 //! ConfigMaps and Secrets: their size, and what the type of a Secret asks of its data.
 
 use super::text;
-use crate::status::Cause;
+use crate::{go::syntax_error, status::Cause};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
 /// All values of one object, bytes; as upstream.
 const DATA_BYTES_MAX: usize = 1024 * 1024;
+/// Levels of JSON that Go's decoder reads.
+const GO_DEPTH_MAX: usize = 10_000;
 /// The type of Secrets that hold the token of a service account, and the annotation that names it. What else such
 /// a Secret holds, a controller adds.
 const SERVICE_ACCOUNT_TOKEN: &str = "kubernetes.io/service-account-token";
@@ -87,19 +89,30 @@ fn json_value(object: &Value, key: &str, causes: &mut Vec<Cause>) {
         return;
     };
     let bytes = STANDARD.decode(encoded).unwrap_or_default();
-    if let Err(error) = serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes) {
-        // A Secret's value is never shown; the error says a line and a column.
-        let detail = format!(
-            "is no JSON object (line {}, column {})",
-            error.line(),
-            error.column()
-        );
+    if let Some(detail) = no_map(&bytes) {
         causes.push(Cause::invalid(
             format!("data[{key}]"),
             &json!("<secret contents redacted>"),
             &detail,
         ));
     }
+}
+
+/// Why a text is no JSON object, in Go's words: of a Secret's value they tell one character at most.
+fn no_map(text: &[u8]) -> Option<String> {
+    if let Some(why) = syntax_error(text, GO_DEPTH_MAX) {
+        return Some(why);
+    }
+    let found = match text.trim_ascii_start().first()? {
+        b'{' | b'n' => return None,
+        b'[' => "array",
+        b'"' => "string",
+        b't' | b'f' => "bool",
+        _ => "number",
+    };
+    Some(format!(
+        "json: cannot unmarshal {found} into Go value of type map[string]interface {{}}"
+    ))
 }
 
 fn fields<'a>(object: &'a Value, name: &str) -> impl Iterator<Item = (&'a String, &'a Value)> {
@@ -125,6 +138,39 @@ mod tests {
         let causes = validate::create(kind, &object);
         let fields: Vec<&str> = causes.iter().map(|cause| cause.field.as_str()).collect();
         assert_eq!(fields, expected, "{causes:?}");
+    }
+
+    #[test]
+    fn what_is_no_json_is_said_in_the_words_of_go() {
+        use base64::{Engine as _, engine::general_purpose::STANDARD};
+        let unmarshal = |what: &str| {
+            format!("json: cannot unmarshal {what} into Go value of type map[string]interface {{}}")
+        };
+        for (text, said) in [
+            ("", Some("unexpected end of JSON input".to_owned())),
+            (
+                "x",
+                Some("invalid character 'x' looking for beginning of value".to_owned()),
+            ),
+            (
+                "{\"auths\":}",
+                Some("invalid character '}' looking for beginning of value".to_owned()),
+            ),
+            (" [1]", Some(unmarshal("array"))),
+            ("\"x\"", Some(unmarshal("string"))),
+            ("-1", Some(unmarshal("number"))),
+            ("true", Some(unmarshal("bool"))),
+            ("null", None),
+            ("{\"auths\":{}}", None),
+        ] {
+            let object = json!({"metadata": {"name": "a"}, "type": "kubernetes.io/dockerconfigjson",
+                "data": {".dockerconfigjson": STANDARD.encode(text)}});
+            let causes = validate::create(kind::SECRET, &object);
+            let found = causes.first().map(|cause| cause.message.as_str());
+            let said =
+                said.map(|why| format!("Invalid value: \"<secret contents redacted>\": {why}"));
+            assert_eq!(found, said.as_deref(), "{text}");
+        }
     }
 
     #[test]

@@ -12,6 +12,8 @@ use coracle_api::{
 use jiff::Timestamp;
 use serde_json::Value;
 
+const MANAGED_FIELDS: &str = "managedFields";
+
 fn subresource(part: Subresource) -> &'static str {
     match part {
         Subresource::None => "",
@@ -20,6 +22,23 @@ fn subresource(part: Subresource) -> &'static str {
         Subresource::Finalize => "finalize",
         Subresource::Approval => "approval",
     }
+}
+
+/// The managers of an object, if it has any.
+pub(super) fn of(object: &Value) -> Option<Value> {
+    let managers = object["metadata"].get(MANAGED_FIELDS);
+    managers.filter(|managers| !managers.is_null()).cloned()
+}
+
+/// Gives an object these managers and no others.
+pub(super) fn put(object: &mut Value, managers: Option<Value>) {
+    let Some(meta) = object.get_mut("metadata").and_then(Value::as_object_mut) else {
+        return;
+    };
+    match managers {
+        Some(managers) => meta.insert(MANAGED_FIELDS.to_owned(), managers),
+        None => meta.remove(MANAGED_FIELDS),
+    };
 }
 
 /// Notes in `new` what a write that was no apply changed.

@@ -217,3 +217,15 @@ async fn what_the_server_adds_belongs_to_nobody() {
         assert!(labels.is_null(), "{labels}");
     }
 }
+
+#[tokio::test]
+async fn who_applies_nothing_any_more_leaves_no_list() {
+    let server = Server::start().await;
+    let path = format!("{MAPS}/c");
+    apply(&server, &path, "fieldManager=one", &map(json!({"a": "1"}))).await;
+    let nothing = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}});
+    let left = apply(&server, &path, "fieldManager=one", &nothing).await;
+    assert_eq!(left.status, StatusCode::OK, "{}", left.text());
+    assert_eq!(left.json()["data"], Value::Null);
+    assert!(!left.text().contains("managedFields"), "{}", left.text());
+}
