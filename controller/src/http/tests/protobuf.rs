@@ -1,8 +1,11 @@
 //! Clients that speak protobuf: bodies, answers and watches; and bodies that are hostile.
 
 use super::client::{MAPS, Server, config_map};
-use crate::kinds;
-use coracle_api::protobuf;
+use crate::{
+    kinds,
+    registry::{Context, Subresource},
+};
+use coracle_api::{Key, kind, protobuf};
 use http::StatusCode;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
@@ -93,6 +96,35 @@ async fn a_watch_is_frames() {
         frames[1].contains("BOOKMARK") && frames[1].contains("k8s.io/initial-events-end"),
         "{frames:?}"
     );
+}
+
+#[tokio::test]
+async fn a_watch_ends_at_an_event_that_has_no_frame() {
+    let server = Server::start().await;
+    let made = server
+        .ask("POST", MAPS, &config_map("one", json!({})))
+        .await;
+    let version = made.json()["metadata"]["resourceVersion"].clone();
+    // No client could write this.
+    let odd = |value: &mut Value| {
+        value["data"] = json!({"a": 5});
+        Ok(())
+    };
+    let (context, key) = (Context::system("test"), Key::new("default", "one"));
+    let written = server
+        .registry
+        .modify(&context, kind::CONFIG_MAP, &key, Subresource::None, odd)
+        .await;
+    assert!(written.is_ok());
+    let after = format!("&resourceVersion={}", version.as_str().unwrap());
+    // What was there at the start, and what was changed since; each of two that share what was encoded.
+    for start in ["", &after, &after] {
+        let path = format!("{MAPS}?watch=1&timeoutSeconds=5{start}");
+        let frames = server.ask_with("GET", &path, "", &[ONLY]).await;
+        let said = String::from_utf8_lossy(&frames.bytes).into_owned();
+        assert!(said.contains("ERROR"), "{start}: {said}");
+        assert!(said.contains("unable to encode watch object ConfigMap"));
+    }
 }
 
 #[tokio::test]
