@@ -80,7 +80,7 @@ pub fn status(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = Vec::new();
     if kind == kind::DEPLOYMENT {
         // Its annotations may be written with it.
-        meta::validate(kind, new, &mut causes);
+        meta::validate(kind, new, Some(old), &mut causes);
     }
     if !kind.is_custom() {
         status::check(kind, new, old, &mut causes);

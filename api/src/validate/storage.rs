@@ -414,12 +414,14 @@ fn node_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
         }
         driver
     };
+    let now = elements(&new["spec"], "drivers", "");
+    let now: BTreeMap<&str, &Value> = now
+        .iter()
+        .map(|(_, driver)| (text(driver, "name"), *driver))
+        .collect();
     for (_, before) in elements(&old["spec"], "drivers", "") {
-        for (_, now) in elements(&new["spec"], "drivers", "") {
-            let (now, before) = (fixed(now), fixed(before));
-            if now["name"] == before["name"] {
-                rules::immutable(&now, &before, "spec.drivers", causes);
-            }
+        if let Some(now) = now.get(text(before, "name")) {
+            rules::immutable(&fixed(now), &fixed(before), "spec.drivers", causes);
         }
     }
 }

@@ -21,7 +21,7 @@ fn sources() {
             ] as &[&str],
         ),
         (
-            json!({"hostPath": {"path": "/a/.."}, "persistentVolumeReclaimPolicy": "Recycle"}),
+            json!({"hostPath": {"path": "//"}, "persistentVolumeReclaimPolicy": "Recycle"}),
             &[
                 "persistentVolumeReclaimPolicy: Forbidden: may not be 'recycle' for a hostPath mount of '/'",
             ],
