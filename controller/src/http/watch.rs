@@ -43,8 +43,11 @@ const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 /// A watch that has seen changes rests for this long for each watch that is open: under a storm of writes the work for
 /// all of them grows with the time, not with the writes. With few watches it is too short to be kept.
 const REST_EACH: Duration = Duration::from_micros(35);
+/// A watch that comes late from its rest, because the processors had other work, rests longer by so many times as much: watches
+/// must not keep the writes waiting that they tell of.
+const REST_OF_DELAY: u32 = 2;
 /// The longest rest, and the shortest that a timer keeps.
-const REST_MAX: Duration = Duration::from_millis(100);
+const REST_MAX: Duration = Duration::from_millis(250);
 const REST_MIN: Duration = Duration::from_millis(2);
 /// Events are sent together up to about this many bytes.
 const CHUNK_BYTES: usize = 64 * 1024;
@@ -97,6 +100,7 @@ pub(crate) async fn watch(
         next_bookmark: Instant::now() + BOOKMARK_PERIOD,
         deadline: Instant::now() + lifetime(options.timeout_secs),
         rested: Instant::now(),
+        delay: Duration::ZERO,
         first: true,
         failed: None,
         ended: false,
@@ -134,9 +138,11 @@ fn lifetime(timeout_secs: Option<u64>) -> Duration {
     }
 }
 
-/// How long a watch rests when it has seen all there was.
-fn rest(open_watches: u32) -> Duration {
-    let rest = REST_EACH.saturating_mul(open_watches).min(REST_MAX);
+/// How long a watch rests when it has seen all there was; it came this late from its last rest.
+fn rest(open_watches: u32, delay: Duration) -> Duration {
+    let rest = REST_EACH.saturating_mul(open_watches);
+    let rest = rest.saturating_add(delay.saturating_mul(REST_OF_DELAY));
+    let rest = rest.min(REST_MAX);
     if rest < REST_MIN {
         Duration::ZERO
     } else {
@@ -174,6 +180,8 @@ struct Watch {
     deadline: Instant,
     /// Nothing is sent before.
     rested: Instant,
+    /// How late it came from its last rest.
+    delay: Duration,
     /// No table has been sent yet.
     first: bool,
     failed: Option<StatusError>,
@@ -263,7 +271,7 @@ impl Watch {
                 }
                 let has_more = chunk.len() >= CHUNK_BYTES;
                 if self.position > before && !has_more {
-                    self.rested = now + rest(self.metrics.open_watches());
+                    self.rested = now + rest(self.metrics.open_watches(), self.delay);
                 }
             }
             // A busy cluster must put off neither the end nor the bookmarks.
@@ -284,7 +292,7 @@ impl Watch {
                 seen = self.newest.wait_for(|newest| *newest > position), if !is_resting => {
                     self.ended |= seen.is_err();
                 }
-                () = sleep_until(self.rested), if is_resting => {}
+                () = sleep_until(self.rested), if is_resting => self.delay = self.rested.elapsed(),
                 // What is due then is done at the top of the loop.
                 () = sleep_until(self.next_bookmark), if self.bookmarks => {}
                 () = sleep_until(self.right.due()) => {}
@@ -520,10 +528,15 @@ mod tests {
 
     #[test]
     fn many_watches_rest_and_few_do_not() {
-        let millis = |watches| rest(watches).as_millis();
+        let millis = |(watches, late)| rest(watches, Duration::from_millis(late)).as_millis();
         assert_eq!(
-            [1, 99, 100, 1_000, 1_000_000].map(millis),
-            [0, 3, 3, 35, 100]
+            [(1, 0), (99, 0), (1_000, 0), (1_000_000, 0)].map(millis),
+            [0, 3, 35, 250]
+        );
+        // Who comes late has made others late.
+        assert_eq!(
+            [(100, 1), (1_000, 30), (1_000, 1_000)].map(millis),
+            [5, 95, 250]
         );
     }
 }
