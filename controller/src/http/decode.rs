@@ -284,11 +284,8 @@ fn read_yaml(bytes: &[u8]) -> Result<Read, String> {
         return Ok(read);
     }
     let refused = |why: &str| format!("error converting YAML to JSON: yaml: {why}");
-    if flow::is_too_deep(bytes) {
-        return Err(refused(&format!(
-            "exceeded max depth of {}",
-            flow::DEPTH_MAX
-        )));
+    if let Some(why) = flow::refusal(bytes) {
+        return Err(refused(&why));
     }
     let value = serde_yaml_ng::from_slice(bytes).map_err(|why| refused(&why.to_string()))?;
     Ok(Read {
