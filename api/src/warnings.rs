@@ -12,6 +12,9 @@ use crate::{
 };
 use serde_json::Value;
 
+/// More is not told of one object, and then not looked for where that takes time: a client is shown 4 KiB at most.
+const SAID_MAX: usize = 100;
+
 /// Labels of nodes that have other names now.
 const OLD_LABELS: [(&str, &str, &str); 5] = [
     ("beta.kubernetes.io/arch", "v1.14", "kubernetes.io/arch"),

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{go, status::Cause};
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 /// Taints as a node once had them.
@@ -98,9 +98,10 @@ fn address_ranges(spec: &Value, causes: &mut Vec<Cause>) {
         let value = &spec["podCIDRs"];
         causes.push(Cause::invalid("spec.podCIDRs", value, detail));
     }
-    for (index, (path, range)) in all.iter().enumerate() {
-        if all.iter().take(index).any(|(_, other)| other == range) {
-            causes.push(Cause::duplicate(path.clone(), range));
+    let mut seen = HashSet::new();
+    for (path, range) in all {
+        if !seen.insert(range) {
+            causes.push(Cause::duplicate(path, range));
         }
     }
 }
@@ -108,12 +109,11 @@ fn address_ranges(spec: &Value, causes: &mut Vec<Cause>) {
 /// What may not change of a node, its status included.
 pub(super) fn node_changed(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
     resources(&new["status"], causes);
-    let mut seen: Vec<&Value> = Vec::new();
+    let mut seen = HashSet::new();
     for (path, address) in elements(&new["status"], "addresses", "status") {
-        if seen.contains(&address) {
+        if !seen.insert(address) {
             causes.push(Cause::duplicate(path, address));
         }
-        seen.push(address);
     }
     let (spec, was) = (&new["spec"], &old["spec"]);
     if !rules::is_absent(&was["podCIDRs"]) && spec["podCIDRs"] != was["podCIDRs"] {

@@ -3,6 +3,7 @@
 use super::{elements, meta, pod, rules, text};
 use crate::{priority, status::Cause};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 pub(super) fn budget(spec: &Value, causes: &mut Vec<Cause>) {
     let (least, most) = (&spec["minAvailable"], &spec["maxUnavailable"]);
@@ -65,12 +66,11 @@ pub(super) fn runtime_class(object: &Value, causes: &mut Vec<Cause>) {
     let path = "scheduling.nodeSelector";
     meta::labels(&scheduling["nodeSelector"], path, causes);
     pod::tolerations(scheduling, "scheduling", causes);
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for (path, toleration) in elements(scheduling, "tolerations", "scheduling") {
         let key = ["key", "operator", "value", "effect"].map(|field| text(toleration, field));
-        if seen.contains(&key) {
+        if !seen.insert(key) {
             causes.push(Cause::duplicate(path, toleration));
         }
-        seen.push(key);
     }
 }

@@ -2,8 +2,13 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/api/pod/warnings.go`, `warningsForOverlappingVirtualPaths`.
 
+use super::SAID_MAX;
 use serde_json::Value;
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, ops::Bound};
+
+/// Sources of a projected volume that are compared with each other, and paths of them.
+const SOURCES_MAX: usize = 100;
+const PATHS_MAX: usize = 1_000;
 
 pub(super) fn check(volume: &Value, said: &mut Vec<String>) {
     let name = volume["name"].as_str().unwrap_or_default();
@@ -19,7 +24,10 @@ pub(super) fn check(volume: &Value, said: &mut Vec<String>) {
     }
     let mut all: BTreeSet<&str> = BTreeSet::new();
     let sources = volume["projected"]["sources"].as_array();
-    for source in sources.into_iter().flatten() {
+    for source in sources.into_iter().flatten().take(SOURCES_MAX) {
+        if all.len() > PATHS_MAX {
+            return;
+        }
         let Some((from, paths)) = projection(source) else {
             if source.as_object().is_none_or(serde_json::Map::is_empty) {
                 said.push(format!(
@@ -78,6 +86,9 @@ fn projection(source: &Value) -> Option<(String, Vec<&str>)> {
 fn overlaps(paths: Vec<&str>, why: &str, said: &mut Vec<String>) {
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     for path in paths {
+        if said.len() >= SAID_MAX {
+            return;
+        }
         let path = path.trim_end_matches('/');
         if let Some(other) = overlap(&seen, path) {
             said.push(format!("{why}: {path:?} with {other:?}"));
@@ -86,11 +97,19 @@ fn overlaps(paths: Vec<&str>, why: &str, said: &mut Vec<String>) {
     }
 }
 
+/// The first of the paths, by their letters, that begins as this one does, or with which it begins.
 fn overlap<'a>(seen: &BTreeSet<&'a str>, path: &str) -> Option<&'a str> {
-    let within = |whole: &str, part: &str| format!("{part}/").starts_with(whole);
-    let meets = |other: &&str| within(path, other) || within(other, path);
-    seen.iter()
+    if path.is_empty() {
+        return None;
+    }
+    let mut begins = path.char_indices().skip(1).map(|(at, _)| &path[..at]);
+    begins
+        .find_map(|begin| seen.get(begin))
         .copied()
-        .filter(|other| !other.is_empty() && !path.is_empty())
-        .find(meets)
+        .or_else(|| {
+            let next = seen
+                .range::<str, _>((Bound::Included(path), Bound::Unbounded))
+                .next();
+            next.copied().filter(|next| next.starts_with(path))
+        })
 }

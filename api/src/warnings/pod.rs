@@ -2,7 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/api/pod/warnings.go`.
 
-use super::{claim, elements, expressions, node_terms, old_label, paths, whole_bytes};
+use super::{SAID_MAX, claim, elements, expressions, node_terms, old_label, paths, whole_bytes};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -70,6 +70,8 @@ const VOLUMES: [(&str, &str, &str); 9] = [
         "deprecated in v1.28, non-functional in v1.31+",
     ),
 ];
+/// Ports of a pod that are compared with each other.
+const PORTS_MAX: usize = 1_000;
 const BYTES: [&str; 2] = ["memory", "ephemeral-storage"];
 const CONTAINERS: [&str; 3] = ["initContainers", "containers", "ephemeralContainers"];
 
@@ -237,11 +239,13 @@ struct Port<'a> {
     host: (&'a str, i64),
 }
 
+/// Each with each before it.
 fn ports(containers: &[(String, &Value)], said: &mut Vec<String>) {
     let mut seen: Vec<Port<'_>> = Vec::new();
     let all = containers
         .iter()
-        .flat_map(|(path, container)| elements(container, "ports", path));
+        .flat_map(|(path, container)| elements(container, "ports", path))
+        .take(PORTS_MAX);
     for (path, port) in all {
         let text = |field: &str| port[field].as_str().unwrap_or_default();
         let number = |field: &str| port[field].as_i64().unwrap_or_default();
@@ -263,6 +267,9 @@ fn ports(containers: &[(String, &Value)], said: &mut Vec<String>) {
         }
         let same = |old: &&Port<'_>| old.number == new.number && old.protocol == new.protocol;
         for old in seen.iter().filter(same) {
+            if said.len() >= SAID_MAX {
+                return;
+            }
             let (other_ip, other_port) = old.host;
             let how = if old.host == new.host {
                 "duplicate"

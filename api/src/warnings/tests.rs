@@ -101,3 +101,19 @@ fn others() {
     let pod = json!({"spec": {"nodeSelector": {"beta.kubernetes.io/os": "linux"}}});
     assert_eq!(of_changed(kind::POD, &pod, &pod), [""; 0]);
 }
+
+/// A pod whose every port and every path stands on every other has as many faults as it has pairs.
+#[test]
+fn a_hostile_pod_is_told_a_hundred_things() {
+    let port = json!({"containerPort": 80, "protocol": "TCP"});
+    let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [{"name": "c", "ports": vec![port; 20_000]}]}});
+    assert_eq!(of_new(kind::POD, &pod).len(), SAID_MAX);
+    let item = |at: usize| json!({"key": "k", "path": format!("{}{at}", "a/".repeat(at % 40))});
+    let items: Vec<Value> = (0..20_000).map(item).collect();
+    let source = |at: usize| json!({"configMap": {"name": "m", "items": [item(at)]}});
+    let sources: Vec<Value> = (0..20_000).map(source).collect();
+    let volumes = json!([{"name": "v", "configMap": {"name": "m", "items": items}}, {"name": "w", "projected": {"sources": sources}}]);
+    let pod = json!({"metadata": {"name": "a"}, "spec": {"containers": [], "volumes": volumes}});
+    let said = of_new(kind::POD, &pod);
+    assert!(!said.is_empty() && said.len() <= SAID_MAX, "{}", said.len());
+}

@@ -16,6 +16,10 @@ use std::io::{self, Read as _, Write as _};
 /// Smaller answers are not worth compressing; as upstream.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 
+/// Letters of all warnings of an answer; of one of them where all have more. As upstream.
+const WARNINGS_CHARS_MAX: usize = 4 * 1024;
+const WARNING_CHARS_MAX: usize = 256;
+
 /// JSON that is already bytes.
 pub(crate) fn json_bytes(status: StatusCode, json: impl Into<Bytes>) -> Response<Body> {
     let mut response = Response::new(Body::whole(json));
@@ -118,11 +122,24 @@ pub(crate) fn set(response: &mut Response<Body>, name: header::HeaderName, value
     }
 }
 
-/// Adds `Warning: 299 - "..."` headers, which kubectl prints.
+/// Adds `Warning: 299 - "..."` headers, which kubectl prints. Clients bound the headers they read: where all are too long together each
+/// is cut, and what does not fit then is left out, as upstream.
 pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
+    let all: usize = warnings.iter().map(|warning| warning.chars().count()).sum();
+    let each_max = if all > WARNINGS_CHARS_MAX {
+        WARNING_CHARS_MAX
+    } else {
+        all
+    };
+    let mut left = WARNINGS_CHARS_MAX;
     for warning in warnings {
+        let Some(rest) = left.checked_sub(warning.chars().count().min(each_max)) else {
+            return;
+        };
+        left = rest;
         let clean: String = warning
             .chars()
+            .take(each_max)
             .map(|c| if c.is_control() { ' ' } else { c })
             .collect::<String>()
             .replace('\\', "\\\\")
@@ -247,4 +264,22 @@ pub(crate) fn gunzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
     let mut whole = Vec::with_capacity(bytes.len().saturating_mul(8));
     GzDecoder::new(bytes).read_to_end(&mut whole)?;
     Ok(whole)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_do_not_outgrow_a_clients_headers() {
+        let told = |warnings: Vec<String>| {
+            let mut response = text(StatusCode::OK, "");
+            warn(&mut response, &warnings);
+            let all = response.headers().get_all(header::WARNING).into_iter();
+            all.map(HeaderValue::len).collect::<Vec<_>>()
+        };
+        assert_eq!(told(vec!["a".repeat(4_000)]), [4_000 + "299 - \"\"".len()]);
+        let many = told(vec!["a".repeat(1_000); 1_000]);
+        assert_eq!(many, vec![256 + "299 - \"\"".len(); 16]);
+    }
 }

@@ -7,6 +7,7 @@ use crate::{
     validate::{elements, meta, text},
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 const STATES: [&str; 3] = ["False", "True", "Unknown"];
 const REASON: &str = "a condition reason must start with alphabetic character, optionally followed by a string of alphanumeric characters or '_,:', and must end with an alphanumeric character or '_' (e.g. 'my_name',  or 'MY_NAME',  or 'MyName',  or 'ReasonA,ReasonB',  or 'ReasonA:ReasonB', regex used for validation is '[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?')";
@@ -14,13 +15,12 @@ const REASON_BYTES_MAX: usize = 1024;
 const MESSAGE_BYTES_MAX: usize = 32 * 1024;
 
 pub(super) fn check(status: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let mut seen = Vec::new();
+    let mut seen = BTreeSet::new();
     for (path, condition) in elements(status, "conditions", path) {
         let kind = text(condition, "type");
-        if seen.contains(&kind) {
+        if !seen.insert(kind) {
             causes.push(Cause::duplicate(&*path, &json!(kind)));
         }
-        seen.push(kind);
         one(condition, &path, causes);
     }
 }

@@ -98,10 +98,11 @@ pub fn may_run_again(spec: &Value, list: &str, name: &str, failed: bool) -> bool
 
 fn claims(status: &Value, spec: &Value, causes: &mut Vec<Cause>) {
     let of_pod = elements(spec, "resourceClaims", "spec");
+    let of_pod: BTreeSet<&str> = of_pod.iter().map(|(_, one)| text(one, "name")).collect();
     let mut seen = BTreeSet::new();
     for (path, claim) in elements(status, "resourceClaimStatuses", "status") {
         let (name, field) = (text(claim, "name"), format!("{path}.name"));
-        if !of_pod.iter().any(|(_, one)| one["name"] == name) {
+        if !of_pod.contains(name) {
             let detail = "must match the name of an entry in `spec.resourceClaims`";
             causes.push(Cause::invalid(&*field, &json!(name), detail));
         }
