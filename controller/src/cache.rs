@@ -227,9 +227,9 @@ impl Cache {
         state.tables.get(&table_of(kind)).map_or(0, Table::len)
     }
 
-    /// How many bytes of JSON the objects of a kind are, of one namespace or all. Looks at each.
+    /// How many objects of a kind there are in one namespace or in all, and how many bytes of JSON they are. Looks at each.
     #[must_use]
-    pub fn bytes(&self, kind: KindRef, namespace: Option<&str>) -> usize {
+    pub fn weight(&self, kind: KindRef, namespace: Option<&str>) -> (usize, usize) {
         let state = self.0.state.read();
         let table = state.tables.get(&table_of(kind));
         let first = Key::new(namespace.unwrap_or_default(), "");
@@ -237,8 +237,9 @@ impl Cache {
             .into_iter()
             .flat_map(|table| table.range(&first..))
             .take_while(|(key, _)| namespace.is_none_or(|namespace| key.namespace == namespace))
-            .map(|(_, object)| object.raw.len())
-            .sum()
+            .fold((0, 0), |(objects, bytes), (_, object)| {
+                (objects + 1, bytes + object.raw.len())
+            })
     }
 
     /// As [`Cache::list`], with the revision the list is of.

@@ -315,7 +315,7 @@ impl State {
                 let objects = kind.map_or(0, |kind| cache.count(kind));
                 let whole = match kind {
                     Some(kind) if info.verb == "list" && !list::is_streamed(call) => {
-                        list::bytes(cache, kind, &info.namespace, objects, &call.query)
+                        list::bytes(cache, kind, &info.namespace, &call.query)
                     }
                     _ => 0,
                 };

@@ -5,7 +5,7 @@
 
 mod normal;
 
-pub(crate) use normal::{SchemaId, is_of};
+pub(crate) use normal::{SchemaId, is_of, shown};
 
 use coracle_api::{
     Key, Kind, KindRef,

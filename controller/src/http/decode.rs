@@ -6,7 +6,7 @@ mod flow;
 mod mend;
 mod once;
 
-use super::{Call, error};
+use super::{Call, error, unread::drain};
 use bytes::Bytes;
 use coracle_api::{
     go::{settle_numbers, syntax_error, type_of},
@@ -16,7 +16,6 @@ use coracle_api::{
 };
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use once::Read;
 use serde_json::Value;
 use std::time::Duration;
@@ -28,10 +27,8 @@ const ASIDE_BYTES_MIN: usize = 64 * 1024;
 /// A body is sent by then.
 const BODY_MAX: Duration = Duration::from_secs(30);
 
-/// Of a body that is too large, so much is read and thrown away,
+/// Of a body that is too large, so much is read and thrown away: many clients look for an answer only once they have sent all.
 const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// and for so long.
-const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// Media types of objects.
 const OBJECT_TYPES: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
@@ -62,14 +59,14 @@ pub(crate) async fn bytes(call: &mut Call) -> Result<Bytes, StatusError> {
         return Ok(Bytes::new());
     };
     if declared > BODY_BYTES_MAX {
-        drain(&mut body).await;
+        drain(body, DRAIN_BYTES_MAX).await;
         return Err(error::too_large_body(BODY_BYTES_MAX));
     }
     let limited = Limited::new(&mut body, BODY_BYTES_MAX);
     match tokio::time::timeout(BODY_MAX, limited.collect()).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(failure)) if failure.is::<LengthLimitError>() => {
-            drain(&mut body).await;
+            drain(body, DRAIN_BYTES_MAX).await;
             Err(error::too_large_body(BODY_BYTES_MAX))
         }
         Ok(Err(failure)) => Err(error::bad_request(format!(
@@ -77,23 +74,6 @@ pub(crate) async fn bytes(call: &mut Call) -> Result<Bytes, StatusError> {
         ))),
         Err(_elapsed) => Err(error::timed_out()),
     }
-}
-
-/// Reads on without keeping anything: many clients look for an answer only once they have sent all. Who sends
-/// more than this is cut off.
-async fn drain(body: &mut Incoming) {
-    let read_on = async {
-        let mut left = DRAIN_BYTES_MAX;
-        while let Some(Ok(frame)) = body.frame().await {
-            let bytes = frame.data_ref().map_or(0, Bytes::len);
-            match left.checked_sub(bytes) {
-                Some(rest) => left = rest,
-                None => return,
-            }
-        }
-    };
-    // Whatever came of it, the answer is the same.
-    let _elapsed = tokio::time::timeout(DRAIN_MAX, read_on).await;
 }
 
 /// The media type of the body, without parameters, in lower case.

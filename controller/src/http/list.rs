@@ -112,18 +112,12 @@ pub(crate) fn is_streamed(call: &Call) -> bool {
     negotiate::choice(call.accept(), true) == Some(plain) && !call.query.flag("pretty")
 }
 
-/// About how many bytes of JSON a list is made of.
-pub(crate) fn bytes(
-    cache: &Cache,
-    kind: KindRef,
-    namespace: &str,
-    objects: usize,
-    query: &Query,
-) -> usize {
-    let bytes = cache.bytes(kind, (!namespace.is_empty()).then_some(namespace));
+/// About how many bytes of JSON a list is made of; of a page, as if all objects were of one size.
+pub(crate) fn bytes(cache: &Cache, kind: KindRef, namespace: &str, query: &Query) -> usize {
+    let (objects, bytes) = cache.weight(kind, (!namespace.is_empty()).then_some(namespace));
     let limit: Option<usize> = query.get("limit").and_then(|limit| limit.parse().ok());
     match limit {
-        Some(limit) if 0 < limit && limit < objects => bytes / objects * limit,
+        Some(limit) if 0 < limit && limit < objects => bytes.saturating_mul(limit) / objects,
         _ => bytes,
     }
 }

@@ -102,14 +102,9 @@ impl Render {
     fn plain_list(&self, objects: &[Arc<Object>], meta: &ListMeta) -> Bytes {
         let size: usize = objects.iter().map(|object| object.raw.len() + 1).sum();
         let mut list = Vec::with_capacity(size + 256);
-        list.extend_from_slice(self.list_head(meta).as_bytes());
-        for (index, object) in objects.iter().enumerate() {
-            if index > 0 {
-                list.push(b',');
-            }
-            list.extend_from_slice(&self.object(object));
+        for chunk in self.clone().chunks(objects.to_vec(), meta) {
+            list.extend_from_slice(&chunk);
         }
-        list.extend_from_slice(b"]}");
         list.into()
     }
 
@@ -233,16 +228,13 @@ impl Render {
     }
 
     /// False for an object that is stored as another kind, or in another version, than it is shown as.
-    pub(crate) fn is_own(&self, object: &Object) -> bool {
+    fn is_own(&self, object: &Object) -> bool {
         kinds::is_of(object, self.kind)
     }
 
     /// An object in this version, or as the kind has it that a view shows.
     fn value(&self, object: &Object) -> Value {
-        match &self.custom {
-            Some(custom) => custom.shown(object),
-            None => object.value(),
-        }
+        kinds::shown(self.custom.as_deref(), object)
     }
 
     fn row(&self, object: &Object, of: Meta) -> Value {

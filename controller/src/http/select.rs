@@ -4,7 +4,7 @@
 
 use super::{error, query::ListOptions};
 use crate::{
-    kinds::{Custom, Kinds},
+    kinds::{self, Custom, Kinds},
     object::Object,
 };
 use coracle_api::{
@@ -124,10 +124,7 @@ impl Fields {
     fn match_object(&self, object: &Object) -> bool {
         let mut read = BTreeMap::new();
         if !self.paths.is_empty() {
-            let value = match &self.custom {
-                Some(custom) => custom.shown(object),
-                None => object.value(),
-            };
+            let value = kinds::shown(self.custom.as_deref(), object);
             for path in &self.paths {
                 let found = match &self.custom {
                     Some(custom) => custom.version.selectable_value(&value, path),

@@ -3,15 +3,16 @@
 //! A client of HTTP/1.1 sends its body whatever the answer is, and its next request after it: an answer that needs no body (403, 404,
 //! 405, 406, 429) must not cut the connection. As Go's server, what is left is read and thrown away, if it is little.
 
+use bytes::Bytes;
 use coracle_daemon::{OnExit, Tasks};
-use http_body_util::{BodyExt as _, Limited};
+use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
 use std::time::Duration;
 
 /// Of a body that nobody read, so much is thrown away; more ends the connection.
 const LEFT_BYTES_MAX: usize = 256 * 1024;
-/// For so long.
-const LEFT_MAX: Duration = Duration::from_secs(5);
+/// Whatever is thrown away is read for so long.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
 
 /// A body, or none once it was taken.
 #[derive(Debug)]
@@ -43,10 +44,23 @@ impl Drop for Unread {
         if body.is_end_stream() || !is_little {
             return;
         }
-        self.tasks.spawn("unread body", OnExit::Ignore, async move {
-            let rest = Limited::new(body, LEFT_BYTES_MAX).collect();
-            // Whatever comes of it, nobody waits for it but the connection.
-            let _read = tokio::time::timeout(LEFT_MAX, rest).await;
-        });
+        let rest = drain(body, LEFT_BYTES_MAX);
+        self.tasks.spawn("unread body", OnExit::Ignore, rest);
     }
+}
+
+/// Reads on without keeping anything. Who sends more than this is cut off.
+pub(crate) async fn drain(mut body: Incoming, bytes_max: usize) {
+    let read_on = async {
+        let mut left = bytes_max;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(bytes) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    };
+    // Whatever came of it, the answer is the same.
+    let _elapsed = tokio::time::timeout(DRAIN_MAX, read_on).await;
 }

@@ -34,6 +34,14 @@ pub(crate) fn is_of(object: &Object, kind: KindRef) -> bool {
             && (row.group, row.version, row.kind) == (kind.group, kind.version, kind.kind))
 }
 
+/// A normal object as its kind shows it, which may be custom.
+pub(crate) fn shown(custom: Option<&Custom>, object: &Object) -> Value {
+    match custom {
+        Some(custom) => custom.shown(object),
+        None => object.value(),
+    }
+}
+
 impl Custom {
     /// A normal object as this version shows it.
     #[must_use]

@@ -4,7 +4,10 @@ use super::{
     Patch, PatchForm, custom,
     strategy::{self, Unreadable},
 };
-use crate::{kinds::Custom, object::Object};
+use crate::{
+    kinds::{self, Custom},
+    object::Object,
+};
 use coracle_api::{
     KindRef, StatusError,
     go::printed,
@@ -40,10 +43,7 @@ impl Shape {
 
     /// An object as the kind that is written has it.
     pub(super) fn shown(&self, object: &Object) -> Value {
-        match &self.custom {
-            Some(custom) => custom.shown(object),
-            None => object.value(),
-        }
+        kinds::shown(self.custom.as_deref(), object)
     }
 
     /// An applied Scale says one thing of its object.

@@ -15,18 +15,35 @@ struct Door {
     dir: tempfile::TempDir,
 }
 
-async fn open() -> Door {
-    let dir = tempfile::tempdir().unwrap();
+/// Stops and starts on the same data.
+async fn reopen(door: Door) -> Door {
+    let Door {
+        registry,
+        store,
+        tasks,
+        dir,
+    } = door;
+    drop((registry, store));
+    assert!(tasks.shut_down(std::time::Duration::from_secs(5)).await);
+    open_on(dir)
+}
+
+fn open_on(dir: tempfile::TempDir) -> Door {
     let tasks = Tasks::new();
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
     let registry = Registry::open(Arc::clone(&store) as _, Clock::system(), &tasks).unwrap();
-    registry.bootstrap().await.unwrap();
     Door {
         registry,
         store,
         tasks,
         dir,
     }
+}
+
+async fn open() -> Door {
+    let door = open_on(tempfile::tempdir().unwrap());
+    door.registry.bootstrap().await.unwrap();
+    door
 }
 
 fn me() -> Context {
@@ -432,17 +449,7 @@ async fn acknowledged_writes_survive_and_revisions_go_on() {
         .create(&me(), kind::CONFIG_MAP, "default", map)
         .await
         .unwrap();
-    let Door {
-        registry,
-        store,
-        tasks,
-        dir,
-    } = door;
-    drop((registry, store));
-    assert!(tasks.shut_down(std::time::Duration::from_secs(5)).await);
-    let tasks = Tasks::new();
-    let store = Arc::new(Embedded::open(dir.path()).unwrap());
-    let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
+    let Door { registry, .. } = &reopen(door).await;
     let found = registry.cache().get(kind::CONFIG_MAP, &before.key).unwrap();
     assert_eq!(
         (found.uid(), found.revision),

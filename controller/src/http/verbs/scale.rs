@@ -5,6 +5,7 @@ use super::{
     Target, options,
 };
 use crate::{
+    kinds,
     object::Object,
     registry::{Patch, PatchKind, Subresource, refused_patch},
 };
@@ -194,10 +195,7 @@ fn unreadable(target: &Target<'_>, wanted: &Value, why: &str) -> StatusError {
 /// The Scale of a workload.
 fn of(target: &Target<'_>, object: &Object) -> Result<Value, StatusError> {
     let custom = target.state.registry.cache().kinds().custom_of(target.kind);
-    let value = match &custom {
-        Some(custom) => custom.shown(object),
-        None => object.value(),
-    };
+    let value = kinds::shown(custom.as_deref(), object);
     let meta = &value["metadata"];
     let meta = json!({
         "name": meta["name"],

@@ -73,23 +73,13 @@ async fn objects_of_the_store_are_read_by_the_schema_there_is() {
         crd["spec"]["versions"] = json!([version("v1", false, "more"), version("v2", true, "neu")]);
     })
     .await;
-    let Door {
-        registry,
-        store,
-        tasks,
-        dir,
-    } = door;
-    drop((registry, store));
-    assert!(tasks.shut_down(std::time::Duration::from_secs(5)).await);
-    let tasks = Tasks::new();
-    let store = Arc::new(Embedded::open(dir.path()).unwrap());
-    let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
+    let Door { registry, .. } = &reopen(door).await;
     let cache = registry.cache();
     for (version, spec) in [
         ("v1", json!({"a": "1", "more": "v1"})),
         ("v2", json!({"a": "1"})),
     ] {
-        let kind = find(&registry, version);
+        let kind = find(registry, version);
         let custom = cache.kinds().custom(kind).unwrap();
         let found = cache.get(kind, &Key::cluster("g")).unwrap();
         assert_eq!(custom.shown(&found)["spec"], spec, "{version}");

@@ -159,19 +159,9 @@ async fn a_start_counts_what_is_on_disk() {
     for name in ["a", "b"] {
         create(&door.registry, name).await.unwrap();
     }
-    let Door {
-        registry,
-        store,
-        tasks,
-        dir,
-    } = door;
-    drop((registry, store));
-    assert!(tasks.shut_down(Duration::from_secs(5)).await);
-    let tasks = Tasks::new();
-    let store = Arc::new(Embedded::open(dir.path()).unwrap());
-    let registry = Registry::open(store, Clock::system(), &tasks).unwrap();
-    check_refused(create(&registry, "c").await, &full(2));
-    assert_eq!(used(&registry, "pods"), "2");
+    let Door { registry, .. } = &reopen(door).await;
+    check_refused(create(registry, "c").await, &full(2));
+    assert_eq!(used(registry, "pods"), "2");
 }
 
 #[tokio::test]
