@@ -8,6 +8,7 @@ mod time;
 
 pub use json::syntax_error;
 pub use number::{settle_numbers, to_json};
+pub(crate) use time::ZERO_TIME;
 pub use time::{Layout, read_time};
 
 use base64::DecodeError;

@@ -17,9 +17,9 @@ pub struct Quantity {
     format: Format,
 }
 
-/// Digits before the point: more than the largest quantity has.
-const DIGITS_MAX: usize = 24;
-/// Digits behind it that are looked at one by one.
+/// Digits that are counted with; so many before the point are more than the largest quantity has in any unit.
+const DIGITS_MAX: usize = 38;
+/// Digits behind the point that are looked at one by one.
 const FRACTION_MAX: usize = 12;
 const NANO: i128 = 1_000_000_000;
 /// Of a thousandth.
@@ -123,10 +123,7 @@ impl<'a> Parts<'a> {
             .unwrap_or(unsigned.len());
         let (number, suffix) = unsigned.split_at(end);
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
-        if (whole.is_empty() && fraction.is_empty())
-            || fraction.contains('.')
-            || whole.len() > DIGITS_MAX
-        {
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
             return Err(Error::Format);
         }
         Ok(Self {
@@ -138,7 +135,8 @@ impl<'a> Parts<'a> {
     }
 
     fn nano(&self) -> Option<i128> {
-        let kept = &self.fraction[..self.fraction.len().min(FRACTION_MAX)];
+        let room = DIGITS_MAX.checked_sub(self.whole.trim_start_matches('0').len())?;
+        let kept = &self.fraction[..self.fraction.len().min(FRACTION_MAX).min(room)];
         let dropped = &self.fraction[kept.len()..];
         let digits: i128 = format!("0{}{kept}", self.whole).parse().ok()?;
         // Whatever is not looked at makes it larger.
@@ -189,7 +187,7 @@ impl Quantity {
     /// Parses a quantity.
     ///
     /// # Errors
-    /// When the text is none, or is larger than any machine.
+    /// When the text is none. One that is larger than any machine is the largest there is, as upstream's.
     pub fn parse(text: &str) -> Result<Self, Error> {
         Parts::of(text).map(|parts| Self::of(&parts))
     }
@@ -396,9 +394,25 @@ mod tests {
             -5_555_566_785_656_557_890,
             "-5555566785656557890m",
         );
-        for large in ["99E", "9999999999999999999999"] {
+        for large in [
+            "99E",
+            "9999999999999999999999",
+            "99999999999999999999999999999999999999999",
+            "99999999999999999999999999999999999999e-18",
+        ] {
             check(large, NANO_MAX / NANO_OF_MILLI, "9223372036854775807");
         }
+        // A thousand millionth of the largest there is has nine digits more than that.
+        check(
+            "1234567890123456789.1234567890",
+            1_234_567_890_123_456_789_124,
+            "1234567890123456789123456789n",
+        );
+        check(
+            "1234567890123456789123456789.0000000000000001n",
+            1_234_567_890_123_456_789_124,
+            "1234567890123456789123456790n",
+        );
         check("1e3", 1_000_000, "1e3");
         check("129e6", 129_000_000_000, "129e6");
         check("1.5e3", 1_500_000, "1500");
@@ -470,17 +484,7 @@ mod tests {
 
     #[test]
     fn refused() {
-        for text in [
-            "",
-            ".",
-            "m",
-            "1.2.3",
-            "1x",
-            "1 Mi",
-            "--1",
-            "1e99",
-            "9999999999999999999999999",
-        ] {
+        for text in ["", ".", "m", "1.2.3", "1x", "1 Mi", "--1", "1e99"] {
             assert!(Quantity::parse(text).is_err(), "{text}");
         }
         for text in ["1mi", "1kM", "1e", "1Ki2"] {
@@ -492,6 +496,13 @@ mod tests {
     proptest! {
         #[test]
         fn never_panics(text in "\\PC{0,70}") { let _any = Quantity::parse(&text); }
+        #[test]
+        fn reads_what_it_prints(text in "[+-]?[0-9]{0,30}(\\.[0-9]{0,20})?(n|u|m|k|M|E|Ki|Ei|e-18|e28|)") {
+            if let Ok(read) = Quantity::parse(&text) {
+                let again = Quantity::parse(&read.to_string()).unwrap();
+                prop_assert_eq!(again.nano, read.nano, "{}", text);
+            }
+        }
         #[test]
         fn prints_what_it_reads(value in -1_000_000_000i64..1_000_000_000, suffix in "(m|k|M|Ki|Mi|)") {
             let read = Quantity::parse(&format!("{value}{suffix}")).unwrap();

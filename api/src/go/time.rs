@@ -4,6 +4,9 @@
 
 use jiff::{civil::DateTime, tz::Offset};
 
+/// The time that Go calls zero: `null` as a field, but no time at all to whoever reads a map of times.
+pub(crate) const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+
 /// How a time is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Layout {

@@ -5,11 +5,9 @@ use super::{
     table::{self, Field, LIST, Message, Otherwise, Plural, Shape, Special},
     wire::{put_bytes, put_number, put_tag},
 };
+use crate::go::ZERO_TIME;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
-
-/// The time that Go calls zero.
-const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// The bytes of a message; fields that the table does not know are left out.
 pub(super) fn message(message: &'static Message, value: &Value) -> Result<Vec<u8>, Error> {

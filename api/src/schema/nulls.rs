@@ -4,10 +4,8 @@
 //! Source: Go, `encoding/json`, `Unmarshal`; k8s.io/apimachinery `pkg/api/resource`, `Quantity.UnmarshalJSON`.
 
 use super::{QUANTITY, refers_to, resolve};
+use crate::go::ZERO_TIME;
 use serde_json::{Map, Value};
-
-/// The time that Go calls zero: `null` as a field, but no time at all to whoever reads a map of times.
-const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
 
 /// Puts zero values for the nulls in the lists and maps of a value of this type.
 pub(super) fn fill(definitions: &Map<String, Value>, reference: &Value, value: &mut Value) {
