@@ -228,11 +228,14 @@ fn is_member(target: &mut Value, path: &[String]) -> bool {
         .is_some_and(|(_, parent)| find(target, parent).is_ok_and(|parent| parent.is_object()))
 }
 
-/// An array index below `len`, in the only form the RFC allows.
+/// An array index below `len`. As upstream's library, and other than the RFC, a negative one counts from the end.
 fn index(part: &str, len: usize) -> Option<usize> {
-    let canonical =
-        part == "0" || (!part.starts_with('0') && part.bytes().all(|b| b.is_ascii_digit()));
-    part.parse().ok().filter(|index| canonical && *index < len)
+    let index: isize = part.parse().ok()?;
+    let index = match usize::try_from(index) {
+        Ok(index) => index,
+        Err(_negative) => len.checked_sub(index.unsigned_abs())?,
+    };
+    (index < len).then_some(index)
 }
 
 fn add(
@@ -316,6 +319,24 @@ mod tests {
             json!([{"op": "add", "path": "/a/-", "value": 9}]),
             Some(json!({"a": [1, 2, 9], "b": {"c": 1}})),
         );
+        for (patch, list) in [
+            (
+                json!({"op": "add", "path": "/a/-1", "value": 9}),
+                json!([1, 2, 9]),
+            ),
+            (
+                json!({"op": "add", "path": "/a/-3", "value": 9}),
+                json!([9, 1, 2]),
+            ),
+            (
+                json!({"op": "replace", "path": "/a/-1", "value": 9}),
+                json!([1, 9]),
+            ),
+            (json!({"op": "remove", "path": "/a/-2"}), json!([2])),
+        ] {
+            let expected = json!({"a": list, "b": {"c": 1}});
+            check(base(), json!([patch]), Some(expected));
+        }
         check(
             base(),
             json!([{"op": "remove", "path": "/b/c"}]),
@@ -378,7 +399,10 @@ mod tests {
             json!([{"op": "test", "path": "/a", "value": 1}]),
             json!([{"op": "remove", "path": "/x"}]),
             json!([{"op": "replace", "path": "/x", "value": 1}]),
-            json!([{"op": "add", "path": "/a/01", "value": 1}]),
+            json!([{"op": "add", "path": "/a/3", "value": 1}]),
+            json!([{"op": "add", "path": "/a/-3", "value": 1}]),
+            json!([{"op": "remove", "path": "/a/-2"}]),
+            json!([{"op": "add", "path": "/a/0x0", "value": 1}]),
             json!([{"op": "add", "path": "a", "value": 1}]),
             json!([{"op": "move", "from": "/a", "path": "/a/0"}]),
             json!([{"op": "nothing", "path": "/a"}]),

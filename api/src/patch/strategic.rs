@@ -1,15 +1,22 @@
 //! Strategic merge patch: merge patch that knows which lists merge by a key.
 //!
-//! Source: k8s.io/apimachinery `pkg/util/strategicpatch`. Directives: `$patch` (replace, delete,
-//! merge), `$deleteFromPrimitiveList/x`, `$setElementOrder/x`, `$retainKeys`.
+//! Source: k8s.io/apimachinery `pkg/util/strategicpatch`. Directives: `$patch` (replace, delete),
+//! `$deleteFromPrimitiveList/x`, `$setElementOrder/x`, `$retainKeys`.
 
 use super::merge;
 use crate::{
-    go::{printed, type_of},
+    go::printed,
     schema::{ListMerge, Type},
 };
 use serde_json::{Map, Value};
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, HashSet};
+
+const DIRECTIVE: &str = "$patch";
+const RETAIN_KEYS: &str = "$retainKeys";
+const DELETION: &str = "$deleteFromPrimitiveList/";
+const ORDER: &str = "$setElementOrder/";
+/// Of what is shown of a value in an error, in bytes.
+const SHOWN_MAX: usize = 4096;
 
 /// Why a patch is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,12 +37,31 @@ pub enum Error {
         /// What it stands in.
         map: String,
     },
-    /// Something else where an object with a key has to be.
-    #[error("expected a map[string]interface {{}}, but received a {0}")]
-    NoObject(&'static str),
-    /// A list of fields to keep that is none.
+    /// `$patch: merge` in a list.
+    #[error("merging lists cannot yet be specified in the patch")]
+    MergeOfLists,
+    /// Something else than what has to be there, both as Go's types.
+    #[error("expected a {wanted}, but received a {found}")]
+    Type {
+        /// What has to be there.
+        wanted: &'static str,
+        /// What is.
+        found: &'static str,
+    },
+    /// A list of objects and of something else.
+    #[error("list element types are not identical: {0}")]
+    Mixed(String),
+    /// A list of fields to keep that is none, or does not name what the patch sets.
     #[error("invalid patch format of retainKeys")]
     RetainKeys,
+    /// The elements of a patch are not in the order that it asks for, or are not in that.
+    #[error("The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n")]
+    Order {
+        /// The list of the patch.
+        patch: String,
+        /// The order.
+        order: String,
+    },
 }
 
 impl Error {
@@ -44,6 +70,29 @@ impl Error {
     pub fn is_bad_request(&self) -> bool {
         *self == Self::RetainKeys
     }
+
+    fn wanted(wanted: &'static str, found: &Value) -> Self {
+        let found = match found {
+            Value::Null => "%!s(<nil>)",
+            Value::Bool(_) => "bool",
+            Value::Number(number) if number.is_f64() => "float64",
+            Value::Number(_) => "int64",
+            Value::String(_) => "string",
+            Value::Array(_) => "[]interface {}",
+            Value::Object(_) => "map[string]interface {}",
+        };
+        Self::Type { wanted, found }
+    }
+}
+
+/// As [`printed`], cut where it gets long.
+fn shown(value: &Value) -> String {
+    let mut text = printed(value);
+    if text.len() > SHOWN_MAX {
+        text.truncate(text.floor_char_boundary(SHOWN_MAX));
+        text.push_str("...");
+    }
+    text
 }
 
 /// Applies `patch` to `target`, an object of type `ty`.
@@ -64,31 +113,17 @@ fn objects(
     mut patch: Map<String, Value>,
     ty: Type<'_>,
 ) -> Result<Map<String, Value>, Error> {
-    let directive = patch.get("$patch").cloned();
-    match directive.as_ref().map(Value::as_str) {
-        None | Some(Some("merge")) => {
-            patch.remove("$patch");
-        }
-        Some(Some("replace")) => {
-            patch.remove("$patch");
-            return Ok(patch);
-        }
-        Some(Some("delete")) => return Ok(Map::new()),
-        Some(_unknown) => {
-            return Err(Error::Unknown {
-                directive: printed(&directive.unwrap_or_default()),
-                map: printed(&Value::Object(patch)),
-            });
+    if patch.contains_key(DIRECTIVE) {
+        return as_told(patch);
+    }
+    retain(&mut target, &mut patch)?;
+    for (name, order) in take_directives(&mut patch, ORDER) {
+        let lists = (target.remove(&name), patch.remove(&name));
+        if let Some(list) = in_order(lists, order, ty.field(&name))? {
+            target.insert(name, Value::Array(list));
         }
     }
-    if let Some(keys) = patch.remove("$retainKeys") {
-        let keys: HashSet<String> =
-            serde_json::from_value(keys).map_err(|_shape| Error::RetainKeys)?;
-        target.retain(|name, _| keys.contains(name));
-    }
-    let orders = take_directives(&mut patch, "$setElementOrder/");
-    let deletions = take_directives(&mut patch, "$deleteFromPrimitiveList/");
-    for (name, gone) in deletions {
+    for (name, gone) in take_directives(&mut patch, DELETION) {
         if let (Some(Value::Array(list)), Value::Array(gone)) = (target.get_mut(&name), gone) {
             let gone: HashSet<Value> = gone.into_iter().collect();
             list.retain(|value| !gone.contains(value));
@@ -100,151 +135,40 @@ fn objects(
             target.insert(name, value);
         }
     }
-    for (name, order) in orders {
-        if let (Some(Value::Array(list)), Value::Array(order)) = (target.get_mut(&name), order) {
-            reorder(list, &order, ty.field(&name).list_merge());
-        }
-    }
     Ok(target)
 }
 
-fn member(old: Option<Value>, new: Value, ty: Type<'_>) -> Result<Option<Value>, Error> {
-    Ok(match (old, new) {
-        (_, Value::Null) => None,
-        (Some(Value::Object(old)), Value::Object(new)) => {
-            Some(Value::Object(objects(old, new, ty)?))
+/// What becomes of an object whose patch has `$patch`.
+fn as_told(mut patch: Map<String, Value>) -> Result<Map<String, Value>, Error> {
+    let directive = patch.get(DIRECTIVE).cloned().unwrap_or_default();
+    match directive.as_str() {
+        Some("replace") => {
+            patch.remove(DIRECTIVE);
+            Ok(plain_map(patch))
         }
-        (None, Value::Object(new)) => {
-            // A patch that deletes what is not there adds nothing.
-            let deletes = new.get("$patch").and_then(Value::as_str) == Some("delete");
-            if deletes {
-                None
-            } else {
-                Some(Value::Object(objects(Map::new(), new, ty)?))
-            }
-        }
-        (old, Value::Array(new)) => {
-            let old = match old {
-                Some(Value::Array(old)) => old,
-                _ => Vec::new(),
-            };
-            Some(Value::Array(lists(old, new, ty)?))
-        }
-        (_, new) => Some(new),
-    })
-}
-
-fn lists(old: Vec<Value>, new: Vec<Value>, ty: Type<'_>) -> Result<Vec<Value>, Error> {
-    match ty.list_merge() {
-        ListMerge::Atomic => Ok(new
-            .into_iter()
-            .filter(|element| !is_directive(element))
-            .collect()),
-        ListMerge::Set => {
-            let mut merged = old;
-            let mut there: HashSet<Value> = merged.iter().cloned().collect();
-            for value in new {
-                if there.insert(value.clone()) {
-                    merged.push(value);
-                }
-            }
-            Ok(merged)
-        }
-        ListMerge::ByKey(key) => by_key(old, new, key, ty.element()),
+        Some("delete") => Ok(Map::new()),
+        _ => Err(Error::Unknown {
+            directive: shown(&directive),
+            map: shown(&Value::Object(patch)),
+        }),
     }
 }
 
-fn is_directive(element: &Value) -> bool {
-    element
-        .as_object()
-        .is_some_and(|map| map.len() == 1 && map.contains_key("$patch"))
-}
-
-fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<Vec<Value>, Error> {
-    let replaces = |element: &Value| {
-        element.get("$patch").and_then(Value::as_str) == Some("replace") && is_directive(element)
+/// Leaves of `target` what `$retainKeys` names, which has to be all that the patch sets.
+fn retain(target: &mut Map<String, Value>, patch: &mut Map<String, Value>) -> Result<(), Error> {
+    let keys = match patch.remove(RETAIN_KEYS) {
+        None => return Ok(()),
+        Some(Value::Array(keys)) => keys,
+        Some(_no_list) => return Err(Error::RetainKeys),
     };
-    let old = if new.iter().any(replaces) {
-        Vec::new()
-    } else {
-        old
-    };
-    let mut keyed = Keyed::new(old, key);
-    for element in new {
-        let Value::Object(element) = element else {
-            return Err(Error::NoObject(type_of(&element)));
-        };
-        if element.len() == 1 && element.contains_key("$patch") {
-            continue;
-        }
-        let Some(id) = element.get(key).cloned() else {
-            return Err(Error::NoKey {
-                element: printed(&Value::Object(element)),
-                key: key.to_owned(),
-            });
-        };
-        if element.get("$patch").and_then(Value::as_str) == Some("delete") {
-            keyed.remove(&id);
-            continue;
-        }
-        match keyed.find(&id) {
-            Some(slot) => {
-                let old = match slot.take() {
-                    Some(Value::Object(old)) => old,
-                    _ => Map::new(),
-                };
-                *slot = Some(Value::Object(objects(old, element, ty)?));
-            }
-            None => {
-                let made = Value::Object(objects(Map::new(), element, ty)?);
-                keyed.push(id, made);
-            }
-        }
+    let keys: HashSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let is_free = |name: &str| name.starts_with(DELETION) || name.starts_with(ORDER);
+    let mut sets = patch.iter().filter(|(_, value)| !value.is_null());
+    if !sets.all(|(name, _)| is_free(name) || keys.contains(name.as_str())) {
+        return Err(Error::RetainKeys);
     }
-    Ok(keyed.slots.into_iter().flatten().collect())
-}
-
-/// A list and where the elements of each key are, first to last: nothing is searched for, and what is taken out leaves
-/// an empty slot.
-struct Keyed {
-    slots: Vec<Option<Value>>,
-    places: HashMap<Value, VecDeque<usize>>,
-}
-
-impl Keyed {
-    fn new(list: Vec<Value>, key: &str) -> Self {
-        let mut places: HashMap<Value, VecDeque<usize>> = HashMap::with_capacity(list.len());
-        for (at, element) in list.iter().enumerate() {
-            if let Some(id) = element.get(key) {
-                places.entry(id.clone()).or_default().push_back(at);
-            }
-        }
-        let slots = list.into_iter().map(Some).collect();
-        Self { slots, places }
-    }
-
-    /// The first element of a key.
-    fn find(&mut self, id: &Value) -> Option<&mut Option<Value>> {
-        let at = *self.places.get(id)?.front()?;
-        self.slots.get_mut(at)
-    }
-
-    /// Takes out the first element of a key.
-    fn remove(&mut self, id: &Value) {
-        let at = self.places.get_mut(id).and_then(VecDeque::pop_front);
-        if let Some(slot) = at.and_then(|at| self.slots.get_mut(at)) {
-            *slot = None;
-        }
-    }
-
-    /// Adds an element at the end. One whose key is null has none.
-    fn push(&mut self, id: Value, element: Value) {
-        if !id.is_null() {
-            let places = self.places.entry(id).or_default();
-            places.push_back(self.slots.len());
-        }
-        self.slots.push(Some(element));
-    }
+    target.retain(|name, _| keys.contains(name.as_str()));
+    Ok(())
 }
 
 fn take_directives(patch: &mut Map<String, Value>, prefix: &str) -> Vec<(String, Value)> {
@@ -263,24 +187,246 @@ fn take_directives(patch: &mut Map<String, Value>, prefix: &str) -> Vec<(String,
         .collect()
 }
 
-/// Sorts the elements that `order` names into its order; the others stay behind what they followed.
-fn reorder(list: &mut Vec<Value>, order: &[Value], how: ListMerge<'_>) {
-    let id = |value: &Value| match how {
-        ListMerge::ByKey(key) => value.get(key).cloned(),
-        ListMerge::Atomic | ListMerge::Set => Some(value.clone()),
+fn member(old: Option<Value>, new: Value, ty: Type<'_>) -> Result<Option<Value>, Error> {
+    Ok(match (old, new) {
+        (_, Value::Null) => None,
+        (Some(Value::Object(old)), Value::Object(new)) => {
+            Some(Value::Object(objects(old, new, ty)?))
+        }
+        (Some(Value::Array(old)), Value::Array(new)) => Some(Value::Array(lists(old, new, ty)?)),
+        // There is nothing to merge with, so the elements of one key stay apart.
+        (_, new) => plain(new),
+    })
+}
+
+/// A value of a patch without its directives and nulls. Nothing is left of what a directive stands in.
+fn plain(value: Value) -> Option<Value> {
+    Some(match value {
+        Value::Object(map) if map.contains_key(DIRECTIVE) => return None,
+        Value::Object(map) => Value::Object(plain_map(map)),
+        Value::Array(list) => Value::Array(plain_list(list)),
+        other => other,
+    })
+}
+
+fn plain_map(map: Map<String, Value>) -> Map<String, Value> {
+    let is_directive =
+        |name: &str| name == RETAIN_KEYS || name.starts_with(DELETION) || name.starts_with(ORDER);
+    map.into_iter()
+        .filter(|(name, value)| !value.is_null() && !is_directive(name))
+        .filter_map(|(name, value)| Some((name, plain(value)?)))
+        .collect()
+}
+
+fn plain_list(list: Vec<Value>) -> Vec<Value> {
+    list.into_iter().filter_map(plain).collect()
+}
+
+/// The list of the target and that of the patch, merged and in the order that the patch asks for; none if both are not
+/// there.
+fn in_order(
+    (old, new): (Option<Value>, Option<Value>),
+    order: Value,
+    ty: Type<'_>,
+) -> Result<Option<Vec<Value>>, Error> {
+    let order = list(order)?;
+    let (old, new) = (old.map(list).transpose()?, new.map(list).transpose()?);
+    let how = ty.list_merge();
+    let there = Ranks::of(old.as_deref().unwrap_or_default(), how);
+    check_order(new.as_deref().unwrap_or_default(), &order, how)?;
+    let merged = match (old, new) {
+        (None, None) => return Ok(None),
+        (Some(old), None) => old,
+        (None, Some(new)) => plain_list(new),
+        (Some(old), Some(new)) => lists(old, new, ty)?,
     };
-    let mut ranks: HashMap<Option<Value>, usize> = HashMap::with_capacity(order.len());
-    for (rank, wanted) in order.iter().enumerate() {
-        ranks.entry(id(wanted)).or_insert(rank);
+    Ok(Some(arrange(merged, &Ranks::of(&order, how), &there)))
+}
+
+fn list(value: Value) -> Result<Vec<Value>, Error> {
+    match value {
+        Value::Array(list) => Ok(list),
+        other => Err(Error::wanted("[]interface {}", &other)),
     }
-    let mut last = 0;
-    let mut ranked: Vec<(usize, Value)> = Vec::with_capacity(list.len());
-    for value in list.drain(..) {
-        last = ranks.get(&id(&value)).copied().unwrap_or(last);
-        ranked.push((last, value));
+}
+
+/// The elements of a patch have to be in its order, one after the other. Those that go are in none.
+fn check_order(new: &[Value], order: &[Value], how: ListMerge<'_>) -> Result<(), Error> {
+    if new.is_empty() || order.is_empty() {
+        return Ok(());
     }
-    ranked.sort_by_key(|(rank, _)| *rank);
-    list.extend(ranked.into_iter().map(|(_, value)| value));
+    let has_directive = |element: &Value| element.get(DIRECTIVE).is_some();
+    let mut rest = order.iter();
+    for element in new.iter().filter(|element| !has_directive(element)) {
+        if let ListMerge::ByKey(key) = how {
+            check_key(element, key)?;
+        }
+        let wanted = id(element, how);
+        if !rest.any(|next| id(next, how) == wanted) {
+            return Err(Error::Order {
+                patch: shown(&new.into()),
+                order: shown(&order.into()),
+            });
+        }
+    }
+    Ok(())
+}
+
+fn check_key(element: &Value, key: &str) -> Result<(), Error> {
+    match element {
+        Value::Object(map) if map.contains_key(key) => Ok(()),
+        Value::Object(_) => Err(Error::NoKey {
+            element: shown(element),
+            key: key.to_owned(),
+        }),
+        other => Err(Error::wanted("map[string]interface {}", other)),
+    }
+}
+
+fn lists(old: Vec<Value>, new: Vec<Value>, ty: Type<'_>) -> Result<Vec<Value>, Error> {
+    let how = ty.list_merge();
+    match how {
+        ListMerge::Atomic => Ok(plain_list(new)),
+        ListMerge::Set => {
+            let (there, asked) = (Ranks::of(&old, how), Ranks::of(&new, how));
+            let mut seen = HashSet::with_capacity(old.len() + new.len());
+            let mut merged = old;
+            merged.extend(new);
+            merged.retain(|value| seen.insert(value.clone()));
+            Ok(arrange(merged, &asked, &there))
+        }
+        ListMerge::ByKey(key) => {
+            let are_objects = |list: &[Value]| list.iter().all(Value::is_object);
+            if !are_objects(&new) || !are_objects(&old) {
+                let both = Value::Array(vec![old.into(), new.into()]);
+                return Err(Error::Mixed(shown(&both)));
+            }
+            by_key(old, new, key, ty)
+        }
+    }
+}
+
+fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<Vec<Value>, Error> {
+    let how = ListMerge::ByKey(key);
+    let Special {
+        deleted,
+        replaces,
+        rest,
+    } = Special::of(new, key)?;
+    for element in &rest {
+        check_key(element, key)?;
+    }
+    if replaces {
+        return Ok(plain_list(rest));
+    }
+    let is_deleted = |element: &Value| id(element, how).is_some_and(|id| deleted.contains(id));
+    let old: Vec<Value> = old.into_iter().filter(|e| !is_deleted(e)).collect();
+    let (there, asked) = (Ranks::of(&old, how), Ranks::of(&rest, how));
+    let mut merged = old;
+    let mut places = there.0.clone();
+    for element in rest {
+        let wanted = id(&element, how).cloned().unwrap_or_default();
+        if let Some(slot) = places.get(&wanted).and_then(|at| merged.get_mut(*at)) {
+            *slot = apply(ty.element(), slot.take(), element)?;
+        } else {
+            places.insert(wanted, merged.len());
+            merged.extend(plain(element));
+        }
+    }
+    Ok(arrange(merged, &asked, &there))
+}
+
+/// A patch of a list that merges by key, taken apart.
+struct Special {
+    /// Keys of elements that go, all of each.
+    deleted: HashSet<Value>,
+    /// Whether the rest is all that stays.
+    replaces: bool,
+    rest: Vec<Value>,
+}
+
+impl Special {
+    fn of(patch: Vec<Value>, key: &str) -> Result<Self, Error> {
+        let mut special = Self {
+            deleted: HashSet::new(),
+            replaces: false,
+            rest: Vec::with_capacity(patch.len()),
+        };
+        for element in patch {
+            let Some(directive) = element.get(DIRECTIVE) else {
+                special.rest.push(element);
+                continue;
+            };
+            match directive.as_str() {
+                Some("delete") => {
+                    check_key(&element, key)?;
+                    special.deleted.extend(element.get(key).cloned());
+                }
+                Some("replace") => special.replaces = true,
+                Some("merge") => return Err(Error::MergeOfLists),
+                _ => {
+                    return Err(Error::Unknown {
+                        directive: shown(directive),
+                        map: shown(&element),
+                    });
+                }
+            }
+        }
+        Ok(special)
+    }
+}
+
+/// What an element is found by.
+fn id<'a>(element: &'a Value, how: ListMerge<'_>) -> Option<&'a Value> {
+    match how {
+        ListMerge::ByKey(key) => element.get(key),
+        ListMerge::Atomic | ListMerge::Set => Some(element),
+    }
+}
+
+/// The first place of each element in a list: nothing is searched for.
+struct Ranks<'a>(HashMap<Value, usize>, ListMerge<'a>);
+
+impl<'a> Ranks<'a> {
+    fn of(list: &[Value], how: ListMerge<'a>) -> Self {
+        let mut ranks = HashMap::with_capacity(list.len());
+        for (rank, element) in list.iter().enumerate() {
+            if let Some(id) = id(element, how) {
+                ranks.entry(id.clone()).or_insert(rank);
+            }
+        }
+        Self(ranks, how)
+    }
+
+    fn get(&self, element: &Value) -> Option<usize> {
+        self.0.get(id(element, self.1)?).copied()
+    }
+}
+
+/// The elements that are asked for in the order in which they are, and each of the others before the next one of those
+/// that stood behind it. What was not there before comes first.
+fn arrange(list: Vec<Value>, asked: &Ranks<'_>, there: &Ranks<'_>) -> Vec<Value> {
+    let ranked = |mut list: Vec<Value>, by: &Ranks<'_>| {
+        list.sort_by_cached_key(|element| by.get(element).unwrap_or(usize::MAX));
+        list
+    };
+    let length = list.len();
+    let (asked_for, others): (Vec<_>, Vec<_>) = list
+        .into_iter()
+        .partition(|element| asked.get(element).is_some());
+    let mut others = ranked(others, there).into_iter().peekable();
+    let mut arranged = Vec::with_capacity(length);
+    for element in ranked(asked_for, asked) {
+        if let Some(place) = there.get(&element) {
+            let is_before = |other: &Value| there.get(other).is_some_and(|other| other < place);
+            while let Some(other) = others.next_if(is_before) {
+                arranged.push(other);
+            }
+        }
+        arranged.push(element);
+    }
+    arranged.extend(others);
+    arranged
 }
 
 #[cfg(test)]
@@ -313,7 +459,7 @@ mod tests {
         check(
             old(),
             pod(json!([{"name": "c"}])),
-            pod(json!([{"name": "a", "image": "x"}, {"name": "b"}, {"name": "c"}])),
+            pod(json!([{"name": "c"}, {"name": "a", "image": "x"}, {"name": "b"}])),
         );
         check(
             old(),
@@ -349,38 +495,131 @@ mod tests {
         );
     }
 
-    /// Elements of one key are taken one after the other, and nothing but the order asked for moves.
+    /// The elements that a patch names get its order; the others keep theirs, elements of one key side by side.
     #[test]
     fn several_elements_of_one_key() {
         let named = |name: &str, value: &str| json!({"name": name, "value": value});
         let env = |env: Value| pod(json!([{"name": "c", "env": env}]));
         let old = || env(json!([named("a", "1"), named("b", "2"), named("a", "3")]));
         let gone = json!({"name": "a", "$patch": "delete"});
-        check(
-            old(),
-            env(json!([gone])),
-            env(json!([named("b", "2"), named("a", "3")])),
-        );
-        check(
-            old(),
-            env(json!([gone, gone, gone])),
-            env(json!([named("b", "2")])),
-        );
+        check(old(), env(json!([gone])), env(json!([named("b", "2")])));
         check(
             old(),
             env(json!([named("a", "4"), named("n", "5"), named("n", "6")])),
             env(json!([
                 named("a", "4"),
-                named("b", "2"),
                 named("a", "3"),
-                named("n", "6")
+                named("n", "6"),
+                named("b", "2")
             ])),
         );
         check(
             old(),
             env(json!([gone, named("a", "4"), gone, named("a", "5")])),
-            env(json!([named("b", "2"), named("a", "5")])),
+            env(json!([named("a", "5"), named("b", "2")])),
         );
+        // Where there is no list yet there is nothing to merge with.
+        let ports = json!([{"containerPort": 53, "protocol": "TCP"}, {"containerPort": 53, "protocol": "UDP"}]);
+        check(
+            pod(json!([{"name": "c"}])),
+            pod(
+                json!([{"name": "c", "ports": ports, "env": [{"value": "x"}],
+                "$setElementOrder/ports": [{"containerPort": 53}]}]),
+            ),
+            pod(json!([{"name": "c", "ports": ports, "env": [{"value": "x"}]}])),
+        );
+        check(
+            json!({}),
+            pod(json!([{"name": "c", "ports": ports, "image": null}])),
+            pod(json!([{"name": "c", "ports": ports}])),
+        );
+    }
+
+    #[test]
+    fn directives_in_lists() {
+        let old = || pod(json!([{"name": "a", "image": "x"}, {"name": "b"}]));
+        for replaced in [
+            json!([{"name": "a", "$patch": "replace", "image": "z"}]),
+            json!([{"$patch": "replace"}]),
+        ] {
+            check(old(), pod(replaced), pod(json!([])));
+        }
+        check(
+            pod(json!([{"name": "c"}])),
+            pod(
+                json!([{"name": "c", "env": [{"$patch": "replace"}, {"name": "x"}],
+                "securityContext": {"$patch": "replace", "privileged": true}}]),
+            ),
+            pod(json!([{"name": "c", "env": [{"name": "x"}]}])),
+        );
+        for (patch, said) in [
+            (
+                json!([{"$patch": "merge", "name": "a"}]),
+                "merging lists cannot yet be specified in the patch",
+            ),
+            (
+                json!([{"$patch": "delete"}]),
+                "map: map[$patch:delete] does not contain declared merge key: name",
+            ),
+            (
+                json!([{"$patch": "what", "name": "a"}]),
+                "unknown patch type: what in map: map[$patch:what name:a]",
+            ),
+            (
+                json!(["c"]),
+                "list element types are not identical: [[map[image:x name:a] map[name:b]] [c]]",
+            ),
+        ] {
+            let refused = apply_to_pod(old(), pod(patch)).unwrap_err();
+            assert_eq!(refused.to_string(), said);
+        }
+    }
+
+    /// Upstream's own: what the order names and what it does not are merged by where they stood.
+    #[test]
+    fn orders() {
+        let names = |names: &str| -> Vec<Value> {
+            let one = |name: char| json!({"name": name.to_string()});
+            names.chars().map(one).collect()
+        };
+        for (old, patch, order, merged) in [
+            ("abc", "", "ca", "bca"),
+            ("abcd", "", "db", "acdb"),
+            ("abc", "x", "axc", "axbc"),
+            ("abc", "x", "xabc", "xabc"),
+            ("abc", "x", "abcx", "abcx"),
+            ("ab", "", "", "ab"),
+        ] {
+            let patch = json!({"spec": {"containers": names(patch), "$setElementOrder/containers": names(order)}});
+            check(pod(names(old).into()), patch, pod(names(merged).into()));
+        }
+        for (patch, order, said) in [
+            (
+                json!(names("x")),
+                json!(names("a")),
+                "The order in patch list:\n[map[name:x]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n",
+            ),
+            (
+                json!(names("ba")),
+                json!(names("ab")),
+                "The order in patch list:\n[map[name:b] map[name:a]]\n doesn't match $setElementOrder list:\n[map[name:a] map[name:b]]\n",
+            ),
+            (
+                json!(names("a")),
+                json!("x"),
+                "expected a []interface {}, but received a string",
+            ),
+            (
+                json!(null),
+                json!(names("a")),
+                "expected a []interface {}, but received a %!s(<nil>)",
+            ),
+        ] {
+            let patch =
+                json!({"spec": {"containers": patch, "$setElementOrder/containers": order}});
+            let refused = apply_to_pod(pod(names("ab").into()), patch).unwrap_err();
+            assert_eq!(refused.to_string(), said);
+        }
     }
 
     /// As many as a body holds: every element is looked up.
@@ -431,7 +670,7 @@ mod tests {
         check(
             json!({"metadata": {"finalizers": ["a"]}}),
             json!({"metadata": {"finalizers": ["c"]}}),
-            json!({"metadata": {"finalizers": ["a", "c"]}}),
+            json!({"metadata": {"finalizers": ["c", "a"]}}),
         );
         check(
             json!({"x": {"args": ["a"]}}),
@@ -448,8 +687,12 @@ mod tests {
                 "invalid patch format of retainKeys",
             ),
             (
-                pod(json!(["c"])),
-                "expected a map[string]interface {}, but received a string",
+                json!({"a": {"$patch": "merge"}}),
+                "unknown patch type: merge in map: map[$patch:merge]",
+            ),
+            (
+                json!({"a": {"$retainKeys": ["b"], "c": 1}}),
+                "invalid patch format of retainKeys",
             ),
         ] {
             let refused = apply_to_pod(json!({"a": {}}), patch).unwrap_err();
