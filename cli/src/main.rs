@@ -67,10 +67,15 @@ fn run(command: Command) -> anyhow::Result<()> {
     }
 }
 
+/// Of each thread; what is not used is not there. Rules and bodies nest deeply, and a build without optimization takes 20 kB
+/// for a level of a rule.
+const STACK_BYTES: usize = 8 * 1024 * 1024;
+
 fn in_runtime(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     // One cryptographic library for everything; a second call could only find it already set.
     let _already = rustls::crypto::ring::default_provider().install_default();
     tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(STACK_BYTES)
         .enable_all()
         .build()?
         .block_on(work)

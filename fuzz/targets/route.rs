@@ -2,8 +2,9 @@
 
 #![no_main]
 
-use coracle_api::go::syntax_error;
+use coracle_api::go::{settle_numbers, syntax_error};
 use libfuzzer_sys::fuzz_target;
+use serde_json::Value;
 
 // Private to the controller, and pure: what is fuzzed is the very file, without the controller around it.
 #[allow(dead_code, reason = "not all of it is used here")]
@@ -16,11 +17,17 @@ mod once;
 #[path = "../../controller/src/http/decode/mend.rs"]
 mod mend;
 
-/// A reader that names fields that stand twice reads what any reader reads, and what it refuses is told why.
+/// A reader that names fields that stand twice reads what any reader reads, and what it refuses is told why. `-0` is the
+/// whole number to it, a float to any.
 fn read(body: &[u8]) {
-    let plain: Option<serde_json::Value> = serde_json::from_slice(body).ok();
+    let settled = |mut value: Value| {
+        settle_numbers(&mut value);
+        value
+    };
+    let plain: Option<Value> = serde_json::from_slice(body).ok();
     let read = once::json(body);
-    assert_eq!(read.as_ref().ok().map(|read| &read.value), plain.as_ref());
+    let value = read.as_ref().ok().map(|read| read.value.clone());
+    assert_eq!(value.map(settled), plain.map(settled));
     let fault = syntax_error(body, once::DEPTH_MAX);
     match read {
         Ok(read) => assert!(read.duplicates.len() <= 32 && fault.is_none()),

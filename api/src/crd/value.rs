@@ -107,7 +107,8 @@ impl Validator {
         found: &mut Found,
     ) {
         self.steps = self.steps.saturating_sub(1);
-        if self.steps == 0 {
+        // What is found after so much is not told, so it is not looked for.
+        if self.steps == 0 || found.causes.len() >= CAUSES_MAX {
             return;
         }
         let before = found.causes.len();

@@ -5,7 +5,7 @@ use super::{
     negotiate::{self, Encoding},
     query::Query,
 };
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use coracle_api::protobuf;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
@@ -16,6 +16,8 @@ use std::io::{self, Read as _, Write as _};
 /// Smaller answers are not worth compressing; as upstream.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 
+/// Of what is unpacked at a time.
+const CHUNK_BYTES: usize = 64 * 1024;
 /// Letters of all warnings of an answer; of one of them where all have more. As upstream.
 const WARNINGS_CHARS_MAX: usize = 4 * 1024;
 const WARNING_CHARS_MAX: usize = 256;
@@ -49,6 +51,24 @@ pub(crate) fn json_chunks(
     }
     *response.body_mut() = Body::stream(futures_util::stream::iter(gzip_chunks(chunks)));
     is_gzip(&mut response);
+    response
+}
+
+/// JSON that we compressed, for a client that takes no gzip: unpacked while it is sent, so that nobody who asks for a large
+/// document and does not read it has it held for them.
+pub(crate) fn json_unpacked(gzip: Bytes) -> Response<Body> {
+    let mut response = json_bytes(StatusCode::OK, Bytes::new());
+    let mut decoder = GzDecoder::new(gzip.reader());
+    let chunks = std::iter::from_fn(move || {
+        let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+        let limit = u64::try_from(CHUNK_BYTES).unwrap_or(u64::MAX);
+        match decoder.by_ref().take(limit).read_to_end(&mut chunk) {
+            Ok(0) => None,
+            Ok(_) => Some(Ok(Bytes::from(chunk))),
+            Err(failure) => Some(Err(failure)),
+        }
+    });
+    *response.body_mut() = Body::stream(futures_util::stream::iter(chunks));
     response
 }
 
@@ -260,8 +280,9 @@ pub(crate) fn gzip(bytes: &[u8]) -> Option<Bytes> {
 }
 
 /// The bytes of what we compressed.
+#[cfg(test)]
 pub(crate) fn gunzip(bytes: &[u8]) -> io::Result<Vec<u8>> {
-    let mut whole = Vec::with_capacity(bytes.len().saturating_mul(8));
+    let mut whole = Vec::new();
     GzDecoder::new(bytes).read_to_end(&mut whole)?;
     Ok(whole)
 }

@@ -42,6 +42,27 @@ fn run(rule: &str) -> Vec<String> {
     causes.into_iter().map(|cause| cause.message).collect()
 }
 
+/// As deep as a rule may be, on the stack of the program's threads (`cli/src/main.rs`).
+#[test]
+fn the_deepest_rules_fit_a_thread() {
+    let nested = |open: &str, inner: &str, close: &str| {
+        let most = super::EXPRESSION_DEPTH_MAX - 1;
+        format!("{}{inner}{}", open.repeat(most), close.repeat(most))
+    };
+    let rules = [
+        nested("(", "true", ")"),
+        nested("string(", "1", ")"),
+        nested("{'a': ", "1", "}"),
+        nested("[", "1", "]"),
+        nested("self.list.all(x, ", "true", ")"),
+        nested("true ? ", "true", ": true"),
+    ];
+    let thread = std::thread::Builder::new().stack_size(8 << 20);
+    let run_all = move || rules.map(|rule| run(&rule));
+    let causes = thread.spawn(run_all).unwrap().join().unwrap();
+    assert_eq!(causes[0], [""; 0]);
+}
+
 #[test]
 fn what_holds() {
     let rules = [
