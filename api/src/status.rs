@@ -36,10 +36,16 @@ impl Cause {
     /// `Invalid value: VALUE: DETAIL`, or without a detail where it is empty.
     #[must_use]
     pub fn invalid(field: impl Into<String>, value: &Value, detail: &str) -> Self {
+        Self::invalid_shown(field, &value.to_string(), detail)
+    }
+
+    /// As [`Cause::invalid`], of what is shown in another form than it is written in.
+    #[must_use]
+    pub fn invalid_shown(field: impl Into<String>, shown: &str, detail: &str) -> Self {
         let message = if detail.is_empty() {
-            format!("Invalid value: {value}")
+            format!("Invalid value: {shown}")
         } else {
-            format!("Invalid value: {value}: {detail}")
+            format!("Invalid value: {shown}: {detail}")
         };
         Self {
             reason: "FieldValueInvalid",
@@ -61,9 +67,15 @@ impl Cause {
     /// `Unsupported value: VALUE: supported values: "A", "B"`.
     #[must_use]
     pub fn unsupported(field: impl Into<String>, value: &Value, supported: &[&str]) -> Self {
+        Self::unsupported_shown(field, &value.to_string(), supported)
+    }
+
+    /// As [`Cause::unsupported`], of what is shown in another form than it is written in.
+    #[must_use]
+    pub fn unsupported_shown(field: impl Into<String>, shown: &str, supported: &[&str]) -> Self {
         let list: Vec<String> = supported.iter().map(|value| format!("{value:?}")).collect();
         let message = format!(
-            "Unsupported value: {value}: supported values: {}",
+            "Unsupported value: {shown}: supported values: {}",
             list.join(", ")
         );
         Self {
@@ -99,6 +111,16 @@ impl Cause {
         Self {
             reason: "FieldValueForbidden",
             message: format!("Forbidden: {detail}"),
+            field: field.into(),
+        }
+    }
+
+    /// `Internal error: DETAIL`.
+    #[must_use]
+    pub fn internal(field: impl Into<String>, detail: &str) -> Self {
+        Self {
+            reason: "InternalError",
+            message: format!("Internal error: {detail}"),
             field: field.into(),
         }
     }

@@ -10,6 +10,7 @@ mod certificate;
 mod cluster;
 mod config;
 mod cron;
+mod endpoints;
 mod event;
 mod meta;
 mod network;
@@ -144,13 +145,13 @@ fn spec(kind: KindRef, object: &Value, old: Option<&Value>, causes: &mut Vec<Cau
         (kind::RBAC, "Role" | "ClusterRole") => rights::role(kind, object, causes),
         (kind::RBAC, _) => rights::binding(kind, object, causes),
         ("certificates.k8s.io", _) => certificate::request(&object["spec"], causes),
-        ("", "Endpoints") => network::endpoints(object, old, causes),
+        ("", "Endpoints") => endpoints::check(object, old, causes),
         ("", "Namespace") if old.is_none() => meta::namespace_finalizers(object, None, causes),
         ("", "Node") => cluster::node(object, causes),
         ("", "Event") => event::core(object, causes),
         ("events.k8s.io", _) => event::strict(object, old, causes),
         ("coordination.k8s.io", "Lease") => cluster::lease(&object["spec"], causes),
-        ("discovery.k8s.io", _) => network::endpoint_slice(object, causes),
+        ("discovery.k8s.io", _) => endpoints::slice(object, old, causes),
         ("", "PersistentVolume") => persistent::volume(object, causes),
         ("", "PersistentVolumeClaim") => storage::claim(&object["spec"], "spec", causes),
         ("", "PodTemplate") => pod::template(&object["template"]["spec"], "template.spec", causes),

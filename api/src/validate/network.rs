@@ -1,9 +1,9 @@
-//! Endpoints, Ingresses and their classes, NetworkPolicies, addresses.
+//! Ingresses and their classes, NetworkPolicies, addresses of Services.
 
 use super::{elements, meta, rules, text};
 use crate::{KindRef, status::Cause};
 use serde_json::{Value, json};
-use std::{collections::BTreeSet, net::IpAddr};
+use std::net::IpAddr;
 
 /// What no path of an Ingress holds, and what none ends with.
 const BAD_SEQUENCES: [&str; 5] = ["//", "/./", "/../", "%2f", "%2F"];
@@ -44,121 +44,6 @@ pub(super) fn changed(kind: KindRef, new: &Value, old: &Value, causes: &mut Vec<
     };
     let path = format!("spec.{field}");
     rules::immutable(&new["spec"][field], &old["spec"][field], &path, causes);
-}
-
-/// Subsets that were there before are let be.
-pub(super) fn endpoints(object: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
-    if old.is_some_and(|old| old["subsets"] == object["subsets"]) {
-        return;
-    }
-    for (path, subset) in elements(object, "subsets", "") {
-        let path = path.trim_start_matches('.').to_owned();
-        let lists = ["addresses", "notReadyAddresses"];
-        if lists.iter().all(|list| rules::is_absent(&subset[*list])) {
-            let detail = "must specify `addresses` or `notReadyAddresses`";
-            causes.push(Cause::required(path.clone(), detail));
-        }
-        for list in lists {
-            for (path, address) in elements(subset, list, &path) {
-                endpoint_address(address, &path, causes);
-            }
-        }
-        let ports = elements(subset, "ports", &path);
-        let many = ports.len() > 1;
-        for (path, port) in ports {
-            rules::name_among(many, text(port, "name"), format!("{path}.name"), causes);
-            rules::port(&port["port"], format!("{path}.port"), causes);
-            rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
-        }
-    }
-}
-
-fn endpoint_address(address: &Value, path: &str, causes: &mut Vec<Cause>) {
-    let (ip, at) = (text(address, "ip"), format!("{path}.ip"));
-    rules::ip(ip, at.clone(), causes);
-    let (hostname, node) = (text(address, "hostname"), text(address, "nodeName"));
-    if !hostname.is_empty() {
-        rules::label(hostname, format!("{path}.hostname"), causes);
-    }
-    if !address["nodeName"].is_null() {
-        rules::subdomain(node, format!("{path}.nodeName"), causes);
-    }
-    rules::endpoint_ip(ip, &at, causes);
-}
-
-/// An address of a slice, which is of one type.
-fn slice_address(address: &str, kind: &str, path: String, causes: &mut Vec<Cause>) {
-    let other_family = match kind {
-        "IPv4" => "must be an IPv4 address",
-        "IPv6" => "must be an IPv6 address",
-        "FQDN" => return fully_qualified(address, path, causes),
-        _ => return,
-    };
-    rules::ip(address, path.clone(), causes);
-    if let Ok(parsed) = address.parse::<IpAddr>()
-        && parsed.to_canonical().is_ipv4() != (kind == "IPv4")
-    {
-        causes.push(Cause::invalid(path.clone(), &json!(address), other_family));
-    }
-    rules::endpoint_ip(address, &path, causes);
-}
-
-/// A name of a host with its domain; a dot may end it.
-fn fully_qualified(name: &str, path: String, causes: &mut Vec<Cause>) {
-    if name.is_empty() {
-        causes.push(Cause::required(path, ""));
-        return;
-    }
-    let name = name.strip_suffix('.').unwrap_or(name);
-    let (wrong, detail) = if !super::is_dns_subdomain(name) {
-        (name, meta::SUBDOMAIN_MESSAGE)
-    } else if !name.contains('.') {
-        let detail = "should be a domain with at least two segments separated by dots";
-        (name, detail)
-    } else {
-        // A label of a subdomain can only be too long.
-        match name.split('.').find(|label| !super::is_dns_label(label)) {
-            Some(label) => (label, "must be no more than 63 bytes"),
-            None => return,
-        }
-    };
-    causes.push(Cause::invalid(path, &json!(wrong), detail));
-}
-
-/// Source: k8s.io/kubernetes `pkg/apis/discovery/validation`.
-pub(super) fn endpoint_slice(object: &Value, causes: &mut Vec<Cause>) {
-    let kind = text(object, "addressType");
-    if kind.is_empty() {
-        causes.push(Cause::required("addressType", ""));
-    }
-    let kinds = ["FQDN", "IPv4", "IPv6"];
-    rules::one_of(object, "addressType", &kinds, "", causes);
-    for (path, endpoint) in elements(object, "endpoints", "") {
-        let path = path.trim_start_matches('.').to_owned();
-        let addresses = elements(endpoint, "addresses", &path);
-        if addresses.is_empty() {
-            let detail = "must contain at least 1 address";
-            causes.push(Cause::required(format!("{path}.addresses"), detail));
-        }
-        for (path, address) in addresses {
-            slice_address(address.as_str().unwrap_or_default(), kind, path, causes);
-        }
-    }
-    let mut names = BTreeSet::new();
-    for (path, port) in elements(object, "ports", "") {
-        let path = path.trim_start_matches('.').to_owned();
-        let name = text(port, "name");
-        if !name.is_empty() {
-            rules::label(name, format!("{path}.name"), causes);
-        }
-        if !names.insert(name) {
-            causes.push(Cause::duplicate(format!("{path}.name"), &json!(name)));
-        }
-        if !port["port"].is_null() {
-            rules::port(&port["port"], format!("{path}.port"), causes);
-        }
-        rules::one_of(port, "protocol", &["SCTP", "TCP", "UDP"], &path, causes);
-    }
 }
 
 fn ingress(spec: &Value, causes: &mut Vec<Cause>) {
@@ -326,8 +211,14 @@ fn network_policy(spec: &Value, causes: &mut Vec<Cause>) {
             }
         }
     }
-    for (path, one) in elements(spec, "policyTypes", "spec") {
-        let allowed = ["Ingress", "Egress"];
+    let (types, allowed) = (elements(spec, "policyTypes", "spec"), ["Ingress", "Egress"]);
+    if types.len() > allowed.len() {
+        let detail = "may not specify more than two policyTypes";
+        let listed = &spec["policyTypes"];
+        causes.push(Cause::invalid("spec.policyTypes", listed, detail));
+        return;
+    }
+    for (path, one) in types {
         if !one.as_str().is_some_and(|one| allowed.contains(&one)) {
             causes.push(Cause::unsupported(path, one, &allowed));
         }

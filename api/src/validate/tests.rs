@@ -12,6 +12,7 @@ mod pod_rules;
 mod scheduling;
 mod selectors;
 mod services;
+mod slices;
 mod statuses;
 mod storage_kinds;
 mod volumes;
@@ -340,6 +341,13 @@ fn network_policies_and_addresses() {
             "spec.policyTypes[0]: Unsupported value: \"Inbound\": supported values: \"Ingress\", \"Egress\"",
         ],
     );
+    check(
+        kind::NETWORK_POLICY,
+        json!({"spec": {"podSelector": {}, "policyTypes": ["Ingress", "Egress", "X"]}}),
+        &[
+            "spec.policyTypes: Invalid value: [\"Ingress\",\"Egress\",\"X\"]: may not specify more than two policyTypes",
+        ],
+    );
     let mut address = json!({"metadata": {"name": "10.0.0.1"}, "spec": {"parentRef": {"resource": "services", "name": "s"}}});
     check(kind::IP_ADDRESS, address.clone(), &[]);
     address["metadata"]["name"] = json!("x");
@@ -655,9 +663,9 @@ fn slices_nodes_and_leases() {
         json!({"addressType": "Foo", "endpoints": [{"addresses": []}], "ports": [{"port": 99_999, "protocol": "X"}]}),
         &[
             "addressType: Unsupported value: \"Foo\": supported values: \"FQDN\", \"IPv4\", \"IPv6\"",
-            "endpoints[0].addresses: Required value: must contain at least 1 address",
             "ports[0].port: Invalid value: 99999: must be between 1 and 65535, inclusive",
             "ports[0].protocol: Unsupported value: \"X\": supported values: \"SCTP\", \"TCP\", \"UDP\"",
+            "endpoints[0].addresses: Required value: must contain at least 1 address",
         ],
     );
     check(

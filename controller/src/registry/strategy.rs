@@ -437,13 +437,27 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         }
     }
     workload::count_changed(of, old, &mut new);
-    let annotations_count =
-        of == kind::DEPLOYMENT && new["metadata"]["annotations"] != old["metadata"]["annotations"];
-    if of.generation && (annotations_count || content_differs(&new, old)) {
+    if of.generation && (counted_metadata_differs(of, &new, old) || content_differs(&new, old)) {
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         new["metadata"]["generation"] = json!(generation + 1);
     }
     new
+}
+
+/// Of a few kinds controllers act on some of the metadata too.
+fn counted_metadata_differs(of: KindRef, new: &Value, old: &Value) -> bool {
+    let field = match of {
+        of if of == kind::DEPLOYMENT => "annotations",
+        of if of == kind::ENDPOINT_SLICE => "labels",
+        _ => return false,
+    };
+    // No labels are as an empty map of them.
+    let has = |object: &Value| {
+        let map = object["metadata"][field].as_object();
+        map.is_some_and(|map| !map.is_empty())
+    };
+    let differs = new["metadata"][field] != old["metadata"][field];
+    differs && (has(new) || has(old))
 }
 
 /// Differs in what a client asks for: not in metadata, not in what is observed.

@@ -297,6 +297,34 @@ async fn generations_count_what_controllers_act_on() {
     assert_eq!(generation(deleted), 3);
 }
 
+/// Who forwards to a Service finds its slices by their labels.
+#[tokio::test]
+async fn labels_of_slices_count_too() {
+    let door = open().await;
+    let key = Key::new("default", "s");
+    let slice =
+        json!({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": [], "ports": []});
+    let created = door
+        .registry
+        .create(&me(), kind::ENDPOINT_SLICE, "default", slice)
+        .await
+        .unwrap();
+    assert_eq!(created.meta.generation, Some(1));
+    for (field, generation) in [("annotations", 1), ("labels", 2)] {
+        let set = |value: &mut Value| {
+            value["metadata"][field] = json!({"a": "b"});
+            Ok(())
+        };
+        let part = Subresource::None;
+        let changed = door
+            .registry
+            .modify(&me(), kind::ENDPOINT_SLICE, &key, part, set)
+            .await
+            .unwrap();
+        assert_eq!(changed.meta.generation, Some(generation), "{field}");
+    }
+}
+
 /// What Go leaves out is not stored, so that writing it out changes nothing.
 #[tokio::test]
 async fn what_is_only_written_out_is_no_change() {
