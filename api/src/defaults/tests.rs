@@ -153,6 +153,36 @@ fn a_template_gets_less_than_a_pod() {
     }
 }
 
+/// What Go has as a structure and not as a pointer is never absent.
+#[test]
+fn a_template_that_is_not_there_is_an_empty_one() {
+    let (none, empty) = (
+        json!({"spec": {}}),
+        json!({"spec": {"template": {"spec": null}}}),
+    );
+    let jobs = json!({"spec": {"jobTemplate": {"metadata": {}, "spec": {"template": {}}}}});
+    for (kind, bare, empty) in [
+        (kind::DEPLOYMENT, json!({}), &empty),
+        (kind::DEPLOYMENT, none.clone(), &empty),
+        (kind::REPLICA_SET, none.clone(), &empty),
+        (kind::STATEFUL_SET, none.clone(), &empty),
+        (kind::DAEMON_SET, none.clone(), &empty),
+        (kind::JOB, none.clone(), &empty),
+        (kind::CRON_JOB, none.clone(), &jobs),
+        (kind::CRON_JOB, json!({"spec": {"jobTemplate": {}}}), &jobs),
+        (kind::POD_TEMPLATE, json!({}), &json!({"template": {}})),
+    ] {
+        let (mut bare, mut empty) = (bare, empty.clone());
+        apply(kind, &mut bare);
+        apply(kind, &mut empty);
+        assert_eq!(bare, empty, "{}", kind.kind);
+    }
+    // But for the one that may have none.
+    let mut old = json!({"spec": {"template": null}});
+    apply(kind::REPLICATION_CONTROLLER, &mut old);
+    assert!(old["spec"]["template"].is_null(), "{old}");
+}
+
 #[test]
 fn what_is_said_of_a_whole_pod() {
     let check = |whole: Value, container: Value, expected: Value| {

@@ -3,11 +3,22 @@
 use super::{each, if_map, in_map, pod::pod_spec, set, storage};
 use serde_json::{Map, Value, json};
 
+/// Pods are made from it wherever there is one: it and its spec are structures, which are never absent.
 pub(super) fn template(spec: &mut Map<String, Value>) {
-    if_map(spec, "template", |template| {
+    in_map(spec, "template", |template| {
         set(template, "metadata", json!({}));
-        if_map(template, "spec", pod_spec);
+        in_map(template, "spec", pod_spec);
     });
+}
+
+/// Of the one kind that may have none.
+fn optional_template(spec: &mut Map<String, Value>) {
+    if spec
+        .get("template")
+        .is_some_and(|template| !template.is_null())
+    {
+        template(spec);
+    }
 }
 
 pub(super) fn deployment(spec: &mut Map<String, Value>) {
@@ -35,7 +46,8 @@ pub(super) fn replica_set(spec: &mut Map<String, Value>) {
 pub(super) fn replication_controller(object: &mut Map<String, Value>) {
     let labels = template_labels(object);
     in_map(object, "spec", |spec| {
-        replica_set(spec);
+        set(spec, "replicas", json!(1));
+        optional_template(spec);
         let empty = spec.get("selector").is_none_or(is_empty);
         if let Some(labels) = labels.clone().filter(|_| empty) {
             spec.insert("selector".to_owned(), labels);
@@ -149,9 +161,9 @@ pub(super) fn cron_job(spec: &mut Map<String, Value>) {
     set(spec, "suspend", json!(false));
     set(spec, "successfulJobsHistoryLimit", json!(3));
     set(spec, "failedJobsHistoryLimit", json!(1));
-    if_map(spec, "jobTemplate", |job| {
+    in_map(spec, "jobTemplate", |job| {
         set(job, "metadata", json!({}));
-        if_map(job, "spec", |spec| {
+        in_map(job, "spec", |spec| {
             if_map(spec, "podFailurePolicy", failure_policy);
             template(spec);
         });

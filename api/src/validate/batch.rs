@@ -143,10 +143,6 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     };
     rules::one_of(spec, "podReplacementPolicy", policies, path, causes);
     let template = format!("{path}.template");
-    if spec["template"].is_null() {
-        causes.push(Cause::required(template, ""));
-        return;
-    }
     let labels = &spec["template"]["metadata"]["labels"];
     super::meta::labels(labels, &format!("{template}.labels"), causes);
     let pod = &spec["template"]["spec"];

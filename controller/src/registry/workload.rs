@@ -40,9 +40,8 @@ fn select_by_uid(job: &mut Value) {
         job["metadata"]["name"].clone(),
     );
     let spec = &mut job["spec"];
-    if !spec["template"].is_object() {
-        return;
-    }
+    ensure_object(spec);
+    ensure_object(&mut spec["template"]);
     ensure_object(&mut spec["template"]["metadata"]);
     let labels = &mut spec["template"]["metadata"]["labels"];
     ensure_object(labels);
@@ -89,6 +88,16 @@ mod tests {
         assert_eq!(
             job["spec"]["selector"],
             json!({"matchLabels": {"batch.kubernetes.io/controller-uid": "u"}})
+        );
+        // Without a template all is as with an empty one.
+        let mut bare = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {}});
+        let mut empty = json!({"metadata": {"name": "j", "uid": "u"}, "spec": {"template": {}}});
+        complete_new(kind::JOB, &mut bare);
+        complete_new(kind::JOB, &mut empty);
+        assert_eq!(bare, empty);
+        assert_eq!(
+            bare["spec"]["template"]["metadata"]["labels"]["job-name"],
+            "j"
         );
         let mut manual =
             json!({"metadata": {"uid": "u"}, "spec": {"manualSelector": true, "template": {}}});

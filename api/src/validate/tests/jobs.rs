@@ -36,6 +36,15 @@ fn jobs() {
         job(json!({"backoffLimitPerIndex": 1}), "Never"),
         &["spec.backoffLimitPerIndex: Invalid value: 1: requires indexed completion mode"],
     );
+    let restarts = "Required value: valid values: \"OnFailure\", \"Never\"";
+    check(
+        kind::CRON_JOB,
+        json!({"spec": {"schedule": "@daily"}}),
+        &[
+            "spec.jobTemplate.spec.template.spec.containers: Required value",
+            &format!("spec.jobTemplate.spec.template.spec.restartPolicy: {restarts}"),
+        ],
+    );
     let mut chosen = job(json!({}), "Never");
     chosen["spec"]["selector"] = json!({"matchLabels": {"mine": "x"}});
     let said = create(kind::JOB, &chosen);
