@@ -345,6 +345,15 @@ impl Kinds {
         }
     }
 
+    /// What clients of a kind that is on its way out are told.
+    #[must_use]
+    pub fn deprecation(&self, kind: KindRef) -> Option<String> {
+        match self.custom_of(kind) {
+            Some(custom) => custom.version.deprecation.clone(),
+            None => (!kind.deprecation.is_empty()).then(|| kind.deprecation.to_owned()),
+        }
+    }
+
     /// The row by which objects of a definition are stored.
     #[must_use]
     pub fn of_definition(&self, definition: &str) -> Option<KindRef> {

@@ -170,6 +170,17 @@ pub(crate) fn warn(response: &mut Response<Body>, warnings: &[String]) {
     }
 }
 
+/// As [`warn`], before what is said already.
+pub(crate) fn warn_first(response: &mut Response<Body>, warning: &str) {
+    let headers = response.headers_mut();
+    let said: Vec<HeaderValue> = headers.get_all(header::WARNING).iter().cloned().collect();
+    headers.remove(header::WARNING);
+    warn(response, &[warning.to_owned()]);
+    for said in said {
+        response.headers_mut().append(header::WARNING, said);
+    }
+}
+
 /// Translates a JSON answer for a client that likes another encoding better; one that has no such form is a 406.
 pub(crate) fn translate(response: Response<Body>, accept: &str) -> Response<Body> {
     let is_json = response

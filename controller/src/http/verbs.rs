@@ -84,14 +84,30 @@ pub(crate) async fn handle(
         kind,
         format,
     };
-    if !info.subresource.is_empty() {
-        return target.subresource(call).await;
+    let answered = if info.subresource.is_empty() {
+        let answered = target.main(call).await;
+        answered.map_err(|refused| error::of_view(kind, refused))
+    } else {
+        target.subresource(call).await
+    };
+    match kinds.deprecation(kind) {
+        Some(warning) => warned(answered, &warning),
+        None => answered,
     }
-    let answered = target.main(call).await;
-    let mut response = answered.map_err(|refused| error::of_view(kind, refused))?;
-    if !kind.deprecation.is_empty() {
-        respond::warn(&mut response, &[kind.deprecation.to_owned()]);
-    }
+}
+
+/// The answer of a kind that is on its way out says so, whatever was asked and also where it is refused.
+fn warned(
+    answered: Result<Response<Body>, StatusError>,
+    warning: &str,
+) -> Result<Response<Body>, StatusError> {
+    let mut response = match answered {
+        Ok(response) => response,
+        Err(refused) if refused.code < 500 => error::reply(&refused),
+        // Nobody has looked at the kind; and it is told in the log.
+        Err(failed) => return Err(failed),
+    };
+    respond::warn_first(&mut response, warning);
     Ok(response)
 }
 

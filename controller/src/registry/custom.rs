@@ -36,10 +36,6 @@ pub(super) fn decode(
         let unknown = dropped.iter().map(|path| format!("unknown field {path:?}"));
         findings.unknown.extend(unknown);
     }
-    context
-        .warnings
-        .lock()
-        .extend(custom.version.deprecation.clone());
     strategy::judge(context, findings)
 }
 

@@ -98,6 +98,37 @@ async fn a_rule_compares_versions() {
     }
 }
 
+/// Upstream tells it before it looks at the verb.
+#[tokio::test]
+async fn a_version_on_its_way_out_says_so_whatever_is_asked() {
+    let server = Server::start().await;
+    let mut body = definition(&json!([]));
+    let version = &mut body["spec"]["versions"][0];
+    version["deprecated"] = json!(true);
+    version["subresources"] = json!({"status": {}});
+    define(&server, &body).await;
+    let widget = r#"{"apiVersion":"example.com/v1","kind":"Widget","metadata":{"name":"a"},"spec":{"version":"1","x":1}}"#;
+    let one = format!("{WIDGETS}/a");
+    let watch = format!("{WIDGETS}?watch=true&timeoutSeconds=1");
+    for (method, path, body, code) in [
+        ("GET", WIDGETS, "", StatusCode::OK),
+        ("GET", one.as_str(), "", StatusCode::NOT_FOUND),
+        ("POST", WIDGETS, widget, StatusCode::CREATED),
+        ("GET", &one, "", StatusCode::OK),
+        ("GET", &format!("{one}/status"), "", StatusCode::OK),
+        ("GET", &watch, "", StatusCode::OK),
+        ("DELETE", &one, "", StatusCode::OK),
+    ] {
+        let answer = server.ask(method, path, body).await;
+        assert_eq!(answer.status, code, "{method} {path}: {}", answer.text());
+        let said: Vec<_> = answer.headers.get_all("warning").iter().collect();
+        let own = "299 - \"example.com/v1 Widget is deprecated\"";
+        assert_eq!(said[0], own, "{method} {path}");
+        let told = said.iter().filter(|said| **said == own).count();
+        assert_eq!(told, 1, "{method} {path}");
+    }
+}
+
 #[tokio::test]
 async fn a_definition_with_a_mixed_list_or_a_dear_message_is_refused() {
     let server = Server::start().await;
