@@ -34,6 +34,16 @@ pub fn printed(value: &Value) -> String {
     }
 }
 
+/// A structure of upstream's internal form as `encoding/json` writes it: its fields have Go's names, in their order.
+#[must_use]
+pub fn structure(fields: &[(&str, &dyn std::fmt::Display)]) -> String {
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("\"{name}\":{value}"))
+        .collect();
+    format!("{{{}}}", fields.join(","))
+}
+
 /// What a value is, as `encoding/json` calls it.
 #[must_use]
 pub fn type_of(value: &Value) -> &'static str {
@@ -105,6 +115,13 @@ mod tests {
     fn values_are_printed_without_quotes() {
         let value = json!({"b": [1, "x", null], "a": {"c": true}});
         assert_eq!(printed(&value), "map[a:map[c:true] b:[1 x <nil>]]");
+    }
+
+    #[test]
+    fn structures_keep_the_order_of_their_fields() {
+        let inner = structure(&[("Z", &json!("x")), ("A", &Value::Null)]);
+        let outer = structure(&[("Type", &json!("t")), ("In", &inner)]);
+        assert_eq!(outer, r#"{"Type":"t","In":{"Z":"x","A":null}}"#);
     }
 
     #[test]

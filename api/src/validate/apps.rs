@@ -1,7 +1,7 @@
 //! ReplicationControllers, DaemonSets, StatefulSets and ControllerRevisions.
 
 use super::{elements, rules, storage, text, workload};
-use crate::status::Cause;
+use crate::{go, status::Cause};
 use serde_json::{Value, json};
 
 /// Of a StatefulSet's spec only these may change.
@@ -35,7 +35,7 @@ pub(super) fn replication_controller(spec: &Value, causes: &mut Vec<Cause>) {
             detail,
         ));
     }
-    workload::always_restarting(template, causes);
+    workload::always_restarting(template, "ReplicationController", causes);
 }
 
 pub(super) fn daemon_set(spec: &Value, causes: &mut Vec<Cause>) {
@@ -47,7 +47,7 @@ pub(super) fn daemon_set(spec: &Value, causes: &mut Vec<Cause>) {
         workload::selected(selector, template, causes);
     }
     workload::empty_selector(selector, "daemonset", causes);
-    workload::always_restarting(template, causes);
+    workload::always_restarting(template, "DaemonSet", causes);
     rules::not_negative(spec, &["minReadySeconds"], "spec", causes);
     daemon_strategy(&spec["updateStrategy"], causes);
     rules::not_negative(spec, &["revisionHistoryLimit"], "spec", causes);
@@ -76,15 +76,16 @@ fn daemon_strategy(strategy: &Value, causes: &mut Vec<Cause>) {
                 _ => {}
             }
         }
-        other => causes.push(Cause::unsupported(
+        _ => causes.push(Cause::unsupported_shown(
             "spec.updateStrategy",
-            &json!(other),
+            &workload::shown_strategy(strategy),
             &["RollingUpdate", "OnDelete"],
         )),
     }
 }
 
-pub(super) fn stateful_set(spec: &Value, causes: &mut Vec<Cause>) {
+/// What was named before names were asked for keeps its service.
+pub(super) fn stateful_set(spec: &Value, is_new: bool, causes: &mut Vec<Cause>) {
     let policy = text(spec, "podManagementPolicy");
     if !["", "OrderedReady", "Parallel"].contains(&policy) {
         let detail = "must be 'OrderedReady' or 'Parallel'";
@@ -94,12 +95,39 @@ pub(super) fn stateful_set(spec: &Value, causes: &mut Vec<Cause>) {
             detail,
         ));
     }
-    let strategy = &spec["updateStrategy"];
+    stateful_strategy(&spec["updateStrategy"], causes);
+    let retention = &spec["persistentVolumeClaimRetentionPolicy"];
+    for field in ["whenDeleted", "whenScaled"] {
+        let path = "spec.persistentVolumeClaimRetentionPolicy";
+        rules::one_of(retention, field, &["Delete", "Retain"], path, causes);
+    }
+    let numbers = ["replicas", "minReadySeconds", "revisionHistoryLimit"];
+    rules::not_negative(spec, &numbers, "spec", causes);
+    rules::not_negative(&spec["ordinals"], &["start"], "spec.ordinals", causes);
+    let service = text(spec, "serviceName");
+    if is_new && !service.is_empty() {
+        rules::label(service, "spec.serviceName".to_owned(), causes);
+    }
+    for (path, claim) in elements(spec, "volumeClaimTemplates", "spec") {
+        storage::claim(&claim["spec"], &format!("{path}.spec"), causes);
+    }
+    workload::selecting(&with_claims(spec), "statefulset", causes);
+}
+
+fn stateful_strategy(strategy: &Value, causes: &mut Vec<Cause>) {
     let rolling = &strategy["rollingUpdate"];
+    let first = json!(rolling["partition"].as_i64().unwrap_or_default());
+    let shown = match rolling {
+        Value::Null => "null".to_owned(),
+        _ => go::structure(&[
+            ("Partition", &first),
+            ("MaxUnavailable", &rolling["maxUnavailable"]),
+        ]),
+    };
     match text(strategy, "type") {
-        "OnDelete" if !rolling.is_null() => causes.push(Cause::invalid(
+        "OnDelete" if !rolling.is_null() => causes.push(Cause::invalid_shown(
             "spec.updateStrategy.rollingUpdate",
-            rolling,
+            &shown,
             "only allowed for updateStrategy 'RollingUpdate'",
         )),
         "" | "OnDelete" => {}
@@ -113,24 +141,12 @@ pub(super) fn stateful_set(spec: &Value, causes: &mut Vec<Cause>) {
                 causes.push(Cause::invalid(path, most, "cannot be 0"));
             }
         }
-        _ => causes.push(Cause::invalid(
+        kind => causes.push(Cause::invalid_shown(
             "spec.updateStrategy",
-            strategy,
+            &go::structure(&[("Type", &json!(kind)), ("RollingUpdate", &shown)]),
             "must be 'RollingUpdate' or 'OnDelete'",
         )),
     }
-    let retention = &spec["persistentVolumeClaimRetentionPolicy"];
-    for field in ["whenDeleted", "whenScaled"] {
-        let path = "spec.persistentVolumeClaimRetentionPolicy";
-        rules::one_of(retention, field, &["Delete", "Retain"], path, causes);
-    }
-    let numbers = ["replicas", "minReadySeconds", "revisionHistoryLimit"];
-    rules::not_negative(spec, &numbers, "spec", causes);
-    rules::not_negative(&spec["ordinals"], &["start"], "spec.ordinals", causes);
-    for (path, claim) in elements(spec, "volumeClaimTemplates", "spec") {
-        storage::claim(&claim["spec"], &format!("{path}.spec"), causes);
-    }
-    workload::selecting(&with_claims(spec), "statefulset", causes);
 }
 
 /// Its claims are volumes of its pods too.

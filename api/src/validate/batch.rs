@@ -143,12 +143,8 @@ fn job_spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
     };
     rules::one_of(spec, "podReplacementPolicy", policies, path, causes);
     let template = format!("{path}.template");
-    let labels = &spec["template"]["metadata"]["labels"];
-    super::meta::labels(labels, &format!("{template}.labels"), causes);
-    let pod = &spec["template"]["spec"];
-    let pod_path = format!("{template}.spec");
-    pod::template(pod, &pod_path, causes);
-    restart_policy(spec, &format!("{pod_path}.restartPolicy"), causes);
+    pod::template(&spec["template"], &template, causes);
+    restart_policy(spec, &format!("{template}.spec.restartPolicy"), causes);
 }
 
 fn needs_indexes(value: &Value, path: String, causes: &mut Vec<Cause>) {

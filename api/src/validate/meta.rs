@@ -86,24 +86,28 @@ pub(super) fn validate(
     if meta["generateName"] != before["generateName"] {
         base(kind, text(meta, "generateName"), causes);
     }
-    name(kind, meta, causes);
+    // Those of before this rule can be written until they are gone.
+    if old.is_none() || kind != kind::STATEFUL_SET {
+        name(kind, meta, causes);
+    }
     labels(&meta["labels"], "metadata.labels", causes);
-    let mut size = 0;
-    for (key, value) in meta["annotations"].as_object().into_iter().flatten() {
-        size += key.len() + value.as_str().unwrap_or_default().len();
-        let path = "metadata.annotations";
-        qualified_name(&key.to_lowercase(), &json!(key), path, causes);
-    }
-    if size > ANNOTATIONS_BYTES_MAX {
-        causes.push(Cause::too_long(
-            "metadata.annotations",
-            ANNOTATIONS_BYTES_MAX,
-        ));
-    }
+    annotations(&meta["annotations"], "metadata.annotations", causes);
     owners(&meta["ownerReferences"], causes);
     finalizers(&meta["finalizers"], causes);
     if has_standard_finalizers(kind) {
         standard_finalizers(&meta["finalizers"], &before["finalizers"], causes);
+    }
+}
+
+/// Keys as those of labels, in letters of any size.
+pub(super) fn annotations(annotations: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let mut size = 0;
+    for (key, value) in annotations.as_object().into_iter().flatten() {
+        size += key.len() + value.as_str().unwrap_or_default().len();
+        qualified_name(&key.to_lowercase(), &json!(key), path, causes);
+    }
+    if size > ANNOTATIONS_BYTES_MAX {
+        causes.push(Cause::too_long(path, ANNOTATIONS_BYTES_MAX));
     }
 }
 
@@ -329,7 +333,8 @@ fn is_path_segment(kind: KindRef) -> bool {
 /// What is said of a name that is none of the kind's.
 fn misnamed(kind: KindRef, name: &str) -> Option<&'static str> {
     let (valid, message) = match (kind.group, kind.kind) {
-        ("", "Namespace") => (is_dns_label(name), LABEL_MESSAGE),
+        // The names of a StatefulSet's pods are made from its own.
+        ("", "Namespace") | ("apps", "StatefulSet") => (is_dns_label(name), LABEL_MESSAGE),
         ("", "Service") => (is_dns_1035(name), DNS_1035_MESSAGE),
         _ => (is_dns_subdomain(name), SUBDOMAIN_MESSAGE),
     };

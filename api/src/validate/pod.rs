@@ -1,26 +1,41 @@
 //! Pod specs.
 
+mod annotations;
 mod change;
+mod claims;
 mod containers;
 mod scheduling;
 mod security;
 mod spec;
 
-use super::volume;
+use super::{meta, text, volume};
 use crate::status::Cause;
 use serde_json::Value;
 
 /// A pod itself; `old` is what it was.
 pub(super) fn pod(pod: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
-    spec(&pod["spec"], "spec", causes);
+    let (own, before) = (annotated(pod), old.map(annotated));
+    annotations::check((own, "metadata.annotations"), &pod["spec"], before, causes);
+    let name = text(&pod["metadata"], "name");
+    spec(&pod["spec"], Some(name), "spec", causes);
     containers::only_in_pods(&pod["spec"], causes);
     spec::only_in_pods(pod, old.is_none(), causes);
 }
 
 /// What pods are made from.
 pub(super) fn template(template: &Value, path: &str, causes: &mut Vec<Cause>) {
-    spec(template, path, causes);
-    spec::only_in_templates(template, path, causes);
+    let (meta, pod) = (&template["metadata"], &template["spec"]);
+    meta::labels(&meta["labels"], &format!("{path}.labels"), causes);
+    let at = format!("{path}.annotations");
+    meta::annotations(&meta["annotations"], &at, causes);
+    annotations::check((&meta["annotations"], &at), pod, None, causes);
+    let path = format!("{path}.spec");
+    spec(pod, None, &path, causes);
+    spec::only_in_templates(pod, &path, causes);
+}
+
+fn annotated(object: &Value) -> &Value {
+    &object["metadata"]["annotations"]
 }
 
 /// What something has at most, as a container has its limits.
@@ -44,11 +59,15 @@ pub(super) fn node_selector(selector: &Value, path: &str, causes: &mut Vec<Cause
 
 /// What may not change of a pod.
 pub(super) fn unchanged(new: &Value, old: &Value, causes: &mut Vec<Cause>) {
+    let (path, now, was) = ("metadata.annotations", annotated(new), annotated(old));
+    annotations::unchanged(now, was, path, causes);
+    annotations::check((now, path), &new["spec"], Some(was), causes);
     change::check(new, old, causes);
 }
 
-fn spec(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+fn spec(spec: &Value, name: Option<&str>, path: &str, causes: &mut Vec<Cause>) {
     let volumes = volume::list(spec, path, causes);
+    claims::check(spec, name, path, causes);
     containers::all(spec, path, &volumes, causes);
     spec::check(spec, path, causes);
 }
@@ -60,7 +79,7 @@ mod tests {
 
     fn refused(pod: &Value) -> Vec<String> {
         let mut causes = Vec::new();
-        spec(pod, "spec", &mut causes);
+        spec(pod, None, "spec", &mut causes);
         causes.into_iter().map(|cause| cause.field).collect()
     }
 

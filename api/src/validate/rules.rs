@@ -242,8 +242,13 @@ fn percent(value: &Value) -> Option<i64> {
     only_digits.then(|| digits.parse().unwrap_or(i64::MAX))
 }
 
+/// Whether it comes to nothing; a text that is no percentage is the number in it, or nothing.
 pub(super) fn is_zero(value: &Value) -> bool {
-    value.as_i64() == Some(0) || percent(value) == Some(0)
+    match (value, percent(value)) {
+        (_, Some(share)) => share == 0,
+        (Value::String(text), None) => text.parse().unwrap_or(0_i64) == 0,
+        _ => value.as_i64() == Some(0),
+    }
 }
 
 /// A number that is not negative or a percentage, or absent.
@@ -260,6 +265,11 @@ pub(super) fn int_or_percent(value: &Value, path: &str, causes: &mut Vec<Cause>)
 /// As [`int_or_percent`], of something there is no more than all of.
 pub(super) fn share(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     int_or_percent(value, path, causes);
+    no_more_than_all(value, path, causes);
+}
+
+/// A percentage of something there is no more than all of.
+pub(super) fn no_more_than_all(value: &Value, path: &str, causes: &mut Vec<Cause>) {
     if percent(value).is_some_and(|share| share > 100) {
         causes.push(Cause::invalid(path, value, "must not be greater than 100%"));
     }

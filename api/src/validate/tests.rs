@@ -1,6 +1,7 @@
 //! What each kind refuses: the fields and the words.
 
 mod addresses;
+mod annotations;
 mod autoscalers;
 mod events;
 mod jobs;
@@ -15,6 +16,7 @@ mod services;
 mod slices;
 mod statuses;
 mod storage_kinds;
+mod strategies;
 mod volumes;
 
 use super::*;

@@ -1,7 +1,7 @@
 //! Deployments, ReplicaSets, Services, ConfigMaps and Secrets.
 
 use super::{pod, rules, text};
-use crate::status::Cause;
+use crate::{go, status::Cause};
 use serde_json::{Value, json};
 
 pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
@@ -27,34 +27,48 @@ pub(super) fn deployment(spec: &Value, causes: &mut Vec<Cause>) {
 }
 
 fn strategy(strategy: &Value, causes: &mut Vec<Cause>) {
-    let kind = text(strategy, "type");
-    if !kind.is_empty() && !["Recreate", "RollingUpdate"].contains(&kind) {
-        causes.push(Cause::unsupported(
-            "spec.strategy",
-            &json!(kind),
-            &["Recreate", "RollingUpdate"],
-        ));
-    }
     let rolling = &strategy["rollingUpdate"];
-    if kind == "Recreate" && !rolling.is_null() {
-        let detail = "may not be specified when strategy `type` is 'Recreate'";
-        causes.push(Cause::forbidden("spec.strategy.rollingUpdate", detail));
+    match text(strategy, "type") {
+        "Recreate" if !rolling.is_null() => {
+            let detail = "may not be specified when strategy `type` is 'Recreate'";
+            causes.push(Cause::forbidden("spec.strategy.rollingUpdate", detail));
+        }
+        "" | "Recreate" => {}
+        "RollingUpdate" => rolling_update(rolling, causes),
+        _ => causes.push(Cause::unsupported_shown(
+            "spec.strategy",
+            &shown_strategy(strategy),
+            &["Recreate", "RollingUpdate"],
+        )),
     }
-    if rules::is_zero(&rolling["maxSurge"]) && rules::is_zero(&rolling["maxUnavailable"]) {
+}
+
+fn rolling_update(rolling: &Value, causes: &mut Vec<Cause>) {
+    let (most, surge) = (&rolling["maxUnavailable"], &rolling["maxSurge"]);
+    let path = "spec.strategy.rollingUpdate.maxUnavailable";
+    rules::int_or_percent(most, path, causes);
+    rules::int_or_percent(surge, "spec.strategy.rollingUpdate.maxSurge", causes);
+    if rules::is_zero(surge) && rules::is_zero(most) {
         let detail = "may not be 0 when `maxSurge` is 0";
-        causes.push(Cause::invalid(
-            "spec.strategy.rollingUpdate.maxUnavailable",
-            &rolling["maxUnavailable"],
-            detail,
-        ));
+        causes.push(Cause::invalid(path, most, detail));
     }
-    let path = "spec.strategy.rollingUpdate";
-    rules::share(
-        &rolling["maxUnavailable"],
-        &format!("{path}.maxUnavailable"),
-        causes,
-    );
-    rules::int_or_percent(&rolling["maxSurge"], &format!("{path}.maxSurge"), causes);
+    rules::no_more_than_all(most, path, causes);
+}
+
+/// The strategy of a Deployment or a DaemonSet in upstream's internal form, where what is not said of it is 0.
+pub(super) fn shown_strategy(strategy: &Value) -> String {
+    let rolling = &strategy["rollingUpdate"];
+    let number = |field: &str| match &rolling[field] {
+        Value::Null => json!(0),
+        said => said.clone(),
+    };
+    let (most, surge) = (number("maxUnavailable"), number("maxSurge"));
+    let rolling = match rolling {
+        Value::Null => "null".to_owned(),
+        _ => go::structure(&[("MaxUnavailable", &most), ("MaxSurge", &surge)]),
+    };
+    let kind = json!(text(strategy, "type"));
+    go::structure(&[("Type", &kind), ("RollingUpdate", &rolling)])
 }
 
 pub(super) fn replica_set(spec: &Value, causes: &mut Vec<Cause>) {
@@ -85,7 +99,12 @@ pub(super) fn selecting(spec: &Value, kind: &str, causes: &mut Vec<Cause>) {
     if !says_nothing(selector) {
         selected(selector, template, causes);
     }
-    always_restarting(template, causes);
+    let kind = if kind == "statefulset" {
+        "StatefulSet"
+    } else {
+        "ReplicaSet"
+    };
+    always_restarting(template, kind, causes);
 }
 
 /// A selector that is there, and selects everything.
@@ -112,11 +131,9 @@ pub(super) fn selected(selector: &Value, template: &Value, causes: &mut Vec<Caus
 }
 
 /// A template of pods that run until somebody ends them.
-pub(super) fn always_restarting(template: &Value, causes: &mut Vec<Cause>) {
-    let labels = &template["metadata"]["labels"];
-    super::meta::labels(labels, "spec.template.labels", causes);
+pub(super) fn always_restarting(template: &Value, kind: &str, causes: &mut Vec<Cause>) {
     let spec = &template["spec"];
-    pod::template(spec, "spec.template.spec", causes);
+    pod::template(template, "spec.template", causes);
     rules::one_of(
         spec,
         "restartPolicy",
@@ -124,10 +141,10 @@ pub(super) fn always_restarting(template: &Value, causes: &mut Vec<Cause>) {
         "spec.template.spec",
         causes,
     );
-    let deadline = &spec["activeDeadlineSeconds"];
-    if !deadline.is_null() {
+    if !spec["activeDeadlineSeconds"].is_null() {
         let field = "spec.template.spec.activeDeadlineSeconds";
-        causes.push(Cause::invalid(field, deadline, "must not be specified"));
+        let detail = format!("activeDeadlineSeconds in {kind} is not Supported");
+        causes.push(Cause::forbidden(field, &detail));
     }
 }
 

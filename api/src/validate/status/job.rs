@@ -4,12 +4,13 @@
 //! of `pkg/registry/batch/job/strategy.go`: most is only asked of what changes.
 
 use crate::{
+    go,
     status::Cause,
     validate::{batch, rules},
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, fmt::Display};
 
 const TERMINAL: [&str; 3] = ["Failed", "Complete", "FailureTarget"];
 
@@ -179,9 +180,13 @@ impl Step<'_> {
         let some = lists.iter().any(|list| !rules::is_absent(list));
         if finished && some && (ended || self.changed(field)) {
             // Upstream's internal form.
-            let shown = json!({"Succeeded": pods["succeeded"], "Failed": pods["failed"]});
+            let fields = [
+                ("Succeeded", &pods["succeeded"]),
+                ("Failed", &pods["failed"]),
+            ];
+            let shown = go::structure(&fields.map(|(name, list)| (name, list as &dyn Display)));
             let detail = "uncountedTerminatedPods needs to be empty for finished job";
-            let cause = Cause::invalid(format!("status.{field}"), &shown, detail);
+            let cause = Cause::invalid_shown(format!("status.{field}"), &shown, detail);
             self.causes.push(cause);
         }
     }

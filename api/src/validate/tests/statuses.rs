@@ -284,7 +284,7 @@ fn jobs_end_once() {
             "status.conditions: Invalid value: cannot set Failed=True condition without the FailureTarget=true condition",
             "status.conditions: Invalid value: cannot set Complete=True condition without the SuccessCriteriaMet=true condition",
             "status.active: Invalid value: 1: active>0 is invalid for finished job",
-            "status.uncountedTerminatedPods: Invalid value: {\"Failed\":[\"u\",\"u\"],\"Succeeded\":null}: uncountedTerminatedPods needs to be empty for finished job",
+            "status.uncountedTerminatedPods: Invalid value: {\"Succeeded\":null,\"Failed\":[\"u\",\"u\"]}: uncountedTerminatedPods needs to be empty for finished job",
             "status.terminating: Invalid value: 1: terminating>0 is invalid for finished job",
         ],
     );
