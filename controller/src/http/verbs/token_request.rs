@@ -44,17 +44,19 @@ pub(super) async fn create(
             "the object in the body is a {kind_sent}, not a TokenRequest"
         )));
     }
+    let key = Key::new(&*info.namespace, &*info.name);
+    check_place(&body["metadata"], &key)?;
     let accounts = state
         .authenticator
         .accounts()
         .ok_or_else(error::no_such_resource)?;
     let context = options::context(&call)?;
-    let key = Key::new(&*info.namespace, &*info.name);
     let account = state
         .registry
         .cache()
         .get(kind::SERVICE_ACCOUNT, &key)
         .ok_or_else(|| StatusError::not_found(kind::SERVICE_ACCOUNT, &info.name))?;
+    check_uid(&body["metadata"], &account)?;
     let (audiences, seconds) = check(&body["spec"])?;
     let bound = bound(state, &key, &body["spec"]["boundObjectRef"])?;
     body["kind"] = json!("TokenRequest");
@@ -62,6 +64,7 @@ pub(super) async fn create(
     body["metadata"] = json!({
         "name": key.name,
         "namespace": key.namespace,
+        "uid": account.uid(),
         "creationTimestamp": coracle_api::time(state.registry.clock().now()),
     });
     body["spec"]["audiences"] = json!(audiences);
@@ -83,6 +86,44 @@ pub(super) async fn create(
         "expirationTimestamp": coracle_api::time(issued.until),
     });
     Ok(respond::json(StatusCode::CREATED, &body))
+}
+
+/// A body may leave out for whom it is, and may not name another one.
+fn check_place(meta: &Value, account: &Key) -> Result<(), StatusError> {
+    let text = |field: &str| meta[field].as_str().unwrap_or_default();
+    // Upstream asks this of all that is created, and only then whose token it is.
+    if !text("namespace").is_empty() && text("namespace") != account.namespace {
+        return Err(error::bad_request(
+            "the namespace of the provided object does not match the namespace sent on the request",
+        ));
+    }
+    let name = text("name");
+    if name.is_empty() || name == account.name {
+        return Ok(());
+    }
+    let detail = "must match the service account name if specified";
+    let cause = Cause::invalid("metadata.name", &json!(name), detail);
+    Err(refused(&account.name, vec![cause]))
+}
+
+fn check_uid(meta: &Value, account: &Object) -> Result<(), StatusError> {
+    let uid = meta["uid"].as_str().unwrap_or_default();
+    if uid.is_empty() || uid == account.uid() {
+        return Ok(());
+    }
+    let name = &account.key.name;
+    let message = format!(
+        "Operation cannot be fulfilled on TokenRequest.authentication.k8s.io {name:?}: the UID in the token request ({uid}) does not match the UID of the service account ({})",
+        account.uid()
+    );
+    let mut conflict = error::status(409, "Conflict", message);
+    conflict.details = Some(Box::new(Details {
+        name: name.clone(),
+        group: "authentication.k8s.io".to_owned(),
+        kind: "TokenRequest".to_owned(),
+        ..Details::default()
+    }));
+    Err(conflict)
 }
 
 /// The audiences and the life that are asked for.
@@ -137,10 +178,10 @@ fn check(spec: &Value) -> Result<(Vec<String>, i64), StatusError> {
     if causes.is_empty() {
         return Ok((audiences, seconds));
     }
-    Err(refused(causes))
+    Err(refused("", causes))
 }
 
-fn refused(causes: Vec<Cause>) -> StatusError {
+fn refused(name: &str, causes: Vec<Cause>) -> StatusError {
     let each: Vec<String> = causes
         .iter()
         .map(|cause| format!("{}: {}", cause.field, cause.message))
@@ -149,9 +190,10 @@ fn refused(causes: Vec<Cause>) -> StatusError {
         [one] => one.clone(),
         many => format!("[{}]", many.join(", ")),
     };
-    let message = format!("TokenRequest.authentication.k8s.io \"\" is invalid: {list}");
+    let message = format!("TokenRequest.authentication.k8s.io {name:?} is invalid: {list}");
     let mut refused = error::status(422, "Invalid", message);
     refused.details = Some(Box::new(Details {
+        name: name.to_owned(),
         group: "authentication.k8s.io".to_owned(),
         kind: "TokenRequest".to_owned(),
         causes,
@@ -217,6 +259,28 @@ fn bound(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_body_names_the_account_of_its_url() {
+        let account = Key::new("a", "b");
+        for meta in [
+            json!(null),
+            json!({"name": ""}),
+            json!({"name": "b", "namespace": "a"}),
+        ] {
+            assert_eq!(check_place(&meta, &account), Ok(()), "{meta}");
+        }
+        let other = check_place(&json!({"name": "other"}), &account).unwrap_err();
+        assert_eq!(
+            (other.code, other.message.as_str()),
+            (
+                422,
+                "TokenRequest.authentication.k8s.io \"b\" is invalid: metadata.name: Invalid value: \"other\": must match the service account name if specified"
+            )
+        );
+        let elsewhere = check_place(&json!({"namespace": "other"}), &account).unwrap_err();
+        assert_eq!(elsewhere.code, 400);
+    }
 
     #[test]
     fn lives_and_audiences() {
