@@ -9,6 +9,7 @@
 pub mod apply;
 pub mod crd;
 pub mod defaults;
+pub mod disabled;
 pub mod go;
 pub mod kind;
 pub mod limits;

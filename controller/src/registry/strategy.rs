@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
-    Key, KindRef, StatusError, crd::definition, defaults, go::type_of, kind, pairs, protobuf,
-    schema, selector, status::Cause, time, view,
+    Key, KindRef, StatusError, crd::definition, defaults, disabled, go::type_of, kind, pairs,
+    protobuf, schema, selector, status::Cause, time, view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -221,6 +221,7 @@ pub(super) fn before_create(of: KindRef, value: &mut Value, now: Timestamp) {
     if of == kind::NAMESPACE {
         hold_content(value);
     }
+    disabled::drop_fields(of, value, None);
     workload::complete_new(of, value);
     // Also of a name that was made, and of what admission added.
     complete(of, value);
@@ -422,6 +423,7 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         if part == Subresource::Status {
             pairs::in_step(of, &mut new);
             defaults::status(of, &mut new);
+            disabled::drop_fields(of, &mut new, Some(old));
         }
         protobuf::canonical(of, &mut new);
         complete_status(of, &mut new);
@@ -429,6 +431,7 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
     }
     // Before anything is compared with what is stored: a client may write out what nobody stores.
     complete(of, &mut new);
+    disabled::drop_fields(of, &mut new, Some(old));
     if of == kind::SERVICE && new["spec"]["type"] != "ExternalName" {
         for field in ["clusterIP", "clusterIPs"] {
             if let (true, Some(had)) = (new["spec"][field].is_null(), old["spec"].get(field)) {
