@@ -4,7 +4,9 @@
 
 mod pod;
 mod policy;
+mod resources;
 mod storage;
+mod volume_source;
 mod workload;
 
 use crate::{KindRef, kind};
@@ -19,7 +21,10 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         return;
     };
     match (kind.group, kind.kind) {
-        ("", "Pod") => in_map(object, "spec", pod::spec),
+        ("", "Pod") => {
+            in_map(object, "spec", pod::spec);
+            if_map(object, "status", resources::given);
+        }
         ("", "Service") => in_map(object, "spec", service_spec),
         ("", "Secret") => set(object, "type", json!("Opaque")),
         ("", "Namespace") => {
@@ -37,6 +42,8 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         ("", "PodTemplate") => workload::template(object),
         ("", "ReplicationController") => workload::replication_controller(object),
         ("", "LimitRange") => in_map(object, "spec", policy::limit_range),
+        ("", "ResourceQuota") => policy::quota(object),
+        ("", "Node") => if_map(object, "status", node_status),
         ("discovery.k8s.io", "EndpointSlice") => each(object, "ports", |port| {
             set(port, "name", json!(""));
             set(port, "protocol", json!("TCP"));
@@ -56,6 +63,7 @@ pub fn apply(kind: KindRef, object: &mut Value) {
         ("scheduling.k8s.io", "PriorityClass") => {
             set(object, "preemptionPolicy", json!("PreemptLowerPriority"));
         }
+        ("node.k8s.io", "RuntimeClass") => policy::runtime_class(object),
         _ => {}
     }
 }
@@ -70,6 +78,10 @@ pub fn status(kind: KindRef, object: &mut Value) {
         ("", "Namespace") => in_map(object, "status", |status| {
             set_unless_zero(status, "phase", json!("Active"));
         }),
+        ("", "Node") => if_map(object, "status", node_status),
+        ("", "Pod") => if_map(object, "status", resources::given),
+        ("", "PersistentVolumeClaim") => if_map(object, "status", storage::room),
+        ("", "ResourceQuota") => if_map(object, "status", policy::quota_status),
         ("", "Service") if is_balanced => if_map(object, "status", |status| {
             if_map(status, "loadBalancer", |balancer| {
                 each(balancer, "ingress", |ingress| {
@@ -125,6 +137,18 @@ fn each(map: &mut Map<String, Value>, name: &str, mut f: impl FnMut(&mut Map<Str
         .flatten()
         .filter_map(Value::as_object_mut)
         .for_each(&mut f);
+}
+
+/// What a node gives is all that it has, where it does not say.
+fn node_status(status: &mut Map<String, Value>) {
+    let is_empty = |list: &Value| list.as_object().is_none_or(Map::is_empty);
+    if status.get("allocatable").is_none_or(is_empty)
+        && let Some(capacity) = status.get("capacity").cloned()
+    {
+        status.insert("allocatable".to_owned(), capacity);
+    }
+    resources::round_up(status, "capacity");
+    resources::round_up(status, "allocatable");
 }
 
 /// A namespace can be selected by its name.

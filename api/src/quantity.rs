@@ -283,6 +283,15 @@ impl Quantity {
         }
     }
 
+    /// The next thousandth away from zero.
+    #[must_use]
+    pub fn rounded_up_to_milli(self) -> Self {
+        Self {
+            nano: self.milli_value().saturating_mul(NANO_OF_MILLI),
+            ..self
+        }
+    }
+
     /// In thousandths, rounded away from zero.
     #[must_use]
     pub fn milli_value(&self) -> i128 {

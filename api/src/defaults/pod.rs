@@ -1,7 +1,7 @@
 //! Pod specs, in pods and in templates. What only a pod gets is not written into a template: there it would be
 //! the choice of whoever wrote the template, and stay when they choose again.
 
-use super::{each, if_map, in_map, set, set_unless_zero};
+use super::{each, if_map, in_map, resources, set, set_unless_zero, storage, volume_source};
 use crate::pod_resources::{self, Amounts, List, is_huge_page};
 use serde_json::{Map, Value, json};
 
@@ -27,12 +27,32 @@ pub(super) fn pod_spec(spec: &mut Map<String, Value>) {
     set(spec, "dnsPolicy", json!("ClusterFirst"));
     set(spec, "securityContext", json!({}));
     set(spec, "schedulerName", json!("default-scheduler"));
-    if let Some(account) = spec.get("serviceAccountName").cloned() {
-        set(spec, "serviceAccount", account);
+    account(spec);
+    for list in ["initContainers", "containers", "ephemeralContainers"] {
+        each(spec, list, container);
     }
-    each(spec, "initContainers", container);
-    each(spec, "containers", container);
     each(spec, "volumes", volume);
+    resources::round_up(spec, "overhead");
+    if_map(spec, "resources", resources::round_up_both);
+}
+
+/// The account stands under its old name too. The old one is read where the new one is missing, so that who removes only
+/// the new one keeps the account.
+///
+/// Source: k8s.io/kubernetes `pkg/apis/core/v1/conversion.go`, of pod specs.
+fn account(spec: &mut Map<String, Value>) {
+    const NAMES: [&str; 2] = ["serviceAccountName", "serviceAccount"];
+    let said = |name: &str| spec.get(name).filter(|name| is_text(name));
+    let Some(account) = NAMES.into_iter().find_map(said).cloned() else {
+        return;
+    };
+    for name in NAMES {
+        spec.insert(name.to_owned(), account.clone());
+    }
+}
+
+fn is_text(value: &Value) -> bool {
+    value.as_str().is_some_and(|text| !text.is_empty())
 }
 
 /// On the machine's own network a port is the machine's.
@@ -49,25 +69,15 @@ fn host_ports(container: &mut Map<String, Value>) {
 }
 
 fn container(container: &mut Map<String, Value>) {
-    let image = container
-        .get("image")
-        .and_then(Value::as_str)
-        .unwrap_or_default();
-    // A tag of `latest`, also the implied one, is looked up at each start.
-    let named = image.rsplit('/').next().unwrap_or_default();
-    let latest = !image.contains('@') && (!named.contains(':') || named.ends_with(":latest"));
-    set(
-        container,
-        "imagePullPolicy",
-        json!(if latest { "Always" } else { "IfNotPresent" }),
-    );
+    let policy = pull_policy(container.get("image"));
+    set(container, "imagePullPolicy", policy);
     set(
         container,
         "terminationMessagePath",
         json!("/dev/termination-log"),
     );
     set(container, "terminationMessagePolicy", json!("File"));
-    set(container, "resources", json!({}));
+    in_map(container, "resources", resources::round_up_both);
     each(container, "ports", |port| {
         set(port, "protocol", json!("TCP"));
     });
@@ -79,6 +89,9 @@ fn container(container: &mut Map<String, Value>) {
             if_map(from, "resourceFieldRef", |field| {
                 set(field, "divisor", json!("0"));
             });
+            if_map(from, "fileKeyRef", |file| {
+                set(file, "optional", json!(false));
+            });
         });
     });
     for name in ["livenessProbe", "readinessProbe", "startupProbe"] {
@@ -89,6 +102,14 @@ fn container(container: &mut Map<String, Value>) {
             if_map(lifecycle, hook, |hook| if_map(hook, "httpGet", http_get));
         }
     });
+}
+
+/// A tag of `latest`, also the implied one, is looked up at each start.
+fn pull_policy(image: Option<&Value>) -> Value {
+    let image = image.and_then(Value::as_str).unwrap_or_default();
+    let named = image.rsplit('/').next().unwrap_or_default();
+    let latest = !image.contains('@') && (!named.contains(':') || named.ends_with(":latest"));
+    json!(if latest { "Always" } else { "IfNotPresent" })
 }
 
 /// A request that is not written is its limit.
@@ -169,7 +190,16 @@ fn volume(volume: &mut Map<String, Value>) {
             set(source, "defaultMode", json!(0o644));
         });
     }
-    if_map(volume, "hostPath", |path| set(path, "type", json!("")));
+    volume_source::apply(volume);
+    if_map(volume, "image", |image| {
+        let policy = pull_policy(image.get("reference"));
+        set(image, "pullPolicy", policy);
+    });
+    if_map(volume, "ephemeral", |ephemeral| {
+        if_map(ephemeral, "volumeClaimTemplate", |claim| {
+            in_map(claim, "spec", storage::claim_spec);
+        });
+    });
     if_map(volume, "downwardAPI", downward_files);
     if_map(volume, "projected", |projected| {
         each(projected, "sources", |source| {

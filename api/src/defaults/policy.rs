@@ -1,25 +1,53 @@
 //! What limits, scales and lets through: LimitRanges, autoscalers, NetworkPolicies, classes.
 
-use super::{each, if_map, in_map, set};
+use super::{each, if_map, in_map, resources, set};
 use serde_json::{Map, Value, json};
+
+pub(super) fn limit_range(spec: &mut Map<String, Value>) {
+    each(spec, "limits", |item| {
+        if item.get("type").and_then(Value::as_str) == Some("Container") {
+            container_limits(item);
+        }
+        for list in [
+            "max",
+            "min",
+            "default",
+            "defaultRequest",
+            "maxLimitRequestRatio",
+        ] {
+            resources::round_up(item, list);
+        }
+    });
+}
 
 /// A limit that is not written is the maximum; a request that is not written is the limit, else the
 /// minimum.
-pub(super) fn limit_range(spec: &mut Map<String, Value>) {
-    each(spec, "limits", |item| {
-        if item.get("type").and_then(Value::as_str) != Some("Container") {
-            return;
+fn container_limits(item: &mut Map<String, Value>) {
+    for (to, from) in [
+        ("default", "max"),
+        ("defaultRequest", "default"),
+        ("defaultRequest", "min"),
+    ] {
+        let from = item.get(from).and_then(Value::as_object).cloned();
+        for (name, value) in from.into_iter().flatten() {
+            in_map(item, to, |list| set(list, &name, value));
         }
-        for (to, from) in [
-            ("default", "max"),
-            ("defaultRequest", "default"),
-            ("defaultRequest", "min"),
-        ] {
-            let from = item.get(from).and_then(Value::as_object).cloned();
-            for (name, value) in from.into_iter().flatten() {
-                in_map(item, to, |list| set(list, &name, value));
-            }
-        }
+    }
+}
+
+pub(super) fn quota(object: &mut Map<String, Value>) {
+    if_map(object, "spec", |spec| resources::round_up(spec, "hard"));
+    if_map(object, "status", quota_status);
+}
+
+pub(super) fn quota_status(status: &mut Map<String, Value>) {
+    resources::round_up(status, "hard");
+    resources::round_up(status, "used");
+}
+
+pub(super) fn runtime_class(object: &mut Map<String, Value>) {
+    if_map(object, "overhead", |overhead| {
+        resources::round_up(overhead, "podFixed");
     });
 }
 

@@ -329,3 +329,189 @@ fn what_limits_and_scales() {
         &[("/subsets/0/ports/0/protocol", json!("TCP"))],
     );
 }
+
+/// In pods, in templates, and of PersistentVolumes.
+#[test]
+fn sources_of_volumes() {
+    for (source, sent, expected) in [
+        (
+            "hostPath",
+            json!({"path": "/a"}),
+            json!({"path": "/a", "type": ""}),
+        ),
+        (
+            "iscsi",
+            json!({"lun": 0}),
+            json!({"lun": 0, "iscsiInterface": "default"}),
+        ),
+        (
+            "rbd",
+            json!({"image": "i", "user": "u"}),
+            json!({"image": "i", "pool": "rbd", "user": "u", "keyring": "/etc/ceph/keyring"}),
+        ),
+        (
+            "azureDisk",
+            json!({"kind": "Managed"}),
+            json!({"cachingMode": "ReadWrite", "fsType": "ext4", "readOnly": false, "kind": "Managed"}),
+        ),
+        (
+            "scaleIO",
+            json!({}),
+            json!({"storageMode": "ThinProvisioned", "fsType": "xfs"}),
+        ),
+    ] {
+        let in_pod = json!({"volumes": [{"name": "v", source: sent}], "containers": []});
+        let found = format!("/spec/volumes/0/{source}");
+        let expected = [(found.as_str(), expected.clone())];
+        check(kind::POD, json!({"spec": in_pod}), &expected);
+        let found = format!("/spec/template/spec/volumes/0/{source}");
+        let in_template = json!({"spec": {"template": {"spec": in_pod}}});
+        check(
+            kind::DEPLOYMENT,
+            in_template,
+            &[(&found, expected[0].1.clone())],
+        );
+        let found = format!("/spec/{source}");
+        let volume = json!({"spec": {source: sent}});
+        check(
+            kind::PERSISTENT_VOLUME,
+            volume,
+            &[(&found, expected[0].1.clone())],
+        );
+    }
+}
+
+#[test]
+fn what_only_a_pod_mounts() {
+    let claim = json!({"spec": {"resources": {"requests": {"storage": "1u"}}}});
+    let volumes = json!([{"name": "e", "ephemeral": {"volumeClaimTemplate": claim}}, {"name": "i", "image": {"reference": "a/b"}},
+        {"name": "j", "image": {"reference": "a/b:1"}}]);
+    let expected =
+        json!({"resources": {"requests": {"storage": "1m"}}, "volumeMode": "Filesystem"});
+    check(
+        kind::POD,
+        json!({"spec": {"volumes": volumes, "containers": []}}),
+        &[
+            (
+                "/spec/volumes/0/ephemeral/volumeClaimTemplate/spec",
+                expected,
+            ),
+            ("/spec/volumes/1/image/pullPolicy", json!("Always")),
+            ("/spec/volumes/2/image/pullPolicy", json!("IfNotPresent")),
+        ],
+    );
+}
+
+#[test]
+fn an_account_has_two_names() {
+    let (name, alias) = ("/spec/serviceAccountName", "/spec/serviceAccount");
+    for (sent, account) in [
+        (json!({"serviceAccountName": "a"}), "a"),
+        (json!({"serviceAccount": "b"}), "b"),
+        (
+            json!({"serviceAccountName": "", "serviceAccount": "b"}),
+            "b",
+        ),
+        (
+            json!({"serviceAccountName": "a", "serviceAccount": "b"}),
+            "a",
+        ),
+    ] {
+        let expected = json!(account);
+        let pod = json!({"spec": sent});
+        check(
+            kind::POD,
+            pod.clone(),
+            &[(name, expected.clone()), (alias, expected.clone())],
+        );
+        let (name, alias) = (
+            format!("/spec/template{name}"),
+            format!("/spec/template{alias}"),
+        );
+        let set = json!({"spec": {"template": pod}});
+        check(
+            kind::REPLICA_SET,
+            set,
+            &[(&name, expected.clone()), (&alias, expected)],
+        );
+    }
+    let mut none = json!({"spec": {}});
+    apply(kind::POD, &mut none);
+    assert!(none["spec"].get("serviceAccount").is_none());
+}
+
+/// Less than a thousandth of a resource counts as one.
+#[test]
+fn resources_are_counted_in_thousandths() {
+    let (sent, kept) = (
+        json!({"cpu": "0.0001", "memory": "1.5"}),
+        json!({"cpu": "1m", "memory": "1.5"}),
+    );
+    let both = |list: &Value| json!({"limits": list, "requests": list});
+    let container = json!({"name": "c", "image": "i:v1", "resources": both(&sent)});
+    let spec = json!({"containers": [container], "overhead": sent, "resources": both(&sent)});
+    let expected = [
+        ("/spec/containers/0/resources", both(&kept)),
+        ("/spec/overhead", kept.clone()),
+        ("/spec/resources", both(&kept)),
+    ];
+    check(kind::POD, json!({"spec": spec}), &expected);
+    for (kind, object, found) in [
+        (
+            kind::LIMIT_RANGE,
+            json!({"spec": {"limits": [{"max": sent}]}}),
+            "/spec/limits/0/max",
+        ),
+        (
+            kind::RESOURCE_QUOTA,
+            json!({"spec": {"hard": sent}}),
+            "/spec/hard",
+        ),
+        (
+            kind::PERSISTENT_VOLUME,
+            json!({"spec": {"capacity": sent}}),
+            "/spec/capacity",
+        ),
+        (
+            kind::PERSISTENT_VOLUME_CLAIM,
+            json!({"spec": {"resources": {"requests": sent}}}),
+            "/spec/resources/requests",
+        ),
+        (
+            kind::RUNTIME_CLASS,
+            json!({"overhead": {"podFixed": sent}}),
+            "/overhead/podFixed",
+        ),
+        (
+            kind::NODE,
+            json!({"status": {"capacity": sent}}),
+            "/status/capacity",
+        ),
+    ] {
+        check(kind, object, &[(found, kept.clone())]);
+    }
+}
+
+#[test]
+fn a_node_gives_what_it_has() {
+    let capacity = json!({"cpu": "4"});
+    for (sent, expected) in [
+        (json!({"capacity": capacity}), capacity.clone()),
+        (
+            json!({"capacity": capacity, "allocatable": {}}),
+            capacity.clone(),
+        ),
+        (
+            json!({"capacity": capacity, "allocatable": {"cpu": "3"}}),
+            json!({"cpu": "3"}),
+        ),
+        (json!({}), Value::Null),
+    ] {
+        let mut node = json!({"status": sent});
+        apply(kind::NODE, &mut node);
+        assert_eq!(node["status"]["allocatable"], expected, "{sent}");
+        let mut node = json!({"status": sent});
+        status(kind::NODE, &mut node);
+        assert_eq!(node["status"]["allocatable"], expected, "{sent}");
+    }
+}
