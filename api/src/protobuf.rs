@@ -16,7 +16,7 @@ mod wire;
 
 pub use swagger::Swagger;
 
-use crate::{KindRef, schema};
+use crate::KindRef;
 use serde_json::{Map, Value};
 
 /// What every body begins with.
@@ -101,8 +101,8 @@ pub fn watch_event(event: &str, object: &Value) -> Result<Vec<u8>, Error> {
 }
 
 /// An object as upstream's server keeps it: without the zero values that Go leaves out (`omitempty`), `hostNetwork: false`,
-/// `tolerations: []`, and without nulls but for times that it always writes, `lastProbeTime: null`. What the table does
-/// not know stays; so does, of a custom kind's object, all but its metadata.
+/// `tolerations: []`, and with what Go always writes, if nobody set it: `spec: {}`, `reportingComponent: ""`, `rules: null`.
+/// What the table does not know stays; so does, of a custom kind's object, all but its metadata.
 pub fn canonical(kind: KindRef, object: &mut Value) {
     let (message, part) = if kind.is_custom() {
         (
@@ -114,25 +114,8 @@ pub fn canonical(kind: KindRef, object: &mut Value) {
         (message, Some(object))
     };
     if let (Some(message), Some(part)) = (message, part.and_then(Value::as_object_mut)) {
-        canonical::strip(message, part);
+        canonical::write(message, part);
     }
-}
-
-/// Gives an object of a built-in kind the status that upstream always writes: `{}`, with the structs and
-/// the values that its type cannot leave out. Nothing for kinds whose status may be absent.
-pub fn with_status(kind: KindRef, object: &mut Value) {
-    let Some(status) = message_of(&kind.api_version(), kind.kind)
-        .and_then(|message| canonical::part(message, "status"))
-    else {
-        return;
-    };
-    if object["status"].is_null() {
-        object["status"] = Value::Object(Map::new());
-    }
-    let Some(map) = object["status"].as_object_mut() else {
-        return;
-    };
-    canonical::fill(status, schema::type_of(kind).field("status"), map);
 }
 
 /// What every group shares, whichever it names.

@@ -5,7 +5,7 @@
 mod autoscaling;
 mod event;
 
-use crate::KindRef;
+use crate::{KindRef, protobuf};
 use serde_json::Value;
 
 /// A stored object as `kind` shows it.
@@ -25,6 +25,8 @@ pub fn shown(kind: KindRef, value: Value) -> Value {
         _ => event::shown(value),
     };
     value["apiVersion"] = kind.api_version().into();
+    // What the one always writes the other may leave out.
+    protobuf::canonical(kind, &mut value);
     value
 }
 

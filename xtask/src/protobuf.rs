@@ -68,6 +68,8 @@ struct Field {
     /// The Go type, with imports resolved to package names of ours.
     go: String,
     omit_empty: bool,
+    /// Left out also where it is a struct that says nothing.
+    omit_zero: bool,
     /// Its elements are values of the field itself, also where a list has a name of its own.
     repeated: bool,
 }
@@ -94,7 +96,8 @@ pub(crate) fn run(api: &Path, apimachinery: &Path, apiextensions: &Path) -> anyh
     );
     let mut text = String::from(
         "# Protobuf fields of Kubernetes' kinds: number, JSON name, type. Written by `cargo xtask protobuf`.\n\
-         # `?` keeps a zero value, `[]` repeats, `{}` is a map by text; no name: the message's fields stand in its parent.\n",
+         # `!` is always written, `?` keeps a zero value, `[]` repeats, `{}` is a map by text; no name: the message's fields stand\n\
+         # in its parent.\n",
     );
     for (package, content) in packages.iter().filter(|(name, _)| *name != "types") {
         for (name, fields) in &content.messages {
@@ -115,7 +118,13 @@ pub(crate) fn run(api: &Path, apimachinery: &Path, apiextensions: &Path) -> anyh
                 } else {
                     ""
                 };
-                writeln!(text, " {} {}:{kept}{code}", field.number, field.json)?;
+                let written = if is_always_written(&packages, field, &code) {
+                    "!"
+                } else {
+                    ""
+                };
+                let (number, name) = (field.number, &field.json);
+                writeln!(text, " {number} {name}:{written}{kept}{code}")?;
             }
         }
         for (name, go) in &content.aliases {
@@ -131,6 +140,20 @@ pub(crate) fn run(api: &Path, apimachinery: &Path, apiextensions: &Path) -> anyh
     }
     fs::write(root().join("api/src/protobuf/messages.txt"), text)?;
     Ok(())
+}
+
+/// Whether Go writes the field whatever is in it: no pointer, and nothing to leave out. A struct is never empty for
+/// `omitempty`.
+fn is_always_written(packages: &BTreeMap<String, Package>, field: &Field, code: &str) -> bool {
+    if field.json.is_empty() || field.go.starts_with('*') || field.omit_zero {
+        return false;
+    }
+    let is_struct = SPECIAL.contains(&code)
+        || code.rsplit_once('.').is_some_and(|(package, name)| {
+            let found = packages.get(package);
+            found.is_some_and(|found| found.messages.contains_key(name))
+        });
+    !field.omit_empty || is_struct
 }
 
 fn read(dir: &Path) -> anyhow::Result<Package> {
@@ -227,6 +250,7 @@ fn field(line: &str, imports: &BTreeMap<String, String>) -> Option<Field> {
         json: json.split(',').next()?.to_owned(),
         go: resolve(go, imports),
         omit_empty: json.contains("omitempty"),
+        omit_zero: json.contains("omitzero"),
         repeated: wire.next() == Some("rep"),
     })
 }
@@ -315,5 +339,28 @@ mod tests {
         read_file(text, &mut package);
         assert!(package.messages["A"][0].repeated && package.messages["B"].is_empty());
         assert!(package.empty.contains("B"));
+    }
+
+    #[test]
+    fn what_go_always_writes() {
+        let mut package = Package::default();
+        let text = "type A struct {\n\
+            \tText string `json:\"text\" protobuf:\"bytes,1,opt,name=text\"`\n\
+            \tShort string `json:\"short,omitempty\" protobuf:\"bytes,2,opt,name=short\"`\n\
+            \tPointer *string `json:\"pointer\" protobuf:\"bytes,3,opt,name=pointer\"`\n\
+            \tList []A `json:\"list\" protobuf:\"bytes,4,rep,name=list\"`\n\
+            \tStruct B `json:\"struct,omitempty\" protobuf:\"bytes,5,opt,name=struct\"`\n\
+            \tNone B `json:\"none,omitempty,omitzero\" protobuf:\"bytes,6,opt,name=none\"`\n\
+            \tMap map[string]B `json:\"map,omitempty\" protobuf:\"bytes,7,rep,name=map\"`\n\
+            }\ntype B struct{}\n";
+        read_file(text, &mut package);
+        let packages = BTreeMap::from([("x.v1".to_owned(), package)]);
+        let fields = packages["x.v1"].messages["A"].iter();
+        let is_written = |field: &&Field| {
+            let code = code(&packages, "x.v1", &field.go).unwrap();
+            is_always_written(&packages, field, &code)
+        };
+        let written = fields.filter(is_written).map(|field| field.json.as_str());
+        assert_eq!(written.collect::<Vec<_>>(), ["text", "list", "struct"]);
     }
 }

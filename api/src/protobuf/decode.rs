@@ -186,12 +186,11 @@ impl Decoder {
 
 /// A named list is a message with one unnamed field on the wire and a bare list in JSON.
 fn bare_list(message: &Message, mut object: Map<String, Value>) -> Value {
-    match message.fields.as_slice() {
-        [only] if only.name == super::table::LIST => object
-            .remove(only.name)
-            .unwrap_or_else(|| Value::Array(Vec::new())),
-        _ => object.into(),
+    if !message.is_list() {
+        return object.into();
     }
+    let list = object.remove(table::LIST);
+    list.unwrap_or_else(|| Value::Array(Vec::new()))
 }
 
 fn empty(shape: Shape) -> Value {

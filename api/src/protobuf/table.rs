@@ -18,6 +18,8 @@ pub(super) struct Field {
     /// In JSON; empty where the fields of this message stand in its parent's JSON.
     pub(super) name: &'static str,
     pub(super) plural: Plural,
+    /// Go writes it whatever is in it: it is no pointer, and nothing is left out of it.
+    pub(super) is_written: bool,
     /// A zero value means something: it is kept when it is read.
     pub(super) keeps_zero: bool,
     pub(super) shape: Shape,
@@ -79,6 +81,13 @@ pub(super) fn find(name: &str) -> Option<&'static Message> {
     table.names.get(name).map(|index| &table.messages[*index])
 }
 
+impl Message {
+    /// Whether it is a bare list in JSON.
+    pub(super) fn is_list(&self) -> bool {
+        matches!(self.fields.as_slice(), [only] if only.name == LIST)
+    }
+}
+
 /// A message that a field names.
 pub(super) fn at(index: usize) -> &'static Message {
     &table().messages[index]
@@ -115,6 +124,7 @@ fn parse(text: &'static str) -> Table {
 fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Option<Field> {
     let (number, rest) = line.split_once(' ')?;
     let (name, code) = rest.split_once(':')?;
+    let (is_written, code) = strip(code, "!");
     let (keeps_zero, code) = strip(code, "?");
     let (many, code) = strip(code, "[]");
     let (map, code) = strip(code, "{}");
@@ -126,6 +136,7 @@ fn parse_field(line: &'static str, names: &HashMap<&str, usize>) -> Option<Field
             (false, true) => Plural::Map,
             (false, false) => Plural::One,
         },
+        is_written,
         keeps_zero,
         shape: shape(code, names)?,
     })

@@ -45,10 +45,15 @@ mod tests {
         let new = json!({
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
+            "metadata": {},
             "note": "text",
             "regarding": {"name": "p"},
             "reportingController": "c",
             "reason": "R",
+            "eventTime": null,
+            "deprecatedSource": {},
+            "deprecatedFirstTimestamp": null,
+            "deprecatedLastTimestamp": null,
         });
         let old = view::stored(kind::EVENTS_EVENT, new.clone());
         assert_eq!(old["apiVersion"], "v1");
@@ -56,6 +61,10 @@ mod tests {
             (&old["message"], &old["involvedObject"]["name"]),
             (&json!("text"), &json!("p"))
         );
+        assert_eq!(view::shown(kind::EVENTS_EVENT, old.clone()), new);
+        // Only `v1` writes one that nobody said.
+        let mut old = old;
+        old["reportingInstance"] = json!("");
         assert_eq!(view::shown(kind::EVENTS_EVENT, old), new);
     }
 }

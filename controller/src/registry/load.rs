@@ -1,9 +1,10 @@
 //! From what the store holds to objects.
 //!
 //! What older versions stored and this one would not, nulls in lists and maps, and `1.0` of a custom kind, is read as a
-//! write of it would be now: whoever looks at an object never has to think of it.
+//! write of it would be now: whoever looks at an object never has to think of it. Upstream's defaults are filled in when
+//! its store is read, too.
 
-use super::{Error, store_key};
+use super::{Error, store_key, strategy};
 use crate::{
     kinds::{self, Kinds},
     object::Object,
@@ -55,6 +56,8 @@ pub(super) fn read(kinds: &Kinds, entry: store::Entry) -> Result<Object, Error> 
     schema::fill_nulls(kind, &mut value);
     if kind.is_custom() {
         settle_numbers(&mut value);
+    } else {
+        strategy::renew(kind, &mut value);
     }
     Object::new(kind, entry.revision, value).map_err(unreadable)
 }
@@ -62,6 +65,7 @@ pub(super) fn read(kinds: &Kinds, entry: store::Entry) -> Result<Object, Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::registry::Subresource;
     use coracle_api::{
         Revision,
         k8s_openapi::api::core::v1::{ConfigMap, Pod},
@@ -93,5 +97,37 @@ mod tests {
         assert_eq!(pod.meta.labels.as_ref().unwrap()["a"], "");
         assert!(pod.typed::<Pod>().is_ok());
         assert!(protobuf::encode(&pod.value()).is_ok());
+    }
+
+    /// Else a controller would see another object than the one that it wrote, and make all anew.
+    #[test]
+    fn a_write_that_changes_nothing_of_an_old_object_is_none() {
+        let container =
+            json!({"name": "c", "image": "i:v1", "resources": {"limits": {"cpu": "0.0001"}}});
+        let disk = json!({"name": "v", "rbd": {"monitors": ["m"], "image": "i"}});
+        let pods = json!({"serviceAccountName": "a", "serviceAccount": "b", "containers": [container], "volumes": [disk]});
+        let meta = json!({"name": "a", "namespace": "n", "generation": 3});
+        for (key, mut value) in [
+            (
+                "leases.coordination.k8s.io/n/a",
+                json!({"apiVersion": "coordination.k8s.io/v1"}),
+            ),
+            (
+                "deployments.apps/n/a",
+                json!({"apiVersion": "apps/v1", "spec": {"selector": {}, "template": {"spec": pods}}}),
+            ),
+            (
+                "persistentvolumeclaims/n/a",
+                json!({"apiVersion": "v1", "spec": {"dataSource": {"kind": "PersistentVolumeClaim", "name": "x"}}}),
+            ),
+        ] {
+            value["metadata"] = meta.clone();
+            let object = load(key, &value);
+            let old = object.value();
+            let part = Subresource::None;
+            let new = strategy::before_update(object.kind, part, &old, old.clone());
+            assert_eq!(new, old, "{key}");
+            assert!(strategy::is_same(&new, &old));
+        }
     }
 }

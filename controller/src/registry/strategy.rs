@@ -200,14 +200,14 @@ pub(super) fn complete(of: KindRef, value: &mut Value) {
         definition::set_defaults(value);
     }
     defaults::apply(of, value);
-    complete_status(of, value);
 }
 
-/// What Go writes of a status, whoever wrote it.
-fn complete_status(of: KindRef, value: &mut Value) {
-    if of.status_split() && of != kind::CUSTOM_RESOURCE_DEFINITION && !of.is_custom() {
-        protobuf::with_status(of, value);
+/// An object that an older version stored, as a write that changes nothing would leave it: such a write is none then.
+pub(super) fn renew(of: KindRef, value: &mut Value) {
+    if of.is_custom() || of == kind::CUSTOM_RESOURCE_DEFINITION {
+        return;
     }
+    complete(of, value);
 }
 
 /// What a client may not set at creation, and what only the server knows: nobody owns it.
@@ -426,7 +426,6 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
             disabled::drop_fields(of, &mut new, Some(old));
         }
         protobuf::canonical(of, &mut new);
-        complete_status(of, &mut new);
         return new;
     }
     // Before anything is compared with what is stored: a client may write out what nobody stores.
@@ -639,4 +638,18 @@ pub(super) fn set_condition(status: &mut Value, name: &str, state: &str, time: &
     list.push(
         json!({"type": name, "status": state, "lastProbeTime": null, "lastTransitionTime": time}),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_policies_are_not_the_default_ones() {
+        let mut scaler = json!({"spec": {"behavior": {"scaleUp": {"policies": []}}}});
+        complete(kind::HORIZONTAL_POD_AUTOSCALER, &mut scaler);
+        let behavior = &scaler["spec"]["behavior"];
+        assert_eq!(behavior["scaleUp"]["policies"], json!([]));
+        assert_eq!(behavior["scaleDown"]["policies"][0]["value"], 100);
+    }
 }
