@@ -142,10 +142,29 @@ pub(super) fn claim(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
             rules::subdomain(group, format!("{path}.apiGroup"), causes);
         }
     }
+    same_source(spec, path, causes);
     let class = text(spec, "volumeAttributesClassName");
     if !class.is_empty() {
         rules::subdomain(class, format!("{path}.volumeAttributesClassName"), causes);
     }
+}
+
+/// What it is filled from has two names, and is one thing.
+fn same_source(spec: &Value, path: &str, causes: &mut Vec<Cause>) {
+    let (source, reference) = (&spec["dataSource"], &spec["dataSourceRef"]);
+    if source.is_null() || reference.is_null() {
+        return;
+    }
+    let fields = ["apiGroup", "kind", "name"];
+    let detail = if !text(reference, "namespace").is_empty() {
+        "may not be specified when dataSourceRef.namespace is specified"
+    } else if fields.iter().any(|field| source[field] != reference[field]) {
+        "must match dataSourceRef"
+    } else {
+        return;
+    };
+    // Upstream shows a path, which has nothing to show.
+    causes.push(Cause::invalid(path, &json!({}), detail));
 }
 
 /// A volume is given once; a bound claim may grow.

@@ -423,6 +423,31 @@ fn volumes_and_claims() {
             "spec.resources[storage]: Invalid value: \"0\": must be greater than zero",
         ],
     );
+    filled_from();
+}
+
+fn filled_from() {
+    let claim = json!({"kind": "PersistentVolumeClaim", "name": "a"});
+    let other = json!({"kind": "PersistentVolumeClaim", "name": "b"});
+    let foreign = json!({"kind": "PersistentVolumeClaim", "name": "a", "namespace": "n"});
+    for (reference, expected) in [
+        (&claim, &[][..]),
+        (
+            &other,
+            &["spec: Invalid value: {}: must match dataSourceRef"],
+        ),
+        (
+            &foreign,
+            &[
+                "spec: Invalid value: {}: may not be specified when dataSourceRef.namespace is specified",
+            ],
+        ),
+    ] {
+        let spec = json!({"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1"}},
+            "dataSource": claim, "dataSourceRef": reference});
+        let object = json!({"spec": spec});
+        check(kind::PERSISTENT_VOLUME_CLAIM, object, expected);
+    }
 }
 
 #[test]

@@ -207,7 +207,23 @@ pub(super) fn renew(of: KindRef, value: &mut Value) {
     if of.is_custom() || of == kind::CUSTOM_RESOURCE_DEFINITION {
         return;
     }
+    let old = (of == kind::PERSISTENT_VOLUME_CLAIM).then(|| value.clone());
+    prepare(of, value, old.as_ref());
     complete(of, value);
+}
+
+/// What a kind lets nobody write, and what it writes twice.
+fn prepare(of: KindRef, new: &mut Value, old: Option<&Value>) {
+    if of == kind::PERSISTENT_VOLUME_CLAIM {
+        pairs::data_sources(new, old);
+    } else if of == kind::SERVICE_ACCOUNT {
+        // Of a secret its name counts: it is of the account's namespace.
+        let secrets = new.get_mut("secrets").and_then(Value::as_array_mut);
+        let secrets = secrets.into_iter().flatten();
+        for secret in secrets.filter_map(Value::as_object_mut) {
+            secret.retain(|field, _value| field == "name");
+        }
+    }
 }
 
 /// What a client may not set at creation, and what only the server knows: nobody owns it.
@@ -223,6 +239,7 @@ pub(super) fn before_create(of: KindRef, value: &mut Value, now: Timestamp) {
     }
     disabled::drop_fields(of, value, None);
     workload::complete_new(of, value);
+    prepare(of, value, None);
     // Also of a name that was made, and of what admission added.
     complete(of, value);
     if of == kind::POD {
@@ -429,6 +446,7 @@ pub(super) fn before_update(of: KindRef, part: Subresource, old: &Value, mut new
         return new;
     }
     // Before anything is compared with what is stored: a client may write out what nobody stores.
+    prepare(of, &mut new, Some(old));
     complete(of, &mut new);
     disabled::drop_fields(of, &mut new, Some(old));
     if of == kind::SERVICE && new["spec"]["type"] != "ExternalName" {
@@ -643,6 +661,19 @@ pub(super) fn set_condition(status: &mut Value, name: &str, state: &str, time: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_an_accounts_secrets_the_names_are_kept() {
+        let secrets =
+            json!([{"name": "s", "namespace": "n", "kind": "Secret", "uid": "u"}, {"uid": "u"}]);
+        let sent = json!({"metadata": {"name": "a"}, "secrets": secrets});
+        let mut made = sent.clone();
+        before_create(kind::SERVICE_ACCOUNT, &mut made, Timestamp::UNIX_EPOCH);
+        let kept = json!([{"name": "s"}, {}]);
+        assert_eq!(made["secrets"], kept);
+        let put = before_update(kind::SERVICE_ACCOUNT, Subresource::None, &made, sent);
+        assert_eq!(put["secrets"], kept);
+    }
 
     #[test]
     fn no_policies_are_not_the_default_ones() {
