@@ -9,11 +9,13 @@ mod config;
 mod fields;
 mod managed;
 mod merge;
+mod scale;
 mod walk;
 
 use crate::{schema::Type, status::Cause};
 use fields::FieldSet;
 use managed::{Entry, Id, Managed, Operation};
+pub use scale::{ReplicasPath, Scaled, apply_scale};
 use serde_json::{Map, Value, json};
 
 /// Where `kubectl apply` without `--server-side` keeps what it applied last.
@@ -32,6 +34,8 @@ pub struct Writer<'a> {
     pub api_version: &'a str,
     /// `status`, `scale`, or empty for the object itself.
     pub subresource: &'a str,
+    /// What a write to this part leaves as it is, whatever it says: a field, and one below it or nothing for all of it.
+    pub leaves: &'a [(&'a str, &'a str)],
     /// Now, as the API prints times.
     pub time: &'a str,
 }
@@ -119,6 +123,7 @@ pub fn track(ty: Type<'_>, live: Option<&Value>, new: &mut Value, writer: Option
         return;
     }
     let nothing = nothing_of(new);
+    managed.settle(ty);
     note_update(ty, live.unwrap_or(&nothing), new, &mut managed, writer);
     managed.cap();
     put_managed_fields(new, &managed);
@@ -135,6 +140,20 @@ pub fn apply(
     writer: Writer<'_>,
     force: bool,
 ) -> Result<Value, Error> {
+    check(ty, config)?;
+    let mut managed = Managed::decode(live).map_err(Error::Malformed)?;
+    let mut live = live.clone();
+    take_managed_fields(&mut live);
+    let mut new = merged(ty, &live, config, &mut managed, (writer, force))?;
+    if writer.manager == KUBECTL {
+        renew_last_applied(&mut new, config);
+    }
+    put_managed_fields(&mut new, &managed);
+    Ok(new)
+}
+
+/// Whether it is a configuration of this type.
+fn check(ty: Type<'_>, config: &Value) -> Result<(), Error> {
     if config["metadata"]
         .get("managedFields")
         .is_some_and(|fields| !fields.is_null())
@@ -142,45 +161,49 @@ pub fn apply(
         let why = "metadata.managedFields must be nil";
         return Err(Error::Malformed(why.to_owned()));
     }
-    config::check(ty, config).map_err(Error::Mistyped)?;
-    let config = part_of(config, writer.subresource);
-    let mut managed = Managed::decode(live).map_err(Error::Malformed)?;
-    let mut live = live.clone();
-    take_managed_fields(&mut live);
+    config::check(ty, config).map_err(Error::Mistyped)
+}
+
+/// The same with the managers apart; `live` has none in it.
+fn merged(
+    ty: Type<'_>,
+    live: &Value,
+    config: &Value,
+    managed: &mut Managed,
+    (writer, force): (Writer<'_>, bool),
+) -> Result<Value, Error> {
+    let config = without(config, writer.leaves);
+    managed.settle(ty);
     if managed.is_empty() {
         let before = Writer {
             manager: BEFORE_FIRST_APPLY,
-            subresource: "",
             ..writer
         };
-        note_update(ty, &nothing_of(&live), &live, &mut managed, Some(before));
+        let (nothing, seen) = (nothing_of(live), without(live, writer.leaves));
+        note_update(ty, &nothing, &seen, managed, Some(before));
     }
     let id = Id::new(writer, Operation::Apply);
     let last = managed.take(&id);
     let set = walk::set_of(ty, &config);
-    let merged = merge::merge(ty, &live, &config);
-    let mut new = match &last {
-        Some(last) => merge::prune(ty, &merged, &last.set, &set, &managed),
+    let merged = merge::merge(ty, live, &config);
+    let new = match &last {
+        Some(last) => merge::prune(ty, &merged, &last.set, &set, managed),
         None => merged,
     };
-    let changes = walk::compare(ty, &live, &new);
+    let changes = walk::compare(ty, live, &new);
     let found = managed.conflicts(&changes);
-    let stands = !force && !is_taken_over(ty, &live, writer, &found);
+    let stands = !force && !is_taken_over(ty, live, writer, &found);
     if stands && !found.is_empty() {
         return Err(Error::Conflicts(managed.describe(&found)));
     }
     managed.give_up(&changes);
-    let changed = new != live;
+    let changed = new != *live;
     let time = match last {
         Some(last) if !changed => last.time,
         _ => Some(writer.time.to_owned()),
     };
     let set = set.difference(&fields::unmanaged());
     managed.put(id, Entry::new(writer.api_version, set, time));
-    if writer.manager == KUBECTL {
-        renew_last_applied(&mut new, &config);
-    }
-    put_managed_fields(&mut new, &managed);
     Ok(new)
 }
 
@@ -217,17 +240,19 @@ fn note_update(
     managed.put(id, entry);
 }
 
-/// What of a configuration a write to this part may say.
-fn part_of(config: &Value, subresource: &str) -> Value {
-    let mut config = config.clone();
-    if let Some(map) = config.as_object_mut() {
-        if subresource == "status" {
-            map.retain(|name, _| matches!(name.as_str(), "apiVersion" | "kind" | "status"));
-        } else {
-            map.remove("status");
+/// An object without these fields: a write to a part says nothing of the rest.
+fn without(object: &Value, fields: &[(&str, &str)]) -> Value {
+    let mut object = object.clone();
+    for (name, below) in fields {
+        let (holder, field) = match *below {
+            "" => (Some(&mut object), name),
+            _ => (object.get_mut(name), below),
+        };
+        if let Some(map) = holder.and_then(Value::as_object_mut) {
+            map.remove(*field);
         }
     }
-    config
+    object
 }
 
 /// Whether all conflicts are about fields that `kubectl apply` without `--server-side` wrote last: those
@@ -267,7 +292,10 @@ fn renew_last_applied(object: &mut Value, config: &Value) {
         return;
     };
     let mut config = config.clone();
-    if let Some(annotations) = config["metadata"]["annotations"].as_object_mut() {
+    let annotations = config
+        .get_mut("metadata")
+        .and_then(|meta| meta.get_mut("annotations")?.as_object_mut());
+    if let Some(annotations) = annotations {
         annotations.remove(LAST_APPLIED);
     }
     *annotation = json!(format!("{config}\n"));

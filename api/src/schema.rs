@@ -56,15 +56,19 @@ use k8s_openapi::{
 use serde_json::{Map, Value};
 use std::sync::OnceLock;
 
+/// What a Scale says it is.
+pub const SCALE: TypeName<'static> = ("autoscaling", "v1", "Scale");
+
 /// How references to the type of quantities end.
 const QUANTITY: &str = ".api.resource.Quantity";
 
+fn add<T: k8s_openapi::schemars::JsonSchema>(generator: &mut SchemaGenerator) -> String {
+    let _reference = generator.subschema_for::<T>();
+    T::schema_name().into_owned()
+}
+
 /// Registers all types of one kind; returns the name of the kind's schema.
 pub(crate) fn register(of: KindRef, generator: &mut SchemaGenerator) -> String {
-    fn add<T: k8s_openapi::schemars::JsonSchema>(generator: &mut SchemaGenerator) -> String {
-        let _reference = generator.subschema_for::<T>();
-        T::schema_name().into_owned()
-    }
     let g = generator;
     match (of.group, of.kind) {
         ("", "Namespace") => add::<core::Namespace>(g),
@@ -138,6 +142,7 @@ pub(crate) fn generator() -> SchemaGenerator {
 struct Shapes {
     definitions: Map<String, Value>,
     roots: Vec<(KindRef, String)>,
+    scale: String,
 }
 
 impl Shapes {
@@ -156,11 +161,16 @@ fn shapes() -> &'static Shapes {
             .iter()
             .map(|kind| (kind, register(kind, &mut generator)))
             .collect();
+        let scale = add::<autoscaling_v1::Scale>(&mut generator);
         let mut definitions = generator.take_definitions(false);
         definitions.values_mut().for_each(strip);
         open_up(&mut definitions);
         merging::annotate(&mut definitions);
-        Shapes { definitions, roots }
+        Shapes {
+            definitions,
+            roots,
+            scale,
+        }
     })
 }
 
@@ -204,6 +214,16 @@ fn strip(schema: &mut Value) {
 pub fn type_of(of: KindRef) -> Type<'static> {
     let shapes = shapes();
     match shapes.of(of) {
+        Some(schema) => Type::new(Some(&shapes.definitions), schema),
+        None => Type::UNKNOWN,
+    }
+}
+
+/// The type of a Scale, which is no kind: it is what objects of several kinds show at `/scale`.
+#[must_use]
+pub fn scale_type() -> Type<'static> {
+    let shapes = shapes();
+    match shapes.definitions.get(&shapes.scale) {
         Some(schema) => Type::new(Some(&shapes.definitions), schema),
         None => Type::UNKNOWN,
     }
@@ -296,15 +316,26 @@ pub struct Findings {
 /// does.
 #[must_use]
 pub fn check(of: KindRef, object: &mut Value) -> Findings {
+    check_as(of.kind, shapes().of(of), object)
+}
+
+/// As [`check`], of a Scale.
+#[must_use]
+pub fn check_scale(scale: &mut Value) -> Findings {
+    let shapes = shapes();
+    check_as(SCALE.2, shapes.definitions.get(&shapes.scale), scale)
+}
+
+fn check_as(kind: &str, schema: Option<&'static Value>, object: &mut Value) -> Findings {
     let shapes = shapes();
     let mut findings = Findings::default();
-    if let Some(schema) = shapes.of(of) {
+    if let Some(schema) = schema {
         nulls::fill(&shapes.definitions, schema, object);
         Walk {
             shapes,
             findings: &mut findings,
         }
-        .value(object, schema, "", &Place::root(of.kind));
+        .value(object, schema, "", &Place::root(kind));
     }
     findings
 }

@@ -68,9 +68,20 @@ pub fn update(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
 /// What is wrong with what holds a namespace, as it is written by itself.
 #[must_use]
 pub fn finalize(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
+    let mut causes = metadata(kind, new, old);
     if kind == kind::NAMESPACE {
         meta::namespace_finalizers(new, Some(old), &mut causes);
+    }
+    causes
+}
+
+/// What is wrong with the metadata of a part that is written; nothing where they stay, whatever an older version took.
+#[must_use]
+pub fn metadata(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
+    let mut causes = Vec::new();
+    if new["metadata"] != old["metadata"] {
+        meta::validate(kind, new, Some(old), &mut causes);
+        meta::unchanged(new, old, &mut causes);
     }
     causes
 }
@@ -78,11 +89,7 @@ pub fn finalize(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
 /// What is wrong with a status that becomes another.
 #[must_use]
 pub fn status(kind: KindRef, new: &Value, old: &Value) -> Vec<Cause> {
-    let mut causes = Vec::new();
-    if kind == kind::DEPLOYMENT {
-        // Its annotations may be written with it.
-        meta::validate(kind, new, Some(old), &mut causes);
-    }
+    let mut causes = metadata(kind, new, old);
     if !kind.is_custom() {
         status::check(kind, new, old, &mut causes);
     }

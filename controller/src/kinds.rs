@@ -336,6 +336,13 @@ impl Kinds {
         self.0.read().by_row.get(&kind).cloned()
     }
 
+    /// A version of a custom kind by its name, served or not.
+    #[must_use]
+    pub fn version(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Custom>> {
+        let name = [group, version, plural];
+        self.0.read().by_version.get(&name).cloned()
+    }
+
     /// As [`Kinds::custom`], without a look at a built-in kind.
     #[must_use]
     pub fn custom_of(&self, kind: KindRef) -> Option<Arc<Custom>> {

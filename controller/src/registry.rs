@@ -14,12 +14,15 @@ mod ledger;
 mod limits;
 mod load;
 mod managers;
+mod node_restriction;
+mod parts;
 mod pod;
 mod pod_security;
 mod put;
 mod request;
 mod rights;
 mod runtime_class;
+pub(crate) mod scale;
 mod service;
 mod shape;
 mod strategy;
@@ -406,12 +409,12 @@ impl Registry {
         if kind == kind::POD && self.cache.get(kind, key).is_none() {
             account::wait(&self.cache, &key.namespace, &patch.body).await;
         }
+        if part == Subresource::Scale {
+            let scaled = self.apply_scale(context, kind, key, patch).await?;
+            return Ok((scaled, false));
+        }
         let now = self.clock.now();
         let (place, shape) = ((kind, part), self.shape(kind));
-        let patch = match part {
-            Subresource::Scale => shape.scale_patch(patch)?,
-            _ => patch.clone(),
-        };
         let (mut created, mut tightened) = (false, None);
         let written = self
             .committer
@@ -422,12 +425,12 @@ impl Registry {
                     }
                     created = true;
                     let applied =
-                        managers::apply(context, place, shape.ty(), &json!({}), &patch, now)?;
+                        managers::apply(context, place, shape.ty(), &json!({}), patch, now)?;
                     let value = self.create_applied(context, asked, key, applied, others)?;
                     return Ok(Decision::Put(ChangeKind::Added, value));
                 };
                 let old = shape.shown(&current);
-                let wanted = managers::apply(context, place, shape.ty(), &old, &patch, now)?;
+                let wanted = managers::apply(context, place, shape.ty(), &old, patch, now)?;
                 let wanted = self.decode(context, kind, wanted)?;
                 let managers = managers::of(&wanted);
                 let mut new =
@@ -509,7 +512,7 @@ impl Registry {
         let shape = self.shape(kind);
         let old = shape.shown(&current);
         let shown = if part == Subresource::Scale {
-            strategy::scale_of(kind, &old)
+            scale::of(shape.custom.as_deref(), &old)?
         } else {
             old.clone()
         };
@@ -561,7 +564,7 @@ impl Registry {
             }
             Subresource::Status => coracle_api::validate::status(asked, &new, old),
             Subresource::Finalize => coracle_api::validate::finalize(kind, &new, old),
-            Subresource::Approval => Vec::new(),
+            Subresource::Approval => coracle_api::validate::metadata(kind, &new, old),
         };
         if let Some(custom) = &custom {
             causes.extend(custom::problems(custom, part, &new, Some(old)));

@@ -21,6 +21,7 @@ fuzz_target!(|data: &[u8]| {
         manager,
         api_version: "v1",
         subresource: "",
+        leaves: &[],
         time: "2026-01-01T00:00:00Z",
     };
     let whole = live.clone();

@@ -62,6 +62,25 @@ impl FieldSet {
         }
     }
 
+    /// Of one path.
+    pub(super) fn of(path: &[String]) -> Self {
+        let mut set = Self::default();
+        set.insert(path);
+        set
+    }
+
+    /// Whether a path itself is in the set.
+    pub(super) fn contains(&self, path: &[String]) -> bool {
+        let Some((first, rest)) = path.split_first() else {
+            return false;
+        };
+        let node = self.nodes.get(first);
+        node.is_some_and(|node| match rest {
+            [] => node.member,
+            rest => node.below.contains(rest),
+        })
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.nodes
             .values()

@@ -1,6 +1,11 @@
 //! `metadata.managedFields`: one entry a manager, its operation and part.
 
-use super::{Conflict, Writer, fields::FieldSet, walk::Changes};
+use super::{
+    Conflict, Writer,
+    fields::FieldSet,
+    walk::{self, Changes},
+};
+use crate::schema::Type;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -44,6 +49,18 @@ impl Id {
         }
     }
 
+    /// The same manager's, of another version.
+    pub(super) fn of_version(&self, api_version: &str) -> Self {
+        let api_version = match self.operation {
+            Operation::Apply => "",
+            Operation::Update => api_version,
+        };
+        Self {
+            api_version: api_version.to_owned(),
+            ..self.clone()
+        }
+    }
+
     /// As a conflict names it.
     fn words(&self) -> String {
         let mut words = format!("{:?}", self.manager);
@@ -62,7 +79,7 @@ impl Id {
 pub(super) struct Entry {
     pub(super) set: FieldSet,
     pub(super) time: Option<String>,
-    api_version: String,
+    pub(super) api_version: String,
 }
 
 impl Entry {
@@ -113,6 +130,7 @@ impl Managed {
                 manager: text("manager"),
                 api_version,
                 subresource: text("subresource"),
+                leaves: &[],
                 time: "",
             };
             let time = entry["time"].as_str().map(str::to_owned);
@@ -167,6 +185,18 @@ impl Managed {
     pub(super) fn put(&mut self, id: Id, entry: Entry) {
         if !entry.set.is_empty() {
             self.0.insert(id, entry);
+        }
+    }
+
+    /// Each entry and whose it is.
+    pub(super) fn entries(&self) -> impl Iterator<Item = (&Id, &Entry)> {
+        self.0.iter()
+    }
+
+    /// Those who managed a part of what is one value now manage all of it.
+    pub(super) fn settle(&mut self, ty: Type<'_>) {
+        for entry in self.0.values_mut() {
+            entry.set = walk::settled(ty, &entry.set);
         }
     }
 

@@ -14,10 +14,16 @@ struct Life {
 impl Life {
     fn writer<'a>(&self, manager: &'a str, time: &'a str) -> Writer<'a> {
         let (manager, subresource) = manager.split_once('/').unwrap_or((manager, ""));
+        let leaves: &[_] = match subresource {
+            "status" => &[("spec", ""), ("metadata", "labels")],
+            "whole" => &[],
+            _ => &[("status", "")],
+        };
         Writer {
             manager,
             api_version: "apps/v1",
             subresource,
+            leaves,
             time,
         }
     }
@@ -79,6 +85,12 @@ impl Life {
             (parent, _) => parent[name] = value,
         }
         self.put(manager, object)
+    }
+
+    /// The definition says something else now.
+    fn becomes(mut self, ty: Type<'static>) -> Self {
+        self.ty = ty;
+        self
     }
 
     /// Takes one value away.
@@ -361,6 +373,12 @@ cases! {
     custom_free_fields_are_deduced: custom().apply("one", spec(json!({"free": {"x": {"y": 1}, "l": [1]}})))
         .apply("two", spec(json!({"free": {"x": {"z": 2}}}))).is(spec(json!({"free": {"x": {"y": 1, "z": 2}, "l": [1]}})));
     custom_ports: custom().apply("one", spec(json!({"port": 80}))).apply("one", spec(json!({"port": "http"}))).is(spec(json!({"port": "http"})));
+    a_part_leaves_what_it_leaves: custom().apply("one/status", json!({"metadata": {"labels": {"a": "1"}, "annotations": {"b": "1"}}, "spec": {"size": 1}, "status": {"phase": "Y"}}))
+        .is(json!({"metadata": {"annotations": {"b": "1"}}, "status": {"phase": "Y"}})).owns("one/status", &[".metadata.annotations.b", ".status.phase"]);
+    what_was_there_is_a_parts_own: custom().put("", json!({"spec": {"size": 1}, "status": {"phase": "X"}})).apply("one/status", json!({"status": {"phase": "X"}}))
+        .owns("-before-first-apply/status", &[".status", ".status.phase"]);
+    a_status_that_is_no_part: custom().apply("one/whole", json!({"spec": {"size": 1}, "status": {"phase": "X"}}))
+        .is(json!({"spec": {"size": 1}, "status": {"phase": "X"}})).owns("one/whole", &[".spec.size", ".status.phase"]);
     custom_status_is_a_part: custom().apply("one", json!({"spec": {"size": 1}, "status": {"phase": "X"}})).is(spec(json!({"size": 1})))
         .apply("one/status", json!({"spec": {"size": 2}, "status": {"phase": "Y"}}))
         .is(json!({"spec": {"size": 1}, "status": {"phase": "Y"}})).owns("one/status", &[".status.phase"]).owns("one", &[".spec.size"]);
@@ -443,6 +461,12 @@ cases! {
         assert_eq!(object["data"]["a"], "2");
         assert!(object["metadata"]["annotations"][LAST_APPLIED].as_str().unwrap().contains("\"2\""));
     };
+    the_annotation_has_what_was_applied: {
+        let object = json!({"metadata": {"annotations": {LAST_APPLIED: "{}"}}, "data": {"a": "1"}});
+        let taken = map().put("kubectl-client-side-apply", object).force("kubectl", data(json!({"a": "2"})));
+        let text = r#"{"apiVersion":"apps/v1","data":{"a":"2"},"metadata":{"name":"a"}}"#;
+        assert_eq!(taken.object.unwrap()["metadata"]["annotations"][LAST_APPLIED], format!("{text}\n"));
+    };
     others_do_not_take_over: {
         let last = json!({"apiVersion": "apps/v1", "metadata": {"name": "a"}, "data": {"a": "1"}}).to_string();
         let object = json!({"metadata": {"annotations": {LAST_APPLIED: last}}, "data": {"a": "1"}});
@@ -470,6 +494,37 @@ cases! {
         assert_eq!((causes[0].reason, &*causes[0].message, &*causes[0].field), ("FieldManagerConflict", "conflict with \"one\"", ".data.a"));
     };
     a_label_with_dots_is_one_field: map().apply("one", json!({"metadata": {"labels": {"a.b/c": "1"}}})).owns("one", &[".metadata.labels.a.b/c"]);
+}
+
+/// A list and a map that merge like this.
+fn merging(list: &str, map: &str) -> Type<'static> {
+    let text = json!({"type": "string"});
+    let schema = json!({"type": "object", "properties": {
+        "apiVersion": text, "metadata": {"type": "object"},
+        "tags": {"type": "array", "x-kubernetes-list-type": list, "items": text},
+        "parts": {"type": "object", "x-kubernetes-map-type": map, "properties": {"a": text, "b": text}},
+    }});
+    Type::new(None, Box::leak(Box::new(schema)))
+}
+
+// Definitions that change. As upstream: what had parts becomes one value, and not the other way round.
+cases! {
+    a_set_becomes_whole: life(merging("set", "granular")).apply("a", json!({"tags": ["x"]})).apply("b", json!({"tags": ["z"]}))
+        .becomes(merging("atomic", "granular"))
+        .refused("a", json!({"tags": ["x"]}), "Apply failed with 1 conflict: conflict with \"b\": .tags")
+        .force("a", json!({"tags": ["x"]})).is(json!({"tags": ["x"]})).owns("a", &[".tags"]).owns("b", &[]);
+    a_map_becomes_whole: life(merging("set", "granular")).apply("a", json!({"parts": {"a": "1"}})).apply("b", json!({"parts": {"b": "1"}}))
+        .becomes(merging("set", "atomic"))
+        .refused("a", json!({"parts": {"a": "1"}}), "Apply failed with 1 conflict: conflict with \"b\": .parts");
+    an_update_takes_what_became_whole: life(merging("set", "granular")).apply("a", json!({"tags": ["x"]})).apply("b", json!({"tags": ["z"]}))
+        .becomes(merging("atomic", "granular"))
+        .set("edit", "/tags", json!(["y"])).owns("a", &[]).owns("b", &[]).owns("-edit", &[".tags"]);
+    a_whole_list_gets_parts: life(merging("atomic", "atomic")).apply("a", json!({"tags": ["x", "y"]}))
+        .becomes(merging("set", "granular"))
+        .apply("a", json!({"tags": ["x"]})).is(json!({"tags": ["x", "y"]})).owns("a", &[".tags[=\"x\"]"]);
+    a_whole_map_gets_parts: life(merging("atomic", "atomic")).apply("a", json!({"parts": {"a": "1", "b": "1"}}))
+        .becomes(merging("set", "granular"))
+        .apply("a", json!({"parts": {"a": "1"}})).is(json!({"parts": {"a": "1", "b": "1"}})).owns("a", &[".parts.a"]);
 }
 
 #[test]
@@ -502,6 +557,7 @@ fn items_keep_what_tells_them_apart() {
         manager: "one",
         api_version: "v1",
         subresource: "",
+        leaves: &[],
         time: "t",
     };
     let config = with_env(json!([env("B")]));
@@ -565,7 +621,7 @@ mod properties {
         #[test]
         fn whatever_is_applied_twice_is_applied_once(live in object(), config in object()) {
             let ty = schema::type_of(kind::POD);
-            let writer = Writer { manager: "one", api_version: "v1", subresource: "", time: "t" };
+            let writer = Writer { manager: "one", api_version: "v1", subresource: "", leaves: &[], time: "t" };
             // Who applied nothing at all manages nothing, and is new the next time.
             let once = apply(ty, &live, &config, writer, true);
             if let Some(once) = once.ok().filter(|once| once["metadata"].get("managedFields").is_some()) {
@@ -577,7 +633,7 @@ mod properties {
         #[test]
         fn updates_never_fail(live in object(), new in object(), fields in objects()) {
             let ty = schema::type_of(kind::POD);
-            let writer = Writer { manager: "one", api_version: "v1", subresource: "", time: "t" };
+            let writer = Writer { manager: "one", api_version: "v1", subresource: "", leaves: &[], time: "t" };
             let (mut live, mut new) = (live, new);
             live["metadata"]["managedFields"] = json!([{"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}]);
             track(ty, Some(&live), &mut new, Some(writer));

@@ -155,6 +155,32 @@ pub(super) fn with_named(ty: Type<'_>, set: &FieldSet) -> FieldSet {
     )
 }
 
+/// The set with what has become one value since as a whole. What was one value and has parts now stays by itself:
+/// nobody manages its parts until somebody writes them.
+///
+/// Source: structured-merge-diff `typed/reconcile_schema.go`.
+pub(super) fn settled(ty: Type<'_>, set: &FieldSet) -> FieldSet {
+    set.map(&mut |element, member, below| {
+        let ty = match element.strip_prefix("f:") {
+            Some(name) => ty.field(name),
+            None => ty.element(),
+        };
+        if is_whole(ty) && !below.is_empty() {
+            return (true, FieldSet::default());
+        }
+        (member, settled(ty, below))
+    })
+}
+
+/// Whether the type says that its values are not parted.
+fn is_whole(ty: Type<'_>) -> bool {
+    match ty.schema().and_then(|schema| schema.get("type")?.as_str()) {
+        Some("object") => ty.is_atomic(),
+        Some("array") => ty.list_type() == ListType::Atomic,
+        _ => false,
+    }
+}
+
 /// What became of `old`.
 pub(super) fn compare(ty: Type<'_>, old: &Value, new: &Value) -> Changes {
     let mut changes = Changes::default();

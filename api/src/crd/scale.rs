@@ -29,7 +29,7 @@ pub enum Error {
         /// What should.
         wanted: &'static str,
     },
-    /// There are no replicas in the spec; upstream answers 500 to GET and 400 to a write.
+    /// There is no place for replicas in the spec.
     #[error("the spec replicas field {0:?} does not exist")]
     NoReplicas(String),
 }
@@ -46,17 +46,30 @@ impl Scale {
         })
     }
 
-    /// The `autoscaling/v1` Scale of an object.
+    /// The names of the fields that lead to the replicas of an object.
+    pub fn path(&self) -> impl Iterator<Item = &str> {
+        names(&self.spec)
+    }
+
+    /// The same as its definition writes it.
+    #[must_use]
+    pub fn replicas_path(&self) -> &str {
+        &self.spec
+    }
+
+    /// The `autoscaling/v1` Scale of an object; its spec is empty where there are no replicas.
     ///
     /// # Errors
-    /// When the fields are not there or not what they should be.
+    /// When the fields are not what they should be.
     pub fn read(&self, object: &Value) -> Result<Value, Error> {
-        let spec = integer(object, &self.spec)?;
-        let spec = spec.ok_or_else(|| Error::NoReplicas(self.spec.clone()))?;
+        let spec = match integer(object, &self.spec)? {
+            Some(replicas) => json!({"replicas": replicas}),
+            None => json!({}),
+        };
         let status = integer(object, &self.status)?.unwrap_or(0);
         let mut scale = json!({
             "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {},
-            "spec": {"replicas": spec}, "status": {"replicas": status},
+            "spec": spec, "status": {"replicas": status},
         });
         for name in [
             "name",

@@ -198,6 +198,12 @@ fn read_patch(kind: PatchType, bytes: &[u8]) -> Result<Read, String> {
     Ok(read)
 }
 
+/// A configuration that says something twice: nobody could manage it.
+pub(crate) fn twice_applied(duplicates: &[String]) -> StatusError {
+    let list = duplicates.join(", ");
+    error::bad_request(format!("error strict decoding patch: {list}"))
+}
+
 /// What a body says. A large one is read where nothing else has to wait for it.
 async fn parsed(
     bytes: &Bytes,

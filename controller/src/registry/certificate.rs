@@ -97,21 +97,6 @@ fn read(spec: &Value) -> Result<Request, String> {
     Request::from_pem(&pem).map_err(|error| error.to_string())
 }
 
-/// Takes from a write what its subresource may change: the spec stays as it was asked.
-pub(super) fn merge(part: Subresource, old: &Value, mut wanted: Value) -> Value {
-    let mut new = old.clone();
-    match part {
-        Subresource::None => {
-            new["metadata"] = wanted["metadata"].take();
-        }
-        Subresource::Approval => {
-            new["status"]["conditions"] = wanted["status"]["conditions"].take();
-        }
-        _ => new["status"] = wanted["status"].take(),
-    }
-    new
-}
-
 /// What is wrong with how the conditions and the certificate changed.
 pub(super) fn changed(part: Subresource, new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = validate::certificate_conditions(new, old, part == Subresource::Approval);

@@ -3,11 +3,11 @@
 //! A part of the system writes without a manager: what it creates has none until somebody applies to it, and
 //! what it changes of others' objects is taken from them without an entry of its own (docs/adr/0003).
 
-use super::{Context, Patch, Subresource};
+use super::{Context, Patch, Subresource, parts};
 use coracle_api::{
     Kind, KindRef, StatusError,
-    apply::{self, Error, Writer},
-    schema::Type,
+    apply::{self, Error, ReplicasPath, Scaled, Writer},
+    schema::{SCALE, Type, TypeName},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -56,6 +56,7 @@ pub(super) fn track(
         manager,
         api_version: &api_version,
         subresource: subresource(part),
+        leaves: &[],
         time: &time,
     });
     let status = match live {
@@ -80,23 +81,51 @@ pub(super) fn apply(
 ) -> Result<Value, StatusError> {
     let time = coracle_api::time(now);
     let api_version = kind.api_version();
+    let leaves = parts::leaves(kind, part, &patch.body);
     let writer = Writer {
         manager: context.field_manager.as_deref().unwrap_or_default(),
         api_version: &api_version,
         subresource: subresource(part),
+        leaves: &leaves,
         time: &time,
     };
     let applied = apply::apply(ty, live, &patch.body, writer, patch.force);
-    applied.map_err(|error| match error {
+    applied.map_err(|error| refused(error, patch, (kind.group, kind.version, kind.kind)))
+}
+
+/// The same of a Scale; `live` is the object and its Scale.
+pub(super) fn apply_scale(
+    context: &Context,
+    kind: KindRef,
+    live: (&Value, &Value),
+    patch: &Patch,
+    path: ReplicasPath<'_>,
+    now: Timestamp,
+) -> Result<Scaled, StatusError> {
+    let time = coracle_api::time(now);
+    let api_version = kind.api_version();
+    let writer = Writer {
+        manager: context.field_manager.as_deref().unwrap_or_default(),
+        api_version: &api_version,
+        subresource: subresource(Subresource::Scale),
+        leaves: &[],
+        time: &time,
+    };
+    let scaled = apply::apply_scale(live, &patch.body, writer, patch.force, path);
+    scaled.map_err(|error| refused(error, patch, SCALE))
+}
+
+fn refused(error: Error, patch: &Patch, of: TypeName<'_>) -> StatusError {
+    match error {
         Error::Malformed(_) => StatusError::bad_request(error.to_string()),
         Error::Mistyped(_) => {
             let text = |name: &str| patch.body["metadata"][name].as_str().unwrap_or_default();
             let (namespace, name) = (text("namespace"), text("name"));
             StatusError::plain(format!(
                 "failed to create typed patch object ({namespace}/{name}; {}): {error}",
-                Kind::full_name((kind.group, kind.version, kind.kind))
+                Kind::full_name(of)
             ))
         }
         Error::Conflicts(_) => StatusError::apply_conflict(error.to_string(), error.causes()),
-    })
+    }
 }

@@ -5,7 +5,7 @@
 //! parts, may do all of it. Source: k8s.io/kubernetes `pkg/registry/rbac/*/policybased`,
 //! `plugin/pkg/admission/certificates`.
 
-use super::Subresource;
+use super::{Subresource, node_restriction};
 use crate::auth::{Attributes, Authorizer, UserInfo, forbidden, node, rbac};
 use coracle_api::{
     Key, KindRef, StatusError,
@@ -34,6 +34,11 @@ pub(super) fn check(authorizer: &Authorizer, write: &Write<'_>) -> Result<(), St
     let of = write.kind;
     if write.old.is_none()
         && let Some(why) = node::restricts(write.user, of.group, of.plural, write.key)
+    {
+        return Err(refused(why));
+    }
+    if let Some(node) = node::name_of(write.user)
+        && let Some(why) = node_restriction::forbids(node, write)
     {
         return Err(refused(why));
     }

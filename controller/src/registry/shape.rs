@@ -1,9 +1,6 @@
 //! What objects of a kind look like, built in or custom, and what patches make of them.
 
-use super::{
-    Patch, PatchForm, custom,
-    strategy::{self, Unreadable},
-};
+use super::{PatchForm, strategy::Unreadable};
 use crate::{
     kinds::{self, Custom},
     object::Object,
@@ -17,7 +14,7 @@ use coracle_api::{
     },
     status::Cause,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 
 /// How custom objects are patched, as upstream lists it.
@@ -44,19 +41,6 @@ impl Shape {
     /// An object as the kind that is written has it.
     pub(super) fn shown(&self, object: &Object) -> Value {
         kinds::shown(self.custom.as_deref(), object)
-    }
-
-    /// An applied Scale says one thing of its object.
-    pub(super) fn scale_patch(&self, patch: &Patch) -> Result<Patch, StatusError> {
-        let replicas = strategy::replicas(self.kind, &patch.body, &patch.body)?;
-        let mut body = json!({"spec": {"replicas": replicas}});
-        if let Some(custom) = &self.custom {
-            body = custom::set_replicas(custom, &json!({"spec": {}}), replicas)?;
-        }
-        Ok(Patch {
-            body,
-            ..patch.clone()
-        })
     }
 }
 

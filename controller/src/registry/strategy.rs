@@ -3,13 +3,13 @@
 //! Source: k8s.io/apiserver `pkg/registry/rest`, k8s.io/kubernetes `pkg/registry/*/strategy.go`.
 
 use super::{
-    Context, DeleteOptions, FieldValidation, Propagation, Subresource, certificate,
-    commit::Decision, custom, pod, put, workload,
+    Context, DeleteOptions, FieldValidation, Propagation, Subresource, commit::Decision, custom,
+    parts, pod, put, workload,
 };
 use crate::{cache::ChangeKind, object::Object};
 use coracle_api::{
     Key, KindRef, StatusError, crd::definition, defaults, disabled, go::type_of, kind, pairs,
-    protobuf, schema, selector, status::Cause, time, view,
+    protobuf, schema, status::Cause, time, view,
 };
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -306,19 +306,6 @@ pub(super) fn check_version(
     Ok(())
 }
 
-pub(super) fn scale_of(of: KindRef, object: &Value) -> Value {
-    let meta = &object["metadata"];
-    let selector = selector::to_text(&object["spec"]["selector"]);
-    let _kind_has_replicas = of;
-    json!({
-        "kind": "Scale", "apiVersion": "autoscaling/v1",
-        "metadata": {"name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"],
-            "resourceVersion": meta["resourceVersion"], "creationTimestamp": meta["creationTimestamp"]},
-        "spec": {"replicas": object["spec"]["replicas"]},
-        "status": {"replicas": object["status"]["replicas"].as_i64().unwrap_or(0), "selector": selector},
-    })
-}
-
 /// Takes from `wanted` only the part that the write is for.
 pub(super) fn merge_part(
     of: KindRef,
@@ -326,13 +313,13 @@ pub(super) fn merge_part(
     old: &Value,
     mut wanted: Value,
 ) -> Result<Value, StatusError> {
-    if of == kind::CERTIFICATE_SIGNING_REQUEST {
-        let mut new = certificate::merge(part, old, wanted);
-        keep_server_fields(&mut new, old);
-        return Ok(new);
-    }
     match part {
-        Subresource::Approval => Ok(old.clone()),
+        Subresource::None if of == kind::CERTIFICATE_SIGNING_REQUEST => {
+            let mut new = old.clone();
+            new["metadata"] = wanted["metadata"].take();
+            keep_server_fields(&mut new, old);
+            Ok(new)
+        }
         Subresource::None => {
             if of.status_split() {
                 restore(&mut wanted, old, "status");
@@ -344,20 +331,12 @@ pub(super) fn merge_part(
             keep_server_fields(&mut wanted, old);
             Ok(wanted)
         }
-        Subresource::Status => {
-            let mut new = old.clone();
-            restore(&mut new, &wanted, "status");
+        Subresource::Status | Subresource::Finalize | Subresource::Approval => {
+            let mut new = parts::merge(of, part, old, wanted);
+            keep_server_fields(&mut new, old);
             if of == kind::POD {
                 keep_class(&mut new, old);
-            } else if of == kind::DEPLOYMENT {
-                // As upstream: the controller tells the revision together with the status.
-                restore(&mut new["metadata"], &wanted["metadata"], "annotations");
             }
-            Ok(new)
-        }
-        Subresource::Finalize => {
-            let mut new = old.clone();
-            restore(&mut new["spec"], &wanted["spec"], "finalizers");
             Ok(new)
         }
         Subresource::Scale => {
@@ -393,7 +372,7 @@ fn keep_class(new: &mut Value, old: &Value) {
     }
 }
 
-fn restore(new: &mut Value, old: &Value, field: &str) {
+pub(super) fn restore(new: &mut Value, old: &Value, field: &str) {
     match old.get(field) {
         Some(value) => new[field] = value.clone(),
         None => clear(new, field),

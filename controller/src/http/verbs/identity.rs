@@ -65,12 +65,18 @@ pub(super) fn check_applied(
     namespace: &str,
     name: &str,
 ) -> Result<(), StatusError> {
-    let said = name_of(body, ("", "", ""));
-    if said != (kind.group, kind.version, kind.kind) {
-        let said = Kind::full_name(said);
-        return Err(error::bad_request(format!("invalid object type: {said}")));
-    }
+    check_applied_as((kind.group, kind.version, kind.kind), body)?;
     check_place(kind, body, namespace, name)
+}
+
+/// The same of what it is alone.
+pub(super) fn check_applied_as(wanted: TypeName<'_>, body: &Value) -> Result<(), StatusError> {
+    let said = name_of(body, ("", "", ""));
+    if said == wanted {
+        return Ok(());
+    }
+    let said = Kind::full_name(said);
+    Err(error::bad_request(format!("invalid object type: {said}")))
 }
 
 fn check_place(

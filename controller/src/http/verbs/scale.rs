@@ -2,25 +2,22 @@
 
 use super::{
     super::{Body, Call, decode, decode::PatchType, error, negotiate::Format, respond},
-    Target, options,
+    Target, identity, options,
 };
 use crate::{
     kinds,
     object::Object,
-    registry::{Patch, PatchKind, Subresource, refused_patch},
+    registry::{Patch, PatchKind, Subresource, refused_patch, scale},
 };
 use coracle_api::{
     go::found,
     patch,
-    schema::{Mismatch, TypeName, mismatch, name_of},
-    selector,
+    schema::{Mismatch, SCALE, mismatch, name_of},
     status::{Cause, StatusError},
     table,
 };
 use http::Response;
 use serde_json::{Value, json};
-
-const SCALE: TypeName<'_> = ("autoscaling", "v1", "Scale");
 
 /// GET, PUT and PATCH.
 pub(super) async fn scale(
@@ -31,7 +28,7 @@ pub(super) async fn scale(
         let object = target.object()?;
         return Ok(shown(target, of(target, &object)?));
     }
-    let wanted = match target.info.verb {
+    let mut wanted = match target.info.verb {
         "update" => decode::object(&mut call, "Scale").await?,
         _ => {
             let (kind, body) = decode::patch(&mut call).await?;
@@ -44,7 +41,13 @@ pub(super) async fn scale(
             }
         }
     };
-    let replicas = check(target, &wanted)?;
+    check_place(target, &wanted)?;
+    let context = options::context(&call)?;
+    let sent = wanted.clone();
+    if let Err(why) = scale::decode(&context, &mut wanted) {
+        return Err(unreadable(target, &sent, &why));
+    }
+    let replicas = replicas(target, &wanted)?;
     let sent = |field: &str| {
         wanted["metadata"][field]
             .as_str()
@@ -52,7 +55,6 @@ pub(super) async fn scale(
             .to_owned()
     };
     let (uid, version) = (sent("uid"), sent("resourceVersion"));
-    let context = options::context(&call)?;
     let kind = target.kind;
     let name = &target.info.name;
     let modify = |value: &mut Value| {
@@ -90,8 +92,15 @@ async fn apply(
     body: Value,
 ) -> Result<Response<Body>, StatusError> {
     options::require_manager(call)?;
-    check(target, &body)?;
+    identity::check_applied_as(SCALE, &body)?;
+    check_place(target, &body)?;
+    if body["spec"]["replicas"].is_i64() {
+        replicas(target, &body)?;
+    }
     let context = options::context(call)?;
+    if !context.duplicates.is_empty() {
+        return Err(decode::twice_applied(&context.duplicates));
+    }
     let patch = Patch {
         kind: PatchKind::Apply,
         body,
@@ -108,7 +117,9 @@ async fn apply(
             patch,
         )
         .await?;
-    Ok(shown(target, of(target, &object)?))
+    let mut response = shown(target, of(target, &object)?);
+    respond::warn(&mut response, &context.warnings.lock());
+    Ok(response)
 }
 
 /// A Scale, or a table of it.
@@ -141,28 +152,24 @@ fn shown(target: &Target<'_>, scale: Value) -> Response<Body> {
     }))
 }
 
-fn check(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
+/// What is sent has to be a Scale, of this object.
+fn check_place(target: &Target<'_>, wanted: &Value) -> Result<(), StatusError> {
     if let Some(Mismatch::Version(why) | Mismatch::Kind(why)) =
         mismatch(name_of(wanted, SCALE), SCALE)
     {
         return Err(unreadable(target, wanted, &why));
     }
     let name = wanted["metadata"]["name"].as_str().unwrap_or_default();
-    if !name.is_empty() && name != target.info.name {
-        return Err(error::bad_request(format!(
-            "the name of the object ({name}) does not match the name on the URL ({})",
-            target.info.name
-        )));
+    if name.is_empty() || name == target.info.name {
+        return Ok(());
     }
-    // As upstream: an absent number is zero.
+    Err(StatusError::other_name(name, &target.info.name))
+}
+
+/// How many are asked for. As upstream: an absent number is zero.
+fn replicas(target: &Target<'_>, wanted: &Value) -> Result<i32, StatusError> {
     let sent = &wanted["spec"]["replicas"];
-    let number = match sent {
-        Value::Null => Some(0),
-        number => number
-            .as_i64()
-            .and_then(|number| i32::try_from(number).ok()),
-    };
-    let Some(replicas) = number else {
+    let Ok(replicas) = i32::try_from(sent.as_i64().unwrap_or(0)) else {
         let found = found(sent);
         let why = format!(
             "json: cannot unmarshal {found} into Go struct field ScaleSpec.spec.replicas of type int32"
@@ -196,32 +203,12 @@ fn unreadable(target: &Target<'_>, wanted: &Value, why: &str) -> StatusError {
 fn of(target: &Target<'_>, object: &Object) -> Result<Value, StatusError> {
     let custom = target.state.registry.cache().kinds().custom_of(target.kind);
     let value = kinds::shown(custom.as_deref(), object);
-    let meta = &value["metadata"];
-    let meta = json!({
-        "name": meta["name"],
-        "namespace": meta["namespace"],
-        "uid": meta["uid"],
-        "resourceVersion": meta["resourceVersion"],
-        "creationTimestamp": meta["creationTimestamp"],
-    });
-    if let Some(scale) = custom
-        .as_ref()
-        .and_then(|custom| custom.version.scale.as_ref())
-    {
-        let read = scale.read(&value);
-        let mut scale = read.map_err(|wrong| StatusError::internal(wrong.to_string()))?;
-        scale["metadata"] = meta;
+    let scale = scale::of(custom.as_deref(), &value)?;
+    if !scale["spec"]["replicas"].is_null() {
         return Ok(scale);
     }
-    let selector = selector::to_text(&value["spec"]["selector"]);
-    Ok(json!({
-        "kind": "Scale",
-        "apiVersion": "autoscaling/v1",
-        "metadata": meta,
-        "spec": {"replicas": value["spec"]["replicas"].as_i64().unwrap_or(1)},
-        "status": {
-            "replicas": value["status"]["replicas"].as_i64().unwrap_or(0),
-            "selector": selector,
-        },
-    }))
+    let place = custom.as_ref().and_then(|of| of.version.scale.as_ref());
+    let path = place.map_or("", |place| place.replicas_path());
+    let why = format!("the spec replicas field {path:?} does not exist");
+    Err(StatusError::internal(why))
 }

@@ -111,10 +111,7 @@ pub(super) async fn patch(
     }
     let context = options::context(&call)?;
     if kind == PatchKind::Apply && !context.duplicates.is_empty() {
-        let list = context.duplicates.join(", ");
-        return Err(error::bad_request(format!(
-            "error strict decoding patch: {list}"
-        )));
+        return Err(decode::twice_applied(&context.duplicates));
     }
     let part = part(&target.info.subresource)?;
     let key = target.key();
