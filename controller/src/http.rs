@@ -29,6 +29,7 @@ pub(crate) mod usage;
 mod verbs;
 pub mod version;
 mod watch;
+mod yaml;
 
 pub use body::Body;
 pub(crate) use listen::{Handle, run};

@@ -79,6 +79,11 @@ fn python_dynamic() -> anyhow::Result<()> {
 }
 
 #[test]
+fn python_reads_yaml() -> anyhow::Result<()> {
+    python("words.py")
+}
+
+#[test]
 fn node_typed() -> anyhow::Result<()> {
     node("typed.mjs")
 }

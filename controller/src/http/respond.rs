@@ -4,6 +4,7 @@ use super::{
     Body, error,
     negotiate::{self, Encoding},
     query::Query,
+    yaml,
 };
 use bytes::{Buf as _, Bytes};
 use coracle_api::protobuf;
@@ -225,10 +226,7 @@ pub(crate) fn encode(encoding: Encoding, value: &Value) -> Option<(Vec<u8>, &'st
     Some(match encoding {
         Encoding::Json => (serde_json::to_vec(value).ok()?, "application/json"),
         Encoding::Protobuf => (protobuf::encode(value).ok()?, protobuf::MEDIA_TYPE),
-        Encoding::Yaml => {
-            let text = serde_yaml_ng::to_string(value).ok()?;
-            (text.into_bytes(), negotiate::YAML)
-        }
+        Encoding::Yaml => (yaml::text(value).into_bytes(), negotiate::YAML),
     })
 }
 
