@@ -166,7 +166,7 @@ pub(crate) struct Call {
     pub(crate) parts: Parts,
     pub(crate) body: Unread,
     /// Fields that stand more than once in the body, once it was read.
-    pub(crate) duplicates: Vec<String>,
+    pub(crate) duplicates: decode::Duplicates,
 }
 
 impl Call {
@@ -211,7 +211,7 @@ impl Handle for State {
             query: query.clone(),
             parts,
             body: Unread::new(body, self.tasks.clone()),
-            duplicates: Vec::new(),
+            duplicates: decode::Duplicates::default(),
         };
         let answered = self.answer(info, call, &mut seat).await;
         let response = match answered {

@@ -3,6 +3,7 @@
 //! Every body is capped before it is read, and nesting is capped by every decoder (127 levels; 64 messages).
 
 mod flow;
+mod lines;
 mod mend;
 mod once;
 
@@ -16,6 +17,7 @@ use coracle_api::{
 };
 use http::header;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+pub(crate) use once::Duplicates;
 use once::Read;
 use serde_json::Value;
 use std::time::Duration;
@@ -186,8 +188,10 @@ fn read_patch(kind: PatchType, bytes: &[u8]) -> Result<Read, String> {
     }
     if kind == PatchType::Json {
         as_operations(&read.value)?;
-        for twice in &mut read.duplicates {
-            twice.insert_str(0, "json patch ");
+        if let Duplicates::Paths(paths) = &mut read.duplicates {
+            for path in paths {
+                path.insert_str(0, "json patch ");
+            }
         }
     } else if !read.value.is_object() {
         let found = type_of(&read.value);
@@ -201,7 +205,9 @@ fn read_patch(kind: PatchType, bytes: &[u8]) -> Result<Read, String> {
 /// A configuration that says something twice: nobody could manage it.
 pub(crate) fn twice_applied(duplicates: &[String]) -> StatusError {
     let list = duplicates.join(", ");
-    error::bad_request(format!("error strict decoding patch: {list}"))
+    error::bad_request(format!(
+        "error strict decoding patch: error converting YAML to JSON: {list}"
+    ))
 }
 
 /// What a body says. A large one is read where nothing else has to wait for it.
@@ -234,7 +240,7 @@ fn proto(bytes: &[u8]) -> Result<Read, String> {
     let value = protobuf::decode(bytes).map_err(|refused| refused.to_string())?;
     Ok(Read {
         value,
-        duplicates: Vec::new(),
+        duplicates: Duplicates::default(),
     })
 }
 
@@ -263,21 +269,21 @@ fn yaml(bytes: &[u8]) -> Result<Read, String> {
 }
 
 fn read_yaml(bytes: &[u8]) -> Result<Read, String> {
+    let refused = |why: &str| format!("error converting YAML to JSON: yaml: {why}");
+    let read = || lines::yaml(bytes).map_err(|why| refused(&why));
     // JSON is YAML, and by far the more common of the two.
     if bytes.trim_ascii_start().first() == Some(&b'{')
-        && let Ok(read) = once::json(bytes)
+        && let Ok(plain) = once::json(bytes)
     {
-        return Ok(read);
+        if plain.duplicates == Duplicates::default() || flow::refusal(bytes).is_some() {
+            return Ok(plain);
+        }
+        return Ok(read().unwrap_or(plain));
     }
-    let refused = |why: &str| format!("error converting YAML to JSON: yaml: {why}");
-    if let Some(why) = flow::refusal(bytes) {
-        return Err(refused(&why));
+    match flow::refusal(bytes) {
+        Some(why) => Err(refused(&why)),
+        None => read(),
     }
-    let value = serde_yaml_ng::from_slice(bytes).map_err(|why| refused(&why.to_string()))?;
-    Ok(Read {
-        value,
-        duplicates: Vec::new(),
-    })
 }
 
 #[cfg(test)]
@@ -361,7 +367,8 @@ mod tests {
         }
         let twice = b"[{\"op\":\"remove\",\"op\":\"remove\",\"path\":\"/a\"}]";
         let read = read_patch(PatchType::Json, twice).unwrap();
-        assert_eq!(read.duplicates, ["json patch [0].op"]);
+        let named = vec!["json patch [0].op".to_owned()];
+        assert_eq!(read.duplicates, Duplicates::Paths(named));
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub struct Context {
     pub in_memory: bool,
     /// What to do with unknown fields.
     pub field_validation: FieldValidation,
-    /// Fields that stand twice in the body, which strict validation refuses with the unknown ones.
+    /// What is said of fields that stand twice in the body, which strict validation refuses with the unknown ones.
     pub duplicates: Vec<String>,
     /// What the client is told beside the answer.
     pub warnings: parking_lot::Mutex<Vec<String>>,

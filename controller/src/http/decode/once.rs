@@ -8,14 +8,52 @@ use serde_json::{Map, Number, Value};
 use std::{cell::RefCell, fmt};
 
 /// Fields named at most.
-const DUPLICATES_MAX: usize = 32;
+pub(super) const DUPLICATES_MAX: usize = 32;
 
 /// What a body holds.
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) value: Value,
-    /// Paths of fields that stand more than once, as `spec.replicas`.
-    pub(crate) duplicates: Vec<String>,
+    pub(crate) duplicates: Duplicates,
+}
+
+/// Fields that stand more than once.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Duplicates {
+    /// In JSON: their paths, as `spec.replicas`.
+    Paths(Vec<String>),
+    /// In YAML: what is said of each.
+    Lines(Vec<String>),
+}
+
+impl Default for Duplicates {
+    fn default() -> Self {
+        Self::Paths(Vec::new())
+    }
+}
+
+impl Duplicates {
+    /// What strict validation says.
+    pub(crate) fn errors(&self) -> Vec<String> {
+        match self {
+            Self::Lines(lines) if !lines.is_empty() => {
+                let lines = lines.join("\n  ");
+                vec![format!("yaml: unmarshal errors:\n  {lines}")]
+            }
+            _ => self.warnings(),
+        }
+    }
+
+    /// What is told of each, where they are let in.
+    pub(crate) fn warnings(&self) -> Vec<String> {
+        match self {
+            Self::Paths(paths) => {
+                let named = |path| format!("duplicate field {path:?}");
+                paths.iter().map(named).collect()
+            }
+            Self::Lines(lines) => lines.clone(),
+        }
+    }
 }
 
 /// How deep the reader goes. Upstream's goes to 10,000 levels: nobody needs them, and whoever walks over a value does
@@ -34,7 +72,7 @@ pub(super) fn json(bytes: &[u8]) -> serde_json::Result<Read> {
     reader.end()?;
     Ok(Read {
         value,
-        duplicates: found.into_inner(),
+        duplicates: Duplicates::Paths(found.into_inner()),
     })
 }
 
@@ -153,7 +191,8 @@ mod tests {
             read.value,
             serde_json::json!({"a": 3, "b": {"c": [{"d": 2}]}})
         );
-        assert_eq!(read.duplicates, ["b.c[0].d", "a"]);
+        let named = ["b.c[0].d", "a"].map(str::to_owned).to_vec();
+        assert_eq!(read.duplicates, Duplicates::Paths(named));
         assert!(json(b"{} x").is_err() && json(b"\"\xff\"").is_err());
     }
 

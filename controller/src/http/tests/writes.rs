@@ -75,6 +75,48 @@ async fn yaml_is_read_too() {
     );
 }
 
+/// Said in go-yaml's words; what is applied is YAML, whatever it looks like.
+#[tokio::test]
+async fn keys_that_stand_twice_in_yaml_are_named_with_their_lines() {
+    let server = Server::start().await;
+    let yaml = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata:\n  k: v\n  k: w\n";
+    let json = yaml_of_json();
+    let (line_7, line_2) = (
+        "line 7: key \"k\" already set in map",
+        "line 2: key \"k\" already set in map",
+    );
+    let one = format!("{MAPS}/y?fieldManager=me");
+    let (object, applied) = ("application/yaml", "application/apply-patch+yaml");
+    let decoding = "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: yaml: unmarshal errors:\n  ";
+    let applying =
+        "error strict decoding patch: error converting YAML to JSON: yaml: unmarshal errors:\n  ";
+    for (method, path, media, body, line, refusal) in [
+        ("POST", MAPS, object, yaml, line_7, decoding),
+        ("PUT", one.as_str(), object, yaml, line_7, decoding),
+        ("PATCH", one.as_str(), applied, yaml, line_7, applying),
+        ("PATCH", one.as_str(), applied, json, line_2, applying),
+    ] {
+        let content = [("content-type", media)];
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let strict = format!("{path}{joint}fieldValidation=Strict");
+        let refused = server.ask_with(method, &strict, body, &content).await;
+        assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+        assert_eq!(refused.json()["message"], format!("{refusal}{line}"));
+        let warned = server.ask_with(method, path, body, &content).await;
+        assert_eq!(warned.json()["data"], json!({"k": "w"}), "{media}");
+        let said = format!("299 - \"{}\"", line.replace('"', "\\\""));
+        assert_eq!(warned.headers["warning"], said.as_str());
+    }
+    let broken = [("content-type", applied)];
+    let refused = server.ask_with("PATCH", &one, "a: [", &broken).await;
+    let message = refused.json()["message"].as_str().unwrap().to_owned();
+    assert!(message.starts_with("error decoding patch: error converting YAML to JSON: yaml: "));
+}
+
+fn yaml_of_json() -> &'static str {
+    "{\"apiVersion\":\"v1\",\"kind\":\"ConfigMap\",\"metadata\":{\"name\":\"y\"},\n\"data\":{\"k\":\"v\",\"k\":\"w\"}}"
+}
+
 #[tokio::test]
 async fn a_collection_is_deleted_by_selector() {
     let server = Server::start().await;

@@ -15,14 +15,9 @@ pub(super) fn context(call: &Call) -> Result<Context, StatusError> {
     let query = &call.query;
     let options = kind_of_options(call);
     let field_validation = field_validation(query, options)?;
-    let twice: Vec<String> = call
-        .duplicates
-        .iter()
-        .map(|path| format!("duplicate field {path:?}"))
-        .collect();
     let (duplicates, warnings) = match field_validation {
-        FieldValidation::Warn => (Vec::new(), twice),
-        FieldValidation::Strict => (twice, Vec::new()),
+        FieldValidation::Warn => (Vec::new(), call.duplicates.warnings()),
+        FieldValidation::Strict => (call.duplicates.errors(), Vec::new()),
         FieldValidation::Ignore => (Vec::new(), Vec::new()),
     };
     let manager = match query.get("fieldManager") {
