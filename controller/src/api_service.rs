@@ -2,18 +2,38 @@
 //! Endpoints.
 //!
 //! Source: k8s.io/kubernetes `pkg/controlplane/controller/kubernetesservice`. There is no slice while the API
-//! listens on loopback or a link-local address only (nobody else could reach it), or on all addresses (which of them
-//! others reach is not known).
+//! listens on loopback or a link-local address only: nobody else could reach it. Of an API on all addresses, others reach
+//! the one that the default route goes out from.
 
 use crate::registry::{Context, DeleteOptions, Registry, Subresource};
 use coracle_api::{Key, KindRef, StatusError, kind};
 use serde_json::{Value, json};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 const NAMESPACE: &str = "default";
 const NAME: &str = "kubernetes";
 /// The first address of the range of Services, as upstream; the registry gives it to no other.
 pub(crate) const ADDRESS: &str = "10.96.0.1";
+
+/// Where others reach the API that listens here: of all addresses, the one that the default route goes out from, if any.
+pub(crate) fn advertised(api: SocketAddr) -> SocketAddr {
+    if !api.ip().is_unspecified() {
+        return api;
+    }
+    // Addresses for documentation: a UDP socket sends nothing when it is connected.
+    let (from, to): (IpAddr, IpAddr) = match api.ip() {
+        IpAddr::V4(all) => (all.into(), Ipv4Addr::new(203, 0, 113, 1).into()),
+        IpAddr::V6(all) => {
+            let to = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1);
+            (all.into(), to.into())
+        }
+    };
+    let asked = UdpSocket::bind((from, 0)).and_then(|socket| {
+        socket.connect((to, 9))?;
+        socket.local_addr()
+    });
+    asked.map_or(api, |own| SocketAddr::new(own.ip(), api.port()))
+}
 
 /// Writes them, where they differ from what they should be.
 ///
@@ -135,6 +155,9 @@ mod tests {
         announce(&registry, link_local).await.unwrap();
         assert!(get(kind::ENDPOINT_SLICE).is_none() && get(kind::ENDPOINTS).is_none());
         let local = "127.0.0.1:6443".parse().unwrap();
+        assert_eq!(advertised(local), local);
+        let own = advertised("0.0.0.0:6443".parse().unwrap());
+        assert_eq!(own.port(), 6443);
         announce(&registry, local).await.unwrap();
         let service = get(kind::SERVICE).unwrap();
         assert_eq!(service["spec"]["clusterIP"], ADDRESS);

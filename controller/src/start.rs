@@ -263,7 +263,7 @@ async fn write_first_objects(
 ) -> Result<(), StatusError> {
     registry.bootstrap().await?;
     client_ca::announce(registry, ca_pem).await?;
-    api_service::announce(registry, api).await
+    api_service::announce(registry, api_service::advertised(api)).await
 }
 
 /// Brings back what somebody has deleted of it. Ends with the tasks.
@@ -404,6 +404,7 @@ fn names(api: SocketAddr) -> Vec<String> {
     ]
     .map(str::to_owned)
     .to_vec();
+    let api = api_service::advertised(api);
     if !api.ip().is_unspecified() && !api.ip().is_loopback() {
         names.push(api.ip().to_string());
     }
