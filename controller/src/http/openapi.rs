@@ -4,7 +4,7 @@
 //! older clients and those of other languages read. Documents are made when first asked for, off the tasks that
 //! answer, and kept compressed alone: nearly everybody takes them so.
 
-use super::{Body, Call, State, error, negotiate, respond, version};
+use super::{Body, Call, State, error, negotiate, respond, usage, version};
 use crate::{auth::tokens::hex, cache::Cache, kinds::Custom};
 use bytes::Bytes;
 use coracle_api::{
@@ -135,7 +135,17 @@ fn built_in() -> ByPath {
             Arc::new(Document::of(&document))
         });
     }
+    let usage = schema::openapi_v3_custom(usage::schema::documented());
+    let path = format!("apis/{}/{}", usage::GROUP, usage::VERSION);
+    documents.insert(path, Arc::new(Document::of(&usage)));
     documents
+}
+
+/// What v2 tells of beside the built-in kinds.
+fn others(cache: &Cache) -> Vec<(KindRef, Schemas)> {
+    let mut others = usage::schema::documented();
+    others.extend(custom(cache, publish::schemas_v2));
+    others
 }
 
 type Publish = fn(&Value, &str, (&str, &str)) -> Option<Schemas>;
@@ -158,18 +168,15 @@ fn v2(_own: &Inner, cache: &Cache) -> Document {
     let head = json!({"title": "Kubernetes", "version": version::GIT_VERSION});
     packer.put(format!("{{\"swagger\":\"2.0\",\"info\":{head}").as_bytes());
     let mut open: Option<Section> = None;
-    schema::openapi_v2(
-        custom(cache, publish::schemas_v2),
-        |section, name, value| {
-            let before = match open {
-                Some(last) if last == section => ",".to_owned(),
-                Some(_) => format!("}},\"{}\":{{", section.name()),
-                None => format!(",\"{}\":{{", section.name()),
-            };
-            open = Some(section);
-            packer.put(format!("{before}{}:{value}", json!(name)).as_bytes());
-        },
-    );
+    schema::openapi_v2(others(cache), |section, name, value| {
+        let before = match open {
+            Some(last) if last == section => ",".to_owned(),
+            Some(_) => format!("}},\"{}\":{{", section.name()),
+            None => format!(",\"{}\":{{", section.name()),
+        };
+        open = Some(section);
+        packer.put(format!("{before}{}:{value}", json!(name)).as_bytes());
+    });
     packer.put(b"},\"security\":[{\"BearerToken\":[]}]}");
     packer.finish()
 }
@@ -177,13 +184,10 @@ fn v2(_own: &Inner, cache: &Cache) -> Document {
 fn v2_protobuf(_own: &Inner, cache: &Cache) -> Document {
     let mut packer = Packer::new();
     let mut swagger = Swagger::new("Kubernetes", version::GIT_VERSION);
-    schema::openapi_v2(
-        custom(cache, publish::schemas_v2),
-        |section, name, value| {
-            swagger.add(section, name, &value);
-            packer.put(&swagger.take());
-        },
-    );
+    schema::openapi_v2(others(cache), |section, name, value| {
+        swagger.add(section, name, &value);
+        packer.put(&swagger.take());
+    });
     packer.finish()
 }
 
@@ -382,6 +386,35 @@ mod tests {
     }
 
     #[test]
+    #[test]
+    fn what_pods_and_nodes_use_is_told_of() {
+        let cache = Cache::new(Vec::new(), coracle_api::Revision(0));
+        let own = Documents::default();
+        let read = |document: &Document| -> Value {
+            serde_json::from_slice(&respond::gunzip(&document.gzip).unwrap()).unwrap()
+        };
+        let path = format!("/apis/{}/{}", usage::GROUP, usage::VERSION);
+        let third = read(&v3(&own.0, &cache)[path.trim_start_matches('/')]);
+        let second = read(&v2(&own.0, &cache));
+        for (plural, kind, namespaced) in usage::RESOURCES {
+            let name = format!("io.k8s.metrics.pkg.apis.metrics.v1beta1.{kind}");
+            let path = match namespaced {
+                true => format!("{path}/namespaces/{{namespace}}/{plural}/{{name}}"),
+                false => format!("{path}/{plural}/{{name}}"),
+            };
+            for (document, schema) in [
+                (&third, &third["components"]["schemas"][&name]),
+                (&second, &second["definitions"][&name]),
+            ] {
+                let get = &document["paths"][&path]["get"];
+                let gvk = json!({"group": usage::GROUP, "version": "v1beta1", "kind": kind});
+                assert_eq!(get["x-kubernetes-group-version-kind"], gvk, "{path}");
+                assert_eq!(schema["x-kubernetes-group-version-kind"], json!([gvk]));
+                assert!(schema["properties"]["window"].is_object());
+            }
+        }
+    }
+
     fn every_review_is_told_of() {
         for review in &crate::http::reviews::REVIEWS {
             let told = schema::documented().any(|kind| {

@@ -2,6 +2,8 @@
 //!
 //! CPU is a rate between the last two samples of a node; memory is the newest sample.
 
+pub(crate) mod schema;
+
 use super::{
     Body, Call, State, error,
     negotiate::{self, Format},
