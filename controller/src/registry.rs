@@ -549,6 +549,7 @@ impl Registry {
         }
         let new = service::allocate(others, kind, new, Some(old))?;
         admission::one_default_priority(&self.cache, kind, &new)?;
+        certificate::tell_times((kind, part), &mut new, old, self.clock.now());
         let write = rights::Write {
             user: &context.user,
             kind,

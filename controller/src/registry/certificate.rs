@@ -8,13 +8,16 @@ use crate::{
     pki::{NODE_USER_PREFIX, NODES, Request, SIGNER, Signer},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use coracle_api::{StatusError, kind, status::Cause, validate};
+use coracle_api::{KindRef, StatusError, kind, status::Cause, time, validate};
+use jiff::Timestamp;
 use rustls::pki_types::pem::{PemObject as _, SectionKind};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// A longer request is refused before it is read: one with a key of 16384 bits has under five thousand.
 const REQUEST_BYTES_MAX: usize = 16 * 1024;
+const TRANSITION: &str = "lastTransitionTime";
 
 /// Writes on a new request who asks, whatever they sent.
 pub(super) fn stamp(user: &UserInfo, value: &mut Value) {
@@ -97,6 +100,54 @@ fn read(spec: &Value) -> Result<Request, String> {
     Request::from_pem(&pem).map_err(|error| error.to_string())
 }
 
+/// Fills in the times that new conditions of a request lack: a condition that was so before keeps when it became so.
+pub(super) fn tell_times(
+    (of, part): (KindRef, Subresource),
+    new: &mut Value,
+    old: &Value,
+    now: Timestamp,
+) {
+    if of != kind::CERTIFICATE_SIGNING_REQUEST || part == Subresource::None {
+        return;
+    }
+    let known = old["status"]["conditions"].as_array();
+    let known: Vec<&Value> = known.into_iter().flatten().collect();
+    let untouched: HashSet<&Value> = known.iter().copied().collect();
+    let mut since: BTreeMap<(&str, &str), &Value> = BTreeMap::new();
+    for condition in &known {
+        if is_told(condition, TRANSITION) {
+            since
+                .entry(state(condition))
+                .or_insert(&condition[TRANSITION]);
+        }
+    }
+    let now = json!(time(now));
+    let conditions = new["status"]["conditions"].as_array_mut();
+    for condition in conditions.into_iter().flatten() {
+        // One of before its times were filled in; who writes the status may not change it.
+        if !condition.is_object() || untouched.contains(condition) {
+            continue;
+        }
+        if !is_told(condition, "lastUpdateTime") {
+            condition["lastUpdateTime"] = now.clone();
+        }
+        if !is_told(condition, TRANSITION) {
+            let before = since.get(&state(condition)).copied();
+            condition[TRANSITION] = before.unwrap_or(&now).clone();
+        }
+    }
+}
+
+fn is_told(condition: &Value, field: &str) -> bool {
+    !matches!(condition[field].as_str(), None | Some(""))
+}
+
+/// What a condition says, and of what.
+fn state(condition: &Value) -> (&str, &str) {
+    let text = |field: &str| condition[field].as_str().unwrap_or_default();
+    (text("type"), text("status"))
+}
+
 /// What is wrong with how the conditions and the certificate changed.
 pub(super) fn changed(part: Subresource, new: &Value, old: &Value) -> Vec<Cause> {
     let mut causes = validate::certificate_conditions(new, old, part == Subresource::Approval);
@@ -167,6 +218,49 @@ mod tests {
             let value = json!({"spec": {"signerName": signer, "request": request}});
             let refused = restrict_node(user, &value).err();
             assert_eq!(refused.as_deref(), expected, "{} {asked}", user.name);
+        }
+    }
+
+    #[test]
+    fn conditions_get_the_times_they_lack() {
+        let now: Timestamp = "2030-01-02T03:04:05Z".parse().unwrap();
+        let (now_text, before) = ("2030-01-02T03:04:05Z", "2029-01-01T00:00:00Z");
+        let condition = |state: (&str, &str), update: Value, transition: Value| {
+            json!({"type": state.0, "status": state.1,
+                   "lastUpdateTime": update, "lastTransitionTime": transition})
+        };
+        let (approved, failed) = (("Approved", "True"), ("Failed", "False"));
+        let nulls = |state| condition(state, Value::Null, Value::Null);
+        for (old, new, told) in [
+            (
+                json!([]),
+                json!([nulls(approved)]),
+                json!([condition(approved, json!(now_text), json!(now_text))]),
+            ),
+            (
+                json!([
+                    condition(failed, json!(before), json!(before)),
+                    nulls(approved)
+                ]),
+                json!([nulls(("Failed", "True")), nulls(failed), nulls(approved)]),
+                json!([
+                    condition(("Failed", "True"), json!(now_text), json!(now_text)),
+                    condition(failed, json!(now_text), json!(before)),
+                    // Not written anew.
+                    nulls(approved),
+                ]),
+            ),
+            (
+                json!([]),
+                json!([condition(failed, json!(before), json!(before))]),
+                json!([condition(failed, json!(before), json!(before))]),
+            ),
+        ] {
+            let old = json!({"status": {"conditions": old}});
+            let mut new = json!({"status": {"conditions": new}});
+            let place = (kind::CERTIFICATE_SIGNING_REQUEST, Subresource::Approval);
+            tell_times(place, &mut new, &old, now);
+            assert_eq!(new["status"]["conditions"], told);
         }
     }
 }

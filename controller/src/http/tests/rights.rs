@@ -829,7 +829,11 @@ async fn certificates_are_asked_for_approved_and_restricted() {
     let approved = reader.ask("PUT", &approval, &csr).await;
     assert_eq!(approved.status, StatusCode::OK, "{}", approved.text());
     let approved = approved.json();
-    assert_eq!(approved["status"]["conditions"][0]["type"], "Approved");
+    let condition = &approved["status"]["conditions"][0];
+    assert_eq!(condition["type"], "Approved");
+    for time in ["lastUpdateTime", "lastTransitionTime"] {
+        assert!(condition[time].is_string(), "{condition}");
+    }
     assert_eq!(approved["status"]["certificate"], Value::Null);
     assert_eq!(approved["spec"]["username"], "reader");
 }
