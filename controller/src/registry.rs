@@ -15,6 +15,7 @@ mod limits;
 mod load;
 mod managers;
 mod node_restriction;
+mod owners;
 mod parts;
 mod pod;
 mod pod_security;
@@ -290,11 +291,13 @@ impl Registry {
 
     /// As [`Registry::read`], of what somebody sent.
     fn decode(&self, context: &Context, kind: KindRef, value: Value) -> Result<Value, StatusError> {
-        self.read(context, kind, value)
-            .map_err(|refused| match refused {
-                Refused::Unreadable(why) => StatusError::unreadable(kind, why.why()),
-                Refused::Status(error) => error,
-            })
+        let read = self.read(context, kind, value);
+        let mut value = read.map_err(|refused| match refused {
+            Refused::Unreadable(why) => StatusError::unreadable(kind, why.why()),
+            Refused::Status(error) => error,
+        })?;
+        owners::dedup(context, &mut value, false);
+        Ok(value)
     }
 
     /// Strict decoding by the kind's shape; what comes out is in the form that is stored.
@@ -388,7 +391,9 @@ impl Registry {
                     let value = shape::patched(&shape, &shown, form, &patch.body)?;
                     shape::check_type(&shape, &shown, &value, form)?;
                     put::check_same(key, &value)?;
-                    self.read(context, kind, value)
+                    let mut value = self.read(context, kind, value)?;
+                    owners::dedup(context, &mut value, true);
+                    Ok(value)
                 };
                 make().map_err(|refused| shape::blame(refused, &shape, &shown, form, &patch.body))
             })
@@ -544,12 +549,12 @@ impl Registry {
             _ => strategy::merge_part(kind, part, old, wanted)?,
         };
         let mut new = strategy::before_update(kind, part, old, new);
+        certificate::tell_times((kind, part), &mut new, old, self.clock.now());
         if kind == kind::CUSTOM_RESOURCE_DEFINITION && part == Subresource::None {
             custom::redefine(&mut new, old);
         }
         let new = service::allocate(others, kind, new, Some(old))?;
         admission::one_default_priority(&self.cache, kind, &new)?;
-        certificate::tell_times((kind, part), &mut new, old, self.clock.now());
         let write = rights::Write {
             user: &context.user,
             kind,

@@ -118,6 +118,40 @@ fn yaml_of_json() -> &'static str {
 }
 
 #[tokio::test]
+async fn owners_that_stand_twice_are_one() {
+    let server = Server::start().await;
+    let owner = json!({"apiVersion": "v1", "kind": "ConfigMap", "name": "o", "uid": "1-2"});
+    let mut map: Value = serde_json::from_str(&config_map("owned", json!({}))).unwrap();
+    let only = map.clone();
+    map["metadata"]["ownerReferences"] = json!([owner, owner]);
+    let one = format!("{MAPS}/owned");
+    let patch =
+        json!([{"op": "add", "path": "/metadata/ownerReferences", "value": [owner, owner]}]);
+    let (json, patched) = ("application/json", "application/json-patch+json");
+    for (method, path, media, body) in [
+        ("POST", MAPS, json, map.to_string()),
+        ("PUT", one.as_str(), json, map.to_string()),
+        ("PUT", one.as_str(), json, only.to_string()),
+        ("PATCH", one.as_str(), patched, patch.to_string()),
+    ] {
+        let content = [("content-type", media)];
+        let done = server.ask_with(method, path, &body, &content).await;
+        let owners = &done.json()["metadata"]["ownerReferences"];
+        if body == only {
+            assert!(owners.is_null());
+            continue;
+        }
+        assert_eq!(*owners, json!([owner]), "{method}");
+        let warning = done.headers["warning"].to_str().unwrap();
+        assert!(
+            warning.contains("duplicate UID(s) observed: 1-2"),
+            "{warning}"
+        );
+        assert_eq!(warning.contains("after mutating"), method == "PATCH");
+    }
+}
+
+#[tokio::test]
 async fn a_collection_is_deleted_by_selector() {
     let server = Server::start().await;
     for (name, tier) in [("a", "x"), ("b", "y"), ("c", "x")] {
