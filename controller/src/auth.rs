@@ -34,6 +34,8 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 /// The user of a request without credentials.
 pub const ANONYMOUS: &str = "system:anonymous";
 const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// Where a user's `extra` says which credential it came with.
+const CREDENTIAL_ID: &str = "authentication.kubernetes.io/credential-id";
 
 /// A user as Kubernetes describes one.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

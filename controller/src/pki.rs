@@ -353,6 +353,7 @@ fn make_ca(now: Timestamp) -> Result<(String, zeroize::Zeroizing<String>), rcgen
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::tokens::hex;
 
     #[test]
     fn the_ca_stays_and_signs() {
@@ -366,6 +367,9 @@ mod tests {
         let der = CertificateDer::from_pem_slice(admin.certificate.as_bytes()).unwrap();
         let user = crate::auth::user_of_certificate(&der).unwrap();
         assert_eq!(user.name, "kubernetes-admin");
+        let id = &user.extra["authentication.kubernetes.io/credential-id"][0];
+        let digest = id.strip_prefix("X509SHA256=").unwrap();
+        assert_eq!(digest, hex(&Sha256::digest(&der)));
         assert!(user.groups.contains(&"system:masters".to_owned()));
         let (chain, _key) = second.link_server("coracle").unwrap();
         assert_eq!(chain.len(), 2);

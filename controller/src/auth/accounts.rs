@@ -9,7 +9,7 @@ mod lasting;
 pub use lasting::{ACCOUNT_NAME, ACCOUNT_UID, LAST_USED, SECRET_TYPE, TOKEN_FIELD};
 
 use super::{
-    UserInfo,
+    CREDENTIAL_ID, UserInfo,
     impersonate::{account_groups, account_of},
     index::ACCOUNT_PREFIX,
     jwt::{BadKey, Key},
@@ -218,11 +218,12 @@ fn user_of(claims: &Claims) -> UserInfo {
     let about = &claims.about;
     let mut user = UserInfo::new(&*claims.sub, account_groups(&about.namespace));
     user.uid.clone_from(&about.serviceaccount.uid);
+    let id = format!("JTI={}", claims.jti);
+    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![id]);
     let mut tell = |name: &str, value: String| {
         user.extra
             .insert(format!("authentication.kubernetes.io/{name}"), vec![value]);
     };
-    tell("credential-id", format!("JTI={}", claims.jti));
     for (what, named) in [("pod", &about.pod), ("node", &about.node)] {
         if let Some(named) = named {
             tell(&format!("{what}-name"), named.name.clone());

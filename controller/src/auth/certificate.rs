@@ -2,8 +2,9 @@
 //!
 //! Never verifies anything: the TLS layer accepts only certificates of the cluster's CA.
 
-use super::UserInfo;
+use super::{CREDENTIAL_ID, UserInfo, tokens::hex};
 use jiff::Timestamp;
+use sha2::{Digest as _, Sha256};
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 /// The user that a DER certificate names; none when it cannot be read or has no common name.
@@ -19,7 +20,10 @@ pub fn user_of_certificate(der: &[u8]) -> Option<UserInfo> {
         .iter_organization()
         .filter_map(|organization| organization.as_str().ok())
         .map(str::to_owned);
-    Some(UserInfo::new(name, groups.collect::<Vec<_>>()))
+    let mut user = UserInfo::new(name, groups.collect::<Vec<_>>());
+    let id = format!("X509SHA256={}", hex(&Sha256::digest(der)));
+    user.extra.insert(CREDENTIAL_ID.to_owned(), vec![id]);
+    Some(user)
 }
 
 /// When a DER certificate ends; none when it cannot be read.
