@@ -401,6 +401,8 @@ fn keep_server_fields(new: &mut Value, old: &Value) {
             None => meta.remove(field),
         };
     }
+    // Nobody's: upstream forgets it before it stores.
+    clear(&mut new["metadata"], "selfLink");
     for field in ["name", "namespace"] {
         if new["metadata"].get(field).is_none_or(Value::is_null)
             && !old["metadata"][field].is_null()

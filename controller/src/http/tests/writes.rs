@@ -152,6 +152,22 @@ async fn owners_that_stand_twice_are_one() {
 }
 
 #[tokio::test]
+async fn a_link_to_itself_is_not_stored() {
+    let server = Server::start().await;
+    let mut map: Value = serde_json::from_str(&config_map("linked", json!({}))).unwrap();
+    map["metadata"]["selfLink"] = json!("/x");
+    let one = format!("{MAPS}/linked");
+    for (method, path) in [("POST", MAPS), ("PUT", one.as_str())] {
+        let done = server.ask(method, path, map.to_string()).await;
+        assert!(done.status.is_success() && done.json()["metadata"]["selfLink"].is_null());
+    }
+    let merge = [("content-type", "application/merge-patch+json")];
+    let body = json!({"metadata": {"selfLink": "/x"}}).to_string();
+    let done = server.ask_with("PATCH", &one, &body, &merge).await;
+    assert!(done.status.is_success() && done.json()["metadata"]["selfLink"].is_null());
+}
+
+#[tokio::test]
 async fn a_collection_is_deleted_by_selector() {
     let server = Server::start().await;
     for (name, tier) in [("a", "x"), ("b", "y"), ("c", "x")] {
