@@ -109,6 +109,9 @@ pub(crate) async fn answer(
     let body = decode::object(&mut call, review.kind).await?;
     let version = format!("{}/{}", review.group, review.version);
     identity::check_type(&body, (review.group, review.version, review.kind))?;
+    if review.group == AUTHORIZATION && review.kind != "SelfSubjectRulesReview" {
+        access::check_metadata(review, &body["metadata"])?;
+    }
     let spec = body.get("spec").cloned().unwrap_or_default();
     let authorizer = state.registry.authorizer();
     let status = match review.kind {

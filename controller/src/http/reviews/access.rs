@@ -2,12 +2,44 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/authorization`, `pkg/apis/authorization/validation`.
 
+use super::Review;
 use crate::auth::{Attributes, Authorizer, UserInfo};
 use coracle_api::{
     StatusError, k8s_openapi::api::rbac::v1::PolicyRule, status::Cause, validate::access_selectors,
 };
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
+
+/// Nothing is said of a review: it is not stored. Its namespace is that of the request.
+pub(super) fn check_metadata(review: &Review, metadata: &Value) -> Result<(), StatusError> {
+    let is_said = |(name, value): (&String, &Value)| {
+        !matches!(name.as_str(), "namespace" | "managedFields") && !is_empty(value)
+    };
+    if !metadata
+        .as_object()
+        .is_some_and(|map| map.iter().any(is_said))
+    {
+        return Ok(());
+    }
+    let why = match review.namespaced {
+        true => "must be empty except for namespace",
+        false => "must be empty",
+    };
+    let causes = vec![Cause::invalid("metadata", metadata, why)];
+    check(review.kind, causes)
+}
+
+/// Whether Go takes a value for one that was left out.
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::String(text) => text.is_empty(),
+        Value::Array(list) => list.is_empty(),
+        Value::Object(map) => map.is_empty(),
+        Value::Number(number) => number.as_i64() == Some(0),
+        Value::Bool(_) => false,
+    }
+}
 
 /// The caller's own.
 pub(super) fn own(

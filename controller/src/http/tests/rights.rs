@@ -838,6 +838,38 @@ async fn certificates_are_asked_for_approved_and_restricted() {
     assert_eq!(approved["spec"]["username"], "reader");
 }
 
+#[tokio::test]
+async fn a_review_has_no_metadata() {
+    let server = Server::start().await;
+    let path = |name: &str| format!("/apis/authorization.k8s.io/v1/{name}");
+    let local = path("namespaces/default/localsubjectaccessreviews");
+    let (empty, local_why) = ("must be empty", "must be empty except for namespace");
+    for (path, why) in [
+        (path("subjectaccessreviews"), empty),
+        (path("selfsubjectaccessreviews"), empty),
+        (local, local_why),
+    ] {
+        let attributes = json!({"namespace": "default", "verb": "get", "resource": "pods"});
+        let mut review = json!({"spec": {"user": "reader", "resourceAttributes": attributes}});
+        for metadata in [
+            json!(null),
+            json!({"creationTimestamp": null, "labels": {}, "name": ""}),
+            json!({"namespace": "default", "managedFields": [{"manager": "a"}]}),
+        ] {
+            review["metadata"] = metadata;
+            let answer = server.ask("POST", &path, review.to_string()).await;
+            assert_eq!(answer.status, StatusCode::CREATED, "{}", answer.text());
+        }
+        review["metadata"] = json!({"name": "x"});
+        let refused = server.ask("POST", &path, review.to_string()).await;
+        assert_eq!(refused.status, StatusCode::UNPROCESSABLE_ENTITY, "{path}");
+        let causes = &refused.json()["details"]["causes"];
+        let message = causes[0]["message"].as_str().unwrap();
+        assert_eq!(causes[0]["field"], "metadata");
+        assert!(message.ends_with(&format!(": {why}")), "{message}");
+    }
+}
+
 /// A right in one namespace must never reach what is of the whole cluster.
 #[tokio::test]
 async fn the_clusters_objects_are_in_no_namespace() {
