@@ -109,7 +109,8 @@ pub(crate) fn is_streamed(call: &Call) -> bool {
         format: Format::Json,
         encoding: Encoding::Json,
     };
-    negotiate::choice(call.accept(), true) == Some(plain) && !call.query.flag("pretty")
+    negotiate::choice(call.accept(), true) == Some(plain)
+        && !call.query.is_pretty(&call.parts.headers)
 }
 
 /// About how many bytes of JSON a list is made of; of a page, as if all objects were of one size.

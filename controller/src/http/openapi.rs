@@ -258,6 +258,7 @@ impl Document {
         } else {
             respond::json_unpacked(self.gzip.clone())
         };
+        response.extensions_mut().insert(respond::AsIs);
         respond::set(&mut response, header::ETAG, &etag);
         let vary = HeaderValue::from_static("Accept, Accept-Encoding");
         response.headers_mut().insert(header::VARY, vary);
@@ -386,7 +387,6 @@ mod tests {
     }
 
     #[test]
-    #[test]
     fn what_pods_and_nodes_use_is_told_of() {
         let cache = Cache::new(Vec::new(), coracle_api::Revision(0));
         let own = Documents::default();
@@ -415,6 +415,7 @@ mod tests {
         }
     }
 
+    #[test]
     fn every_review_is_told_of() {
         for review in &crate::http::reviews::REVIEWS {
             let told = schema::documented().any(|kind| {

@@ -7,6 +7,7 @@ use coracle_api::{
     go::{parse_int, parse_uint},
     status::{Cause, StatusError},
 };
+use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
 
 /// The decoded parameters, in order.
@@ -53,6 +54,21 @@ impl Query {
         self.0
             .iter()
             .any(|(key, value)| key == name && route::truthy(value))
+    }
+
+    /// Whether JSON is indented: as asked, or else for people's own clients.
+    ///
+    /// Source: k8s.io/apiserver `pkg/endpoints/handlers/negotiation`.
+    pub(crate) fn is_pretty(&self, headers: &HeaderMap) -> bool {
+        if let Some(asked) = self.get("pretty").filter(|asked| !asked.is_empty()) {
+            return matches!(asked, "1" | "t" | "T" | "true" | "TRUE" | "True");
+        }
+        let agent = headers.get(header::USER_AGENT);
+        let agent = agent.map_or(&[][..], HeaderValue::as_bytes);
+        let clients = ["curl", "Wget", "Mozilla/5.0"];
+        clients
+            .iter()
+            .any(|name| agent.starts_with(name.as_bytes()))
     }
 
     /// A whole number.

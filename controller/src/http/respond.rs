@@ -14,6 +14,10 @@ use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, Read as _, Write as _};
 
+/// Marks an answer that is never indented.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsIs;
+
 /// Smaller answers are not worth compressing; as upstream.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 
@@ -245,7 +249,8 @@ pub(crate) fn finish(
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
     let mut bytes = bytes;
     if is_json
-        && query.flag("pretty")
+        && response.extensions().get::<AsIs>().is_none()
+        && query.is_pretty(headers)
         && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
         && let Ok(mut pretty) = serde_json::to_vec_pretty(&value)
     {

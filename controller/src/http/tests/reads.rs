@@ -491,3 +491,35 @@ async fn a_method_that_is_not_there_is_no_other() {
         assert_eq!(answer.status.as_u16(), code, "{method} {path}");
     }
 }
+
+#[tokio::test]
+async fn people_are_shown_indented_json() {
+    let server = Server::start().await;
+    server.ask("POST", MAPS, config_map("one", json!({}))).await;
+    for (query, agent, is_pretty) in [
+        ("", "curl/8.5.0", true),
+        ("", "Wget/1.2", true),
+        ("", "Mozilla/5.0 (X11)", true),
+        ("", "Mozilla/4.0", false),
+        ("", "kubectl/v1.35.0", false),
+        ("?pretty=false", "curl/8.5.0", false),
+        ("?pretty=no", "curl/8.5.0", false),
+        ("?pretty=true", "kubectl/v1.35.0", true),
+    ] {
+        for path in [MAPS.to_owned(), format!("{MAPS}/one"), "/apis".to_owned()] {
+            let path = format!("{path}{query}");
+            let header = [("user-agent", agent)];
+            let text = server.ask_with("GET", &path, "", &header).await.text();
+            assert_eq!(text.starts_with("{\n  \""), is_pretty, "{path} {agent}");
+        }
+    }
+    let agent = [("user-agent", "curl/8.5.0")];
+    let document = server
+        .ask_with("GET", "/openapi/v3/version", "", &agent)
+        .await;
+    let index = server
+        .ask_with("GET", "/openapi/v3", "", &agent)
+        .await
+        .text();
+    assert!(document.status == StatusCode::NOT_FOUND && index.starts_with("{\"paths\""));
+}
