@@ -2,10 +2,12 @@
 //!
 //! Pure. Source: Go's `encoding/json`, `fmt`, `strconv` and `time`.
 
+mod depth;
 mod json;
 mod number;
 mod time;
 
+pub use depth::{DEPTH_MAX, is_deeper};
 pub use json::syntax_error;
 pub use number::{settle_numbers, to_json};
 pub(crate) use time::ZERO_TIME;

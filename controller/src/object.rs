@@ -6,7 +6,7 @@ use crate::kinds::SchemaId;
 use bytes::Bytes;
 use coracle_api::{
     Key, KindRef, Revision, StatusError,
-    go::to_json,
+    go::{DEPTH_MAX, is_deeper, to_json},
     k8s_openapi::{Metadata, apimachinery::pkg::apis::meta::v1::ObjectMeta},
 };
 use parking_lot::Mutex;
@@ -63,7 +63,7 @@ impl Object {
     /// that was only tried to be created.
     ///
     /// # Errors
-    /// When the metadata has a field of a wrong type.
+    /// When the metadata has a field of a wrong type, or it nests so deep that nobody could read it again.
     pub fn new(kind: KindRef, revision: Revision, mut value: Value) -> Result<Self, StatusError> {
         value["apiVersion"] = kind.api_version().into();
         value["kind"] = kind.kind.into();
@@ -71,6 +71,12 @@ impl Object {
             value["metadata"]["resourceVersion"] = revision.to_string().into();
         } else if let Some(meta) = value["metadata"].as_object_mut() {
             meta.remove("resourceVersion");
+        }
+        // Here and not where it came from: the managers of its fields nest deeper than the fields.
+        if is_deeper(&value, DEPTH_MAX) {
+            return Err(StatusError::bad_request(format!(
+                "exceeded max depth: with its metadata.managedFields, the object has more than {DEPTH_MAX} levels"
+            )));
         }
         // Larger than all the rest, and only ever read from the JSON.
         let managers = value["metadata"]
@@ -173,7 +179,11 @@ impl Object {
     /// Its working form; a copy.
     #[must_use]
     pub fn value(&self) -> Value {
-        serde_json::from_slice(&self.raw).unwrap_or_default()
+        // Cannot fail: no object is made that cannot be read again.
+        serde_json::from_slice(&self.raw).unwrap_or_else(|error| {
+            tracing::error!(kind = self.kind.kind, name = %self.key, %error, "an object cannot be read");
+            Value::Null
+        })
     }
 
     /// `metadata.uid`.

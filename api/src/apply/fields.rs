@@ -181,8 +181,11 @@ impl FieldSet {
 
     /// From `FieldsV1`.
     pub(super) fn decode(value: &Value) -> Result<Self, String> {
-        let Value::Object(map) = value else {
-            return Err("error decoding set: expected an object".to_owned());
+        let map = match value {
+            Value::Object(map) => map,
+            // As upstream: nothing is below it.
+            Value::Null => return Ok(Self::default()),
+            _ => return Err("error decoding set: expected an object".to_owned()),
         };
         let mut nodes = BTreeMap::new();
         for (element, value) in map.iter().filter(|(element, _)| *element != SELF) {
@@ -194,7 +197,7 @@ impl FieldSet {
             let below = Self::decode(value)?;
             let member = value
                 .as_object()
-                .is_some_and(|map| map.is_empty() || map.contains_key(SELF));
+                .is_none_or(|map| map.is_empty() || map.contains_key(SELF));
             nodes.insert(element.clone(), Node { member, below });
         }
         Ok(Self { nodes })

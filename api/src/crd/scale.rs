@@ -3,7 +3,7 @@
 //! Source: k8s.io/apiextensions-apiserver `pkg/registry/customresource`.
 
 use super::{cause::invalid, jsonpath::print, path::Path};
-use crate::status::Cause;
+use crate::{go::DEPTH_MAX, status::Cause};
 use serde_json::{Map, Value, json};
 
 /// Where an object's replicas and selector are.
@@ -97,7 +97,8 @@ impl Scale {
     /// When something else than objects is on the way there.
     pub fn write(&self, object: &mut Value, replicas: i32) -> Result<(), Error> {
         let names: Vec<&str> = names(&self.spec).collect();
-        let Some((last, parents)) = names.split_last() else {
+        // A path of many thousand names would make what nobody can walk over, or read again.
+        let Some((last, parents)) = names.split_last().filter(|_| names.len() <= DEPTH_MAX) else {
             return Err(Error::NoReplicas(self.spec.clone()));
         };
         let mut place = object;

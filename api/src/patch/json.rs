@@ -2,7 +2,7 @@
 //!
 //! Operations apply in order to a copy: either all of them, or none.
 
-use crate::go::type_of;
+use crate::go::{DEPTH_MAX, is_deeper, type_of};
 use serde_json::Value;
 
 /// Operations in one patch, as upstream limits them.
@@ -13,8 +13,6 @@ const COPIED_MAX: usize = 3 * 1024 * 1024;
 const MOVED_MAX: usize = 64 * 1024 * 1024;
 /// Elements that all operations of a patch may push aside: an element at the front of a long list moves all of it.
 const SHIFTED_MAX: usize = 100_000_000;
-/// How deep a value may get; as deep as the reader of JSON goes.
-const DEPTH_MAX: usize = 128;
 
 /// Why a patch is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -188,14 +186,6 @@ fn size(value: &Value) -> usize {
     }
 }
 
-fn depth(value: &Value) -> usize {
-    match value {
-        Value::Array(list) => list.iter().map(depth).max().unwrap_or(0) + 1,
-        Value::Object(map) => map.values().map(depth).max().unwrap_or(0) + 1,
-        _ => 0,
-    }
-}
-
 fn pointer(text: &str) -> Result<Vec<String>, String> {
     if text.is_empty() {
         return Ok(Vec::new());
@@ -270,8 +260,10 @@ fn add(
     Ok(())
 }
 
+/// What a patch makes has to be read again.
 fn fits(path: &[String], value: &Value) -> Result<(), String> {
-    if path.len() + depth(value) > DEPTH_MAX {
+    let left = DEPTH_MAX.checked_sub(path.len());
+    if left.is_none_or(|left| is_deeper(value, left)) {
         return Err(format!(
             "the value is nested deeper than {DEPTH_MAX} levels"
         ));
@@ -421,7 +413,7 @@ mod tests {
         let moved = vec![moved.as_array().unwrap().clone(); 5_000].concat();
         let front = json!({"op": "add", "path": "/b/0", "value": 0});
         for (base, patch, why) in [
-            (json!({"a": 1}), vec![copy; 200], "nested deeper than 128"),
+            (json!({"a": 1}), vec![copy; 200], "nested deeper than 127"),
             (json!({"a": text}), doubled, "exceeds the limit 3145728"),
             (
                 json!({"b": vec![0; 5_000]}),

@@ -10,7 +10,7 @@ mod once;
 use super::{Call, error, unread::drain};
 use bytes::Bytes;
 use coracle_api::{
-    go::{settle_numbers, syntax_error, type_of},
+    go::{DEPTH_MAX, settle_numbers, syntax_error, type_of},
     patch::json::as_operations,
     protobuf,
     status::StatusError,
@@ -258,7 +258,7 @@ fn read_json(bytes: &[u8]) -> Result<Read, String> {
         return Ok(read);
     }
     // The one thing that Go's scanner has nothing against is a number of no size that there is.
-    Err(syntax_error(bytes, once::DEPTH_MAX).unwrap_or_else(|| format!("json: {refused}")))
+    Err(syntax_error(bytes, DEPTH_MAX).unwrap_or_else(|| format!("json: {refused}")))
 }
 
 /// YAML, by way of the JSON that upstream makes of it: there `1.0` is `1`.

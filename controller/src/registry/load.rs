@@ -1,8 +1,8 @@
 //! From what the store holds to objects.
 //!
 //! What older versions stored and this one would not, nulls in lists and maps, and `1.0` of a custom kind, is read as a
-//! write of it would be now: whoever looks at an object never has to think of it. Upstream's defaults are filled in when
-//! its store is read, too.
+//! write of it would be now: whoever looks at an object never has to think of it. Nor of what nests too deep to be read.
+//! Upstream's defaults are filled in when its store is read, too.
 
 use super::{Error, store_key, strategy};
 use crate::{
@@ -10,7 +10,11 @@ use crate::{
     object::Object,
     store,
 };
-use coracle_api::{Key, StatusError, go::settle_numbers, kind, schema};
+use coracle_api::{
+    Key, StatusError,
+    go::{DEPTH_MAX, settle_numbers},
+    kind, schema,
+};
 use serde_json::Value;
 
 /// The kinds that a store knows: the custom ones are told by the definitions in it.
@@ -25,8 +29,7 @@ pub(super) fn known_kinds(entries: &[store::Entry]) -> Result<Kinds, Error> {
             key: entry.key.clone(),
             source: StatusError::bad_request(why),
         };
-        let mut crd: Value =
-            serde_json::from_slice(&entry.value).map_err(|error| unreadable(error.to_string()))?;
+        let mut crd = parse(entry).map_err(|error| unreadable(error.to_string()))?;
         schema::fill_nulls(kind::CUSTOM_RESOURCE_DEFINITION, &mut crd);
         let versions = kinds::versions(&crd).map_err(|error| unreadable(error.to_string()))?;
         kinds.set(
@@ -47,8 +50,8 @@ pub(super) fn read(kinds: &Kinds, entry: store::Entry) -> Result<Object, Error> 
         .key
         .strip_prefix("/registry/")
         .and_then(|rest| rest.split('/').next());
-    let mut value: Value = serde_json::from_slice(&entry.value)
-        .map_err(|error| unreadable(StatusError::bad_request(error.to_string())))?;
+    let mut value =
+        parse(&entry).map_err(|error| unreadable(StatusError::bad_request(error.to_string())))?;
     let api_version = value["apiVersion"].as_str().unwrap_or_default();
     let kind = group_resource
         .and_then(|name| kinds.reading_row(name, api_version))
@@ -60,6 +63,47 @@ pub(super) fn read(kinds: &Kinds, entry: store::Entry) -> Result<Object, Error> 
         strategy::renew(kind, &mut value);
     }
     Object::new(kind, entry.revision, value).map_err(unreadable)
+}
+
+/// What an entry says; what an older version stored too deep to be read, without its deepest levels.
+fn parse(entry: &store::Entry) -> Result<Value, serde_json::Error> {
+    serde_json::from_slice(&entry.value).or_else(|error| {
+        let Some(shallow) = cut(&entry.value, DEPTH_MAX) else {
+            return Err(error);
+        };
+        let value = serde_json::from_slice(&shallow)?;
+        tracing::warn!(
+            key = entry.key,
+            "has more than {DEPTH_MAX} levels, which an older version has stored: what is deeper is read as null"
+        );
+        Ok(value)
+    })
+}
+
+/// JSON with a null for each list and object that is deeper than so many levels; none where there is no such.
+fn cut(text: &[u8], levels: usize) -> Option<Vec<u8>> {
+    let mut kept = Vec::with_capacity(text.len());
+    let (mut depth, mut in_text, mut is_escaped, mut is_cut) = (0_usize, false, false, false);
+    for &byte in text {
+        let was_deep = depth > levels;
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' => is_escaped = in_text,
+            b'"' => in_text = !in_text,
+            b'{' | b'[' if !in_text => depth += 1,
+            b'}' | b']' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        let is_deep = depth > levels;
+        if is_deep && !was_deep {
+            kept.extend_from_slice(b"null");
+            is_cut = true;
+        }
+        if !is_deep && !was_deep {
+            kept.push(byte);
+        }
+    }
+    is_cut.then_some(kept)
 }
 
 #[cfg(test)]
@@ -129,5 +173,36 @@ mod tests {
             assert_eq!(new, old, "{key}");
             assert!(strategy::is_same(&new, &old));
         }
+    }
+
+    #[test]
+    fn what_an_older_version_stored_too_deep_is_read_but_for_its_depth() {
+        let deep = |levels: usize| (0..levels).fold(json!(1), |inner, _| json!({"f:a": inner}));
+        let revision = |data: Value, fields: Value| {
+            let managers = json!([{"manager": "m", "operation": "Update", "apiVersion": "apps/v1",
+                "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+            let meta = json!({"name": "c", "namespace": "n", "managedFields": managers});
+            json!({"metadata": meta, "revision": 1, "data": data})
+        };
+        // The object, its metadata, a list, an entry: four levels above the fields.
+        let most = DEPTH_MAX - 4;
+        for levels in [most + 1, DEPTH_MAX, DEPTH_MAX + 20] {
+            let stored = revision(
+                json!({"a": "}\\\"{[", "b": deep(DEPTH_MAX - 2)}),
+                deep(levels),
+            );
+            let object = load("controllerrevisions.apps/n/c", &stored);
+            assert_eq!(object.key.name, "c", "{levels}");
+            let read = object.value();
+            assert_eq!(read["data"], stored["data"], "{levels}");
+            let mut kept = &read["metadata"]["managedFields"][0]["fieldsV1"];
+            for _ in 0..most {
+                kept = &kept["f:a"];
+            }
+            assert!(kept.is_null(), "{levels}");
+        }
+        let whole = revision(deep(DEPTH_MAX - 1), deep(most - 1));
+        assert_eq!(cut(whole.to_string().as_bytes(), DEPTH_MAX), None);
+        assert!(cut(&b"[".repeat(1_000_000), DEPTH_MAX).unwrap().len() < 1_000);
     }
 }

@@ -2,6 +2,7 @@
 
 mod admission;
 mod custom;
+mod deep;
 mod quota;
 mod services;
 

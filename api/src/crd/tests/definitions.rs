@@ -841,6 +841,17 @@ fn one_version() {
 }
 
 #[test]
+fn a_scale_never_makes_what_cannot_be_read_again() {
+    let path = format!(".spec{}", ".a".repeat(100_000));
+    let scale = json!({"specReplicasPath": path, "statusReplicasPath": ".status.a"});
+    let version = json!({"subresources": {"scale": scale}});
+    let scale = crate::crd::Scale::new(&version).unwrap();
+    let mut object = json!({"spec": {}});
+    assert!(scale.write(&mut object, 1).is_err());
+    assert_eq!(object, json!({"spec": {}}));
+}
+
+#[test]
 fn updates_of_one_version() {
     let version = CustomVersion::compile(&full(), "v1").unwrap();
     let object = json!({"apiVersion": "stable.example.com/v1", "kind": "CronTab",

@@ -56,11 +56,7 @@ impl Duplicates {
     }
 }
 
-/// How deep the reader goes. Upstream's goes to 10,000 levels: nobody needs them, and whoever walks over a value does
-/// it on a small stack.
-pub(super) const DEPTH_MAX: usize = 127;
-
-/// Reads JSON.
+/// Reads JSON of no more than `DEPTH_MAX` levels.
 pub(super) fn json(bytes: &[u8]) -> serde_json::Result<Read> {
     let found = RefCell::default();
     let mut reader = serde_json::Deserializer::from_slice(bytes);
