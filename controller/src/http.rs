@@ -199,7 +199,7 @@ impl Handle for State {
                 .await;
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
-        let info = route::parse(&parts.method, path, parts.uri.query().unwrap_or_default());
+        let info = route::parse(&parts.method, path, query.flag("watch"));
         let kinds = self.registry.cache().kinds();
         let counted = observe::Counted::new(kinds, info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
@@ -371,7 +371,7 @@ impl State {
             return Ok(response);
         }
         if !matches!(call.parts.method, Method::GET | Method::HEAD) {
-            let read = route::parse(&Method::GET, call.parts.uri.path(), "");
+            let read = route::parse(&Method::GET, call.parts.uri.path(), false);
             let kinds = self.registry.cache().kinds();
             let is_kind = read.is_some_and(|info| {
                 let found = kinds.find(&info.group, &info.version, &info.resource);

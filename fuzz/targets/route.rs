@@ -1,8 +1,8 @@
-//! A method, a path, a query, one a line: the request they are; and a body, in which fields stand twice.
+//! A method, a path, whether it watches, one a line: the request they are; and a body, in which fields stand twice.
 
 #![no_main]
 
-use coracle_api::go::{settle_numbers, syntax_error};
+use coracle_api::go::{DEPTH_MAX, settle_numbers, syntax_error};
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
 
@@ -28,9 +28,9 @@ fn read(body: &[u8]) {
     let read = once::json(body);
     let value = read.as_ref().ok().map(|read| read.value.clone());
     assert_eq!(value.map(settled), plain.map(settled));
-    let fault = syntax_error(body, once::DEPTH_MAX);
+    let fault = syntax_error(body, DEPTH_MAX);
     match read {
-        Ok(read) => assert!(read.duplicates.len() <= 32 && fault.is_none()),
+        Ok(read) => assert!(read.duplicates.warnings().len() <= 32 && fault.is_none()),
         Err(refused) if fault.is_none() => {
             let mended = mend::characters(body).map(|mended| once::json(&mended));
             let why = match mended {
@@ -47,12 +47,12 @@ fn read(body: &[u8]) {
 fuzz_target!(|data: &[u8]| {
     let mut lines = data.splitn(4, |byte| *byte == b'\n');
     let mut text = || std::str::from_utf8(lines.next().unwrap_or_default()).ok();
-    let (Some(method), Some(path), Some(query)) = (text(), text(), text()) else {
+    let (Some(method), Some(path), Some(watch)) = (text(), text(), text()) else {
         return;
     };
     read(lines.next().unwrap_or_default());
     let Ok(method) = method.parse() else { return };
-    let Some(info) = route::parse(&method, path, query) else {
+    let Some(info) = route::parse(&method, path, !watch.is_empty()) else {
         return;
     };
     assert!(!info.version.is_empty() && !info.resource.is_empty());

@@ -49,14 +49,20 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// True when present and not `false` or `0`.
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.0
-            .iter()
-            .any(|(key, value)| key == name && route::truthy(value))
+    /// What a boolean parameter says, if it is there: its first value counts, and only `0` and `false` are false.
+    ///
+    /// Source: k8s.io/apimachinery `pkg/runtime/conversion.go`.
+    pub(crate) fn truth(&self, name: &str) -> Option<bool> {
+        let (_, first) = self.0.iter().find(|(key, _)| key == name)?;
+        Some(first != "0" && !first.eq_ignore_ascii_case("false"))
     }
 
-    /// Whether JSON is indented: as asked, or else for people's own clients.
+    /// Whether a boolean parameter is there and true.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.truth(name).unwrap_or(false)
+    }
+
+    /// Whether JSON is indented: as asked, which Go itself parses, or else for people's own clients.
     ///
     /// Source: k8s.io/apiserver `pkg/endpoints/handlers/negotiation`.
     pub(crate) fn is_pretty(&self, headers: &HeaderMap) -> bool {
@@ -117,7 +123,7 @@ impl ListOptions {
             Some("Exact") => Match::Exact,
             Some(_) => Match::Unknown,
         };
-        let initial = query.get("sendInitialEvents").map(route::truthy);
+        let initial = query.truth("sendInitialEvents");
         let mut options = Self {
             label_selector: text("labelSelector"),
             field_selector: text("fieldSelector"),
@@ -225,6 +231,29 @@ mod tests {
         assert!(query.flag("watch") && !query.flag("follow"));
         assert_eq!(query.get("bad"), Some("%zz"));
         assert!(Query::parse("limit=x").number("limit").is_err());
+    }
+
+    #[test]
+    fn a_boolean_is_its_first_value() {
+        for (query, said) in [
+            ("", None),
+            ("watch", Some(true)),
+            ("watch=", Some(true)),
+            ("watch=f", Some(true)),
+            ("watch=no", Some(true)),
+            ("watch=0", Some(false)),
+            ("watch=FaLse", Some(false)),
+            ("watch=false&watch=true", Some(false)),
+            ("watch=1&watch=0", Some(true)),
+            ("%77atch=%30", Some(false)),
+            ("Watch=1", None),
+        ] {
+            let parsed = Query::parse(query);
+            assert_eq!(parsed.truth("watch"), said, "{query}");
+            assert_eq!(parsed.flag("watch"), said == Some(true), "{query}");
+        }
+        let is_pretty = |query: &str| Query::parse(query).is_pretty(&HeaderMap::new());
+        assert!(is_pretty("pretty=t") && !is_pretty("pretty=yes") && !is_pretty("pretty"));
     }
 
     #[track_caller]

@@ -32,8 +32,8 @@ impl RequestInfo {
     }
 }
 
-/// The request's resource; none when the path is of something else.
-pub(crate) fn parse(method: &Method, path: &str, query: &str) -> Option<RequestInfo> {
+/// The request's resource; none when the path is of something else. Whether a collection is to be watched is in the query.
+pub(crate) fn parse(method: &Method, path: &str, watch: bool) -> Option<RequestInfo> {
     // A bad escape or an empty segment must never turn "one object" into "the collection".
     decode(path)?;
     let head = path.find("/proxy").map_or(path, |at| &path[..at]);
@@ -89,7 +89,7 @@ pub(crate) fn parse(method: &Method, path: &str, query: &str) -> Option<RequestI
     } else {
         info.name.as_str()
     };
-    info.verb = verb(method, collection, prefixed_watch || asks_watch(query))?;
+    info.verb = verb(method, collection, prefixed_watch || watch)?;
     Some(info)
 }
 
@@ -105,18 +105,6 @@ fn verb(method: &Method, name: &str, watch: bool) -> Option<&'static str> {
         ("DELETE", false) => "delete",
         _ => return None,
     })
-}
-
-fn asks_watch(query: &str) -> bool {
-    query.split('&').any(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        name == "watch" && truthy(value)
-    })
-}
-
-/// How upstream reads a boolean query parameter: present and not false.
-pub(crate) fn truthy(value: &str) -> bool {
-    !matches!(value, "false" | "0" | "False" | "FALSE" | "f" | "F")
 }
 
 struct Segments<'a> {

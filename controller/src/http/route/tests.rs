@@ -1,6 +1,6 @@
 //! URLs to what they ask for.
 
-use super::*;
+use super::{super::query::Query, *};
 use proptest::prelude::*;
 
 /// `verb group version namespace resource name subresource rest`, `-` for empty.
@@ -8,7 +8,7 @@ use proptest::prelude::*;
 fn check(method: &str, url: &str, expected: &str) {
     let (path, query) = url.split_once('?').unwrap_or((url, ""));
     let method = Method::from_bytes(method.as_bytes()).unwrap();
-    let found = parse(&method, path, query).map_or_else(
+    let found = parse(&method, path, Query::parse(query).flag("watch")).map_or_else(
         || "none".to_owned(),
         |info| {
             let RequestInfo {
@@ -43,6 +43,17 @@ fn resources() {
     check("GET", "/api/v1/pods", "list - v1 - pods - - -");
     check("GET", "/api/v1/pods?watch=true", "watch - v1 - pods - - -");
     check("GET", "/api/v1/pods?watch=0", "list - v1 - pods - - -");
+    check("GET", "/api/v1/pods?watch=f", "watch - v1 - pods - - -");
+    check(
+        "GET",
+        "/api/v1/pods?%77atch=true",
+        "watch - v1 - pods - - -",
+    );
+    check(
+        "GET",
+        "/api/v1/pods?watch=false&watch=true",
+        "list - v1 - pods - - -",
+    );
     check("GET", "/api/v1/watch/pods", "watch - v1 - pods - - -");
     let one = "/api/v1/watch/namespaces/n/pods/p";
     check("GET", one, "watch - v1 n pods p - -");
@@ -177,15 +188,15 @@ fn a_broken_name_never_becomes_a_collection() {
 
 proptest! {
     #[test]
-    fn never_panics(path in "\\PC*", query in "\\PC*", method in "[A-Z]{1,8}") {
+    fn never_panics(path in "\\PC*", watch: bool, method in "[A-Z]{1,8}") {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        let _any = parse(&method, &path, &query);
+        let _any = parse(&method, &path, watch);
     }
 
     #[test]
     fn never_panics_below_the_api(path in "(/(api|apis|v1|namespaces|watch|proxy|pods|%[0-9a-z]{0,2}|[a-z]{0,3})){0,9}") {
         for method in [Method::GET, Method::DELETE] {
-            if let Some(info) = parse(&method, &path, "") {
+            if let Some(info) = parse(&method, &path, false) {
                 prop_assert!(!info.resource.is_empty() && !info.version.is_empty());
             }
         }

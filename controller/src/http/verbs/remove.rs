@@ -174,7 +174,7 @@ fn text<'a>(body: &'a Value, name: &str) -> &'a str {
 /// The old form of the propagation policy.
 fn orphans(body: &Value, query: &Query) -> Option<bool> {
     let sent = body.get("orphanDependents").and_then(Value::as_bool);
-    sent.or_else(|| query.get("orphanDependents").map(route::truthy))
+    sent.or_else(|| query.truth("orphanDependents"))
 }
 
 /// How to delete; the context learns whether it is only tried.
