@@ -135,15 +135,9 @@ pub(crate) async fn list(
     let options = ListOptions::parse(query, false)?;
     let cache = state.registry.cache();
     let selection = Selection::new(cache.kinds(), kind, namespace, &options)?;
-    if let Some(wanted) = options.resource_version {
-        wait_for(cache, Revision(wanted)).await?;
-    }
-    let page = match page(cache, kind, &selection, &options) {
+    let page = match page(cache, kind, &selection, &options).await {
         Ok(page) => page,
-        Err(error) if error.reason == "Expired" && !options.continue_token.is_empty() => {
-            return go_on_inconsistently(&error, &options.continue_token);
-        }
-        Err(error) => return Err(error),
+        Err(error) => return refused(error, &options),
     };
     let render = Render {
         kind,
@@ -166,17 +160,22 @@ pub(crate) async fn list(
     ))
 }
 
-struct Page {
-    objects: Vec<Arc<Object>>,
-    meta: ListMeta,
+/// What a list answers with.
+pub(super) struct Page {
+    pub(super) objects: Vec<Arc<Object>>,
+    pub(super) meta: ListMeta,
 }
 
-fn page(
+/// What the options ask for, of what is selected.
+pub(super) async fn page(
     cache: &Cache,
     kind: KindRef,
     selection: &Selection,
     options: &ListOptions,
 ) -> Result<Page, StatusError> {
+    if let Some(wanted) = options.resource_version {
+        wait_for(cache, Revision(wanted)).await?;
+    }
     let token = match options.continue_token.as_str() {
         "" => None,
         text => Some(Token::decode(text)?),
@@ -195,6 +194,10 @@ fn page(
             .map(Revision),
         _ => None,
     };
+    // Of a token: this server has given out none that it has not come to yet.
+    if let Some(future) = exact.filter(|exact| *exact > cache.revision()) {
+        return Err(error::too_large(future, cache.revision()));
+    }
     let start = token.as_ref().map(Token::key);
     let limit = if options.limit == 0 {
         usize::MAX
@@ -248,6 +251,17 @@ fn select(
         remaining: usize::from(rest.next().is_some()),
         revision,
     })
+}
+
+/// What is said instead of a page. A token that is too old is answered with one that goes on.
+pub(super) fn refused(
+    error: StatusError,
+    options: &ListOptions,
+) -> Result<Response<Body>, StatusError> {
+    if error.reason == "Expired" && !options.continue_token.is_empty() {
+        return go_on_inconsistently(&error, &options.continue_token);
+    }
+    Err(error)
 }
 
 /// 410 with a token that continues at whatever is newest then.

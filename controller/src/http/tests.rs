@@ -2,6 +2,7 @@
 
 mod apply;
 mod client;
+mod collections;
 mod components;
 mod custom;
 mod encrypted;

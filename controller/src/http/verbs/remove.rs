@@ -4,8 +4,7 @@ use super::{
     super::{
         Body, Call, decode, error, list,
         query::{ListOptions, Query},
-        render::ListMeta,
-        respond, route,
+        respond,
     },
     Target, options,
 };
@@ -89,12 +88,18 @@ fn details(kind: &Kind, name: &str, uid: &str) -> Value {
     details
 }
 
-/// DELETE of everything that is selected.
+/// DELETE of everything that is selected; with a limit, of a page of it.
+///
+/// Source: k8s.io/apiserver `pkg/registry/generic/registry/store.go`, `DeleteCollection`.
 pub(super) async fn delete_collection(
     target: &Target<'_>,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
-    let list_options = ListOptions::parse(&call.query, false)?;
+    let mut list_options = ListOptions::parse(&call.query, false)?;
+    // As upstream, which always lists in pages: a version without a match is that very one.
+    if list_options.limit == 0 {
+        list_options.limit = usize::MAX;
+    }
     let selection = super::super::select::Selection::new(
         target.state.registry.cache().kinds(),
         target.kind,
@@ -104,14 +109,12 @@ pub(super) async fn delete_collection(
     let (_body, options, context) = read(&mut call, target.kind).await?;
     let state = target.state;
     let cache = state.registry.cache();
-    let (objects, revision) =
-        list::snapshot(cache, target.kind, selection.namespace.as_deref(), None)
-            .map_err(|_too_old| error::timed_out())?;
+    let page = match list::page(cache, target.kind, &selection, &list_options).await {
+        Ok(page) => page,
+        Err(error) => return list::refused(error, &list_options),
+    };
     let mut removed = Vec::new();
-    for object in objects
-        .into_iter()
-        .filter(|object| selection.matches(object))
-    {
+    for object in page.objects {
         let deleted = state
             .registry
             .delete(
@@ -128,13 +131,9 @@ pub(super) async fn delete_collection(
             Err(error) => return Err(error),
         }
     }
-    let meta = ListMeta {
-        resource_version: revision.0,
-        ..ListMeta::default()
-    };
     let shown = target
         .render(call.query.get("includeObject"))
-        .list(&removed, &meta);
+        .list(&removed, &page.meta);
     let mut response = respond::json_bytes(StatusCode::OK, shown);
     respond::warn(&mut response, &context.warnings.lock());
     Ok(response)
