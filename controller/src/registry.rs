@@ -31,6 +31,7 @@ mod workload;
 
 pub(crate) use eviction::selects as protects;
 pub use ledger::QuotaUsage;
+pub(crate) use put::version_of;
 pub use request::{
     Context, DeleteOptions, Deleted, FieldValidation, Patch, PatchForm, PatchKind, Propagation,
     Subresource,

@@ -18,5 +18,6 @@ mod reads;
 mod rights;
 mod scale;
 mod security;
+mod versions;
 mod watches;
 mod writes;

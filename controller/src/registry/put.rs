@@ -4,7 +4,7 @@
 
 use super::{Context, Decision, Others, Registry, Subresource, pod_security, rights, service};
 use crate::{cache::ChangeKind, object::Object};
-use coracle_api::{Key, KindRef, StatusError, kind, status::Cause};
+use coracle_api::{Key, KindRef, StatusError, go::parse_uint, kind, status::Cause};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -38,6 +38,17 @@ fn conditional() -> [KindRef; 8] {
     ]
 }
 
+/// The number of a version that a client names; 0 is none. Upstream has no word for what is no number.
+///
+/// # Errors
+/// 500, in the words of Go's parser.
+pub(crate) fn version_of(text: &str) -> Result<u64, StatusError> {
+    match text {
+        "" => Ok(0),
+        text => parse_uint(text).map_err(StatusError::plain),
+    }
+}
+
 /// Refuses a write without a version where there has to be one.
 pub(super) fn check_versioned(of: KindRef, name: &str) -> Result<(), StatusError> {
     if !of.is_custom() && !conditional().contains(&of.storage()) {
@@ -45,7 +56,7 @@ pub(super) fn check_versioned(of: KindRef, name: &str) -> Result<(), StatusError
     }
     let cause = Cause {
         reason: "FieldValueInvalid",
-        message: "Invalid value: 0x0: must be specified for an update".to_owned(),
+        message: "Invalid value: 0: must be specified for an update".to_owned(),
         field: "metadata.resourceVersion".to_owned(),
     };
     let mut refused = StatusError::invalid(of, name, vec![cause]);
@@ -130,8 +141,10 @@ impl Registry {
         let kind = asked.written_as();
         rights::may_create(&self.authorizer, &context.user, kind, key)?;
         // The version that was to be replaced is gone, whichever it was.
-        if let Some(meta) = value["metadata"].as_object_mut() {
-            meta.remove("resourceVersion");
+        if let Some(meta) = value["metadata"].as_object_mut()
+            && let Some(version) = meta.remove("resourceVersion")
+        {
+            version_of(version.as_str().unwrap_or_default())?;
         }
         value["metadata"]["name"] = json!(key.name);
         let value = self.owned(context, kind, value);

@@ -120,12 +120,9 @@ pub(super) fn stamp_new(
     let Some(meta) = value["metadata"].as_object_mut() else {
         return Ok(());
     };
-    if meta
-        .get("resourceVersion")
-        .and_then(Value::as_str)
-        .is_some_and(|version| !version.is_empty())
-    {
-        // Of the storage, upstream: an error that it has no word for.
+    let version = meta.get("resourceVersion").and_then(Value::as_str);
+    if version.is_some_and(|version| put::version_of(version).is_ok_and(|version| version > 0)) {
+        // Of the storage, upstream: an error that it has no word for. What is no number is passed over there.
         return Err(StatusError::plain(
             "resourceVersion should not be set on objects to be created",
         ));
@@ -290,9 +287,10 @@ pub(super) fn check_version(
     let version = wanted["metadata"]["resourceVersion"]
         .as_str()
         .unwrap_or_default();
-    if version.is_empty() {
+    let version = put::version_of(version)?;
+    if version == 0 {
         put::check_versioned(of, &current.key.name)?;
-    } else if version != current.revision.to_string() {
+    } else if version != current.revision.0 {
         return Err(StatusError::stale(of, &current.key.name));
     }
     let uid = wanted["metadata"]["uid"].as_str().unwrap_or_default();

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     kinds,
     object::Object,
-    registry::{Patch, PatchKind, Subresource, refused_patch, scale},
+    registry::{Patch, PatchKind, Subresource, refused_patch, scale, version_of},
 };
 use coracle_api::{
     go::found,
@@ -54,7 +54,7 @@ pub(super) async fn scale(
             .unwrap_or_default()
             .to_owned()
     };
-    let (uid, version) = (sent("uid"), sent("resourceVersion"));
+    let (uid, version) = (sent("uid"), version_of(&sent("resourceVersion"))?);
     let kind = target.kind;
     let name = &target.info.name;
     let modify = |value: &mut Value| {
@@ -69,7 +69,8 @@ pub(super) async fn scale(
                 ),
             ));
         }
-        if target.info.verb == "update" && !version.is_empty() && version != is("resourceVersion") {
+        let is_other = version > 0 && version.to_string() != is("resourceVersion");
+        if target.info.verb == "update" && is_other {
             return Err(StatusError::stale(kind, name));
         }
         value["spec"]["replicas"] = json!(replicas);
