@@ -93,6 +93,27 @@ pub(crate) fn is_credential(name: &HeaderName) -> bool {
     name == header::AUTHORIZATION || name.as_str().starts_with(impersonate::PREFIX)
 }
 
+/// What is said of a token that is not looked at, as upstream: there is a second space before it.
+pub(crate) const SPACE_BEFORE_TOKEN: &str = "the provided Authorization header contains extra space before the bearer token, and is ignored";
+
+/// Whether a request's token is not looked at.
+pub(crate) fn hides_token(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::AUTHORIZATION);
+    let value = value.and_then(|value| value.to_str().ok());
+    value.and_then(bearer) == Some("")
+}
+
+/// The token of a header of the scheme `Bearer`: what is between the first two spaces.
+///
+/// Source: k8s.io/apiserver `pkg/authentication/request/bearertoken`.
+fn bearer(value: &str) -> Option<&str> {
+    let mut parts = value.trim().split(' ');
+    let scheme = parts.next()?;
+    parts
+        .next()
+        .filter(|_token| scheme.eq_ignore_ascii_case("bearer"))
+}
+
 /// Credentials were given and are not valid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the credentials are not valid")]
@@ -154,13 +175,15 @@ impl Authenticator {
             return Ok(UserInfo::anonymous());
         };
         let value = value.to_str().map_err(|_not_text| InvalidCredentials)?;
-        let (scheme, rest) = value.trim().split_once(' ').ok_or(InvalidCredentials)?;
-        let token = if scheme.eq_ignore_ascii_case("bearer") {
-            rest.trim().to_owned()
-        } else if scheme.eq_ignore_ascii_case("basic") && schemes == Schemes::BearerAndBasic {
-            basic_password(rest.trim()).ok_or(InvalidCredentials)?
-        } else {
-            return Err(InvalidCredentials);
+        let token = match bearer(value) {
+            Some("") => return Ok(UserInfo::anonymous()),
+            Some(token) => token.to_owned(),
+            None if schemes == Schemes::Bearer => return Err(InvalidCredentials),
+            None => {
+                let (scheme, rest) = value.trim().split_once(' ').ok_or(InvalidCredentials)?;
+                let rest = scheme.eq_ignore_ascii_case("basic").then_some(rest.trim());
+                rest.and_then(basic_password).ok_or(InvalidCredentials)?
+            }
         };
         self.user_of(&token, &[accounts::ISSUER])
             .map(|(user, _audiences)| user)

@@ -226,7 +226,10 @@ impl Handle for State {
         let accept = headers
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok());
-        let response = respond::translate(response, accept.unwrap_or_default());
+        let mut response = respond::translate(response, accept.unwrap_or_default());
+        if peer.user.is_none() && auth::hides_token(&headers) {
+            respond::warn(&mut response, &[auth::SPACE_BEFORE_TOKEN.to_owned()]);
+        }
         counted.finish(&self.metrics, response.status(), started);
         // Who reads slowly keeps the seat: the answer is held for them.
         respond::finish(response, &headers, &query).map(|body| body.held_by(seat))

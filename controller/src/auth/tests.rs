@@ -39,6 +39,18 @@ fn schemes() {
         "admin"
     );
     assert!(ask(&[("authorization", &bearer("nonsense"))], Schemes::Bearer).is_err());
+    for (header, name) in [
+        (format!(" bEARER {admin} "), "admin"),
+        (format!("Bearer {admin} x  y"), "admin"),
+        (format!("Bearer  {admin}"), ANONYMOUS),
+        (format!("Bearer   {admin} x"), ANONYMOUS),
+    ] {
+        let pairs = [("authorization", header.as_str())];
+        assert_eq!(ask(&pairs, Schemes::Bearer).unwrap(), name, "{header}");
+        let is_hidden = name == ANONYMOUS;
+        assert_eq!(hides_token(&headers(&pairs)), is_hidden, "{header}");
+    }
+    assert!(!hides_token(&headers(&[("authorization", &basic)])));
     assert!(ask(&[("authorization", "Bearer")], Schemes::Bearer).is_err());
     assert!(ask(&[("authorization", &basic)], Schemes::Bearer).is_err());
     assert_eq!(

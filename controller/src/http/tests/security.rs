@@ -29,6 +29,17 @@ async fn strangers_get_401_and_others_403() {
             "{path}"
         );
     }
+    let spaced = format!("Bearer  {}", server.admin);
+    for (path, code) in [(MAPS, 401), ("/healthz", 200)] {
+        let header = [("authorization", spaced.as_str())];
+        let ignored = server.ask_as("GET", path, "", &header).await;
+        assert_eq!(ignored.status.as_u16(), code, "{path}");
+        let warned = ignored.headers["warning"].to_str().unwrap();
+        assert!(
+            warned.contains("extra space before the bearer token"),
+            "{warned}"
+        );
+    }
     let bearer = format!("Bearer {}", server.reader);
     let other = server
         .ask_as("GET", MAPS, "", &[("authorization", &bearer)])
