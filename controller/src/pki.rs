@@ -35,7 +35,7 @@ use std::{
 
 /// Life of the CA.
 const CA_LIFE: SignedDuration = SignedDuration::from_hours(10 * 365 * 24);
-/// Life of the server's and the administrator's certificates; both are made anew at each start.
+/// Life of the server's and the administrator's certificates: that one is made anew at each start, this one when half of it is over.
 const LEAF_LIFE: SignedDuration = SignedDuration::from_hours(365 * 24);
 /// Life of a node's certificate; it is renewed over the link.
 pub const NODE_LIFE: SignedDuration = SignedDuration::from_hours(24);

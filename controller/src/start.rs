@@ -2,9 +2,11 @@
 //!
 //! The order is the direction of the house: store, registry, certificates, endpoint.
 
+mod kubeconfig;
+
 use crate::{
     api_service,
-    auth::{Accounts, Authenticator, Tokens},
+    auth::{Accounts, Authenticator, Tokens, jwt},
     client_ca, controllers,
     events::Recorder,
     http,
@@ -18,9 +20,8 @@ use crate::{
     scheduler,
     store::{self, Embedded},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use coracle_api::{StatusError, kind};
-use coracle_daemon::{Clock, OnExit, Tasks, make_private_dir, write_private};
+use coracle_daemon::{Clock, OnExit, Tasks, make_private_dir};
 use rand::{SeedableRng as _, rngs::StdRng};
 use std::{
     collections::HashSet,
@@ -194,20 +195,17 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
         .map_err(cannot_listen(config.page_listen, "--page-listen"))?;
 
     let registry = Registry::open(store, config.clock.clone(), tasks)?;
-    let ca = dir.join(CA_KEY);
-    if !ca.exists() && !registry.cache().list(kind::NAMESPACE, None).is_empty() {
-        // A new CA would lock out every box and every kubeconfig.
-        return Err(incomplete(dir, ca));
+    if !registry.cache().list(kind::NAMESPACE, None).is_empty() {
+        check_keys(dir)?;
     }
-    // Before the first object: a store that has any always has a CA beside it.
+    // Before the first object: a store that has any always has these beside it.
     let pki = Arc::new(pki::Pki::open(&dir.join("pki"), config.clock.clone())?);
+    let key = pki::account_key(&dir.join("pki"))?;
     write_first_objects(&registry, api, pki.ca_pem()).await?;
     let images = Images::open(&dir.join("images"), config.compiler, vec![api.to_string()])?;
     policy::reconcile(&registry).await?;
-    let authenticator = authenticator(dir, &registry)?;
-    let kubeconfig = dir.join("kubeconfig");
-    let text = kubeconfig_of(&pki, api)?;
-    write_private(&kubeconfig, text.as_bytes()).map_err(io_error("write", &kubeconfig))?;
+    let authenticator = authenticator(dir, key, &registry)?;
+    let kubeconfig = kubeconfig::keep(dir, &pki, api, config.clock.now())?;
 
     let metrics = Metrics::default();
     let liveness = Liveness::new();
@@ -248,8 +246,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Running, Error> {
 }
 
 /// Who is known: by a line in the data directory, or as a service account.
-fn authenticator(dir: &Path, registry: &Registry) -> Result<Authenticator, Error> {
-    let key = pki::account_key(&dir.join("pki"))?;
+fn authenticator(dir: &Path, key: jwt::Key, registry: &Registry) -> Result<Authenticator, Error> {
     let accounts = Accounts::new(key, registry.cache().clone(), registry.clock().clone());
     let tokens = Tokens::open(&dir.join("tokens"))?;
     Ok(Authenticator::new(tokens).with_accounts(accounts))
@@ -281,6 +278,10 @@ async fn keep_first_objects(registry: Registry, api: SocketAddr, pki: Arc<pki::P
 
 /// The CA's key, in the data directory.
 const CA_KEY: &str = "pki/ca.key";
+/// Its certificate.
+const CA_CERTIFICATE: &str = "pki/ca.crt";
+/// What signs service accounts' tokens.
+const ACCOUNT_KEY: &str = "pki/sa.key";
 /// The store's file, in the data directory.
 const STORE: &str = "store/store.sqlite";
 
@@ -299,6 +300,17 @@ fn check_parts(dir: &Path) -> Result<(), Error> {
         return Err(incomplete(dir, store));
     }
     Ok(())
+}
+
+/// What a cluster with objects has beside them: a new CA would lock out every box and every kubeconfig, a new key end
+/// every token of a service account.
+fn check_keys(dir: &Path) -> Result<(), Error> {
+    let parts = [CA_KEY, CA_CERTIFICATE, ACCOUNT_KEY].map(|part| dir.join(part));
+    let is_missing = |part: &PathBuf| fs::metadata(part).map_or(true, |meta| meta.len() == 0);
+    match parts.into_iter().find(is_missing) {
+        Some(part) => Err(incomplete(dir, part)),
+        None => Ok(()),
+    }
 }
 
 fn cannot_listen(address: SocketAddr, flag: &'static str) -> impl Fn(io::Error) -> Error {
@@ -409,46 +421,6 @@ fn names(api: SocketAddr) -> Vec<String> {
         names.push(api.ip().to_string());
     }
     names
-}
-
-/// The administrator's kubeconfig: everything in it, no file beside it.
-fn kubeconfig_of(
-    pki: &pki::Pki,
-    api: SocketAddr,
-) -> Result<zeroize::Zeroizing<String>, pki::Error> {
-    let admin = pki.issue_client("kubernetes-admin", &["system:masters"])?;
-    let host = if api.ip().is_unspecified() {
-        SocketAddr::new([127, 0, 0, 1].into(), api.port())
-    } else {
-        api
-    };
-    let (ca, certificate) = (
-        STANDARD.encode(pki.ca_pem()),
-        STANDARD.encode(&admin.certificate),
-    );
-    let key = zeroize::Zeroizing::new(STANDARD.encode(admin.key.as_bytes()));
-    Ok(zeroize::Zeroizing::new(format!(
-        "apiVersion: v1
-kind: Config
-current-context: coracle
-clusters:
-- name: coracle
-  cluster:
-    server: https://{host}
-    certificate-authority-data: {ca}
-contexts:
-- name: coracle
-  context:
-    cluster: coracle
-    user: kubernetes-admin
-users:
-- name: kubernetes-admin
-  user:
-    client-certificate-data: {certificate}
-    client-key-data: {}
-",
-        key.as_str()
-    )))
 }
 
 /// Collects images while the disk is too full; never one that a pod names.

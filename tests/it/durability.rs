@@ -217,6 +217,13 @@ fn a_damaged_data_directory_is_not_touched() -> anyhow::Result<()> {
     fs::rename(&pki, &away)?;
     check_incomplete(dir.path(), "pki/ca.key")?;
     fs::rename(&away, &pki)?;
+    for part in ["pki/ca.crt", "pki/sa.key"] {
+        let path = dir.path().join(part);
+        fs::rename(&path, &away)?;
+        check_incomplete(dir.path(), part)?;
+        assert!(!path.exists(), "{part} is made anew");
+        fs::rename(&away, &path)?;
+    }
     // What was saved before is whole again.
     let controller = Controller::start(dir.path())?;
     assert_eq!(
