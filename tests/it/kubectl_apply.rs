@@ -203,3 +203,21 @@ fn objects_that_the_server_completes_are_taken_over() -> anyhow::Result<()> {
     assert_eq!(taken.matches("serverside-applied").count(), 6, "{taken}");
     Ok(())
 }
+
+/// What DNS servers have: one number, two protocols, in a list that the object did not have yet.
+#[test]
+fn ports_of_one_number_stay_apart() -> anyhow::Result<()> {
+    let dir = tempfile::tempdir()?;
+    let controller = Controller::start(dir.path())?;
+    let ports = "ports: [{containerPort: 53, protocol: TCP, name: t}, {containerPort: 53, protocol: UDP, name: u}]";
+    let with_ports = WEB.replace("env: [{name: A, value: '1'}]", ports);
+    for text in [WEB, &with_ports] {
+        controller.ok(&["apply", "-f", "-"], text)?;
+    }
+    let names = "jsonpath={.spec.template.spec.containers[0].ports[*].name}";
+    let get = ["get", "deployment/web", "-o", names];
+    assert_eq!(controller.ok(&get, "")?, "t u");
+    let said = controller.ok(&["apply", "-f", "-"], &with_ports)?;
+    assert_eq!(said, "deployment.apps/web unchanged\n");
+    Ok(())
+}

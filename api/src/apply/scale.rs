@@ -93,8 +93,9 @@ fn to_object(
     let (mut new, mut left) = (Managed::default(), of_scale.clone());
     for (id, entry) in managed.entries() {
         let mut entry = entry.clone();
+        let has_them = |of: Entry| of.set.contains(&replicas_of_scale());
         if let Some(path) = replicas_in(&entry, path)
-            && left.take(&id.of_version(SCALE)).is_none()
+            && !left.take(&id.of_version(SCALE)).is_some_and(has_them)
         {
             entry.set = entry.set.difference(&FieldSet::of(&path));
         }

@@ -374,7 +374,7 @@ cases! {
         .apply("two", spec(json!({"free": {"x": {"z": 2}}}))).is(spec(json!({"free": {"x": {"y": 1, "z": 2}, "l": [1]}})));
     custom_ports: custom().apply("one", spec(json!({"port": 80}))).apply("one", spec(json!({"port": "http"}))).is(spec(json!({"port": "http"})));
     a_part_leaves_what_it_leaves: custom().apply("one/status", json!({"metadata": {"labels": {"a": "1"}, "annotations": {"b": "1"}}, "spec": {"size": 1}, "status": {"phase": "Y"}}))
-        .is(json!({"metadata": {"annotations": {"b": "1"}}, "status": {"phase": "Y"}})).owns("one/status", &[".metadata.annotations.b", ".status.phase"]);
+        .is(json!({"metadata": {"annotations": {"b": "1"}}, "status": {"phase": "Y"}})).owns("one/status", &[".metadata.annotations", ".metadata.annotations.b", ".status.phase"]);
     what_was_there_is_a_parts_own: custom().put("", json!({"spec": {"size": 1}, "status": {"phase": "X"}})).apply("one/status", json!({"status": {"phase": "X"}}))
         .owns("-before-first-apply/status", &[".status", ".status.phase"]);
     a_status_that_is_no_part: custom().apply("one/whole", json!({"spec": {"size": 1}, "status": {"phase": "X"}}))

@@ -524,7 +524,7 @@ mod tests {
             pod(json!([{"name": "c"}])),
             pod(
                 json!([{"name": "c", "ports": ports, "env": [{"value": "x"}],
-                "$setElementOrder/ports": [{"containerPort": 53}]}]),
+                "$setElementOrder/ports": [{"containerPort": 53}, {"containerPort": 53}]}]),
             ),
             pod(json!([{"name": "c", "ports": ports, "env": [{"value": "x"}]}])),
         );
@@ -637,7 +637,9 @@ mod tests {
             .collect();
         order.reverse();
         let old = json!({"metadata": {"finalizers": finalizers}, "spec": {"containers": [{"name": "c", "env": env("1")}]}});
-        let container = json!({"name": "c", "env": env("2"), "$setElementOrder/env": order});
+        let mut asked = env("2");
+        asked.reverse();
+        let container = json!({"name": "c", "env": asked, "$setElementOrder/env": order});
         let patch = json!({"metadata": {"finalizers": back, "$setElementOrder/finalizers": back},
             "spec": {"containers": [container]}});
         let merged = apply_to_pod(old, patch).unwrap();

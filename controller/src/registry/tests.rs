@@ -145,7 +145,8 @@ async fn the_status_is_a_part_of_its_own() {
         .await
         .unwrap();
     assert_eq!(written.value()["status"]["phase"], "Running");
-    assert_eq!(written.meta.labels, None, "/status writes no labels");
+    let labels = written.meta.labels.as_ref().unwrap();
+    assert_eq!(labels["x"], "y", "a pod's labels come with its status");
     assert_eq!(
         written.meta.generation,
         Some(1),

@@ -21,13 +21,11 @@ def main():
     data.update({name: name for name in names})
     made = client.V1ConfigMap(metadata=client.V1ObjectMeta(name="words"), data=data)
     core.create_namespaced_config_map("default", made)
-    answer = api.call_api(
-        "/api/v1/namespaces/default/configmaps/words",
-        "GET",
-        header_params={"Accept": "application/yaml"},
-        auth_settings=["BearerToken"],
-        _preload_content=False,
-    )[0]
+    path = "/api/v1/namespaces/default/configmaps/words"
+    accept = {"Accept": "application/yaml"}
+    call = api.param_serialize("GET", path, header_params=accept, auth_settings=["BearerToken"])
+    answer = api.call_api(*call)
+    answer.read()
     read = yaml.safe_load(answer.data)
     assert read["data"] == data, {k: (v, read["data"].get(k)) for k, v in data.items() if read["data"].get(k) != v}
     assert isinstance(read["metadata"]["creationTimestamp"], str), read["metadata"]

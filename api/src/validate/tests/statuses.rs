@@ -5,10 +5,11 @@ use super::*;
 /// What is said when `old` is told this status.
 #[track_caller]
 fn told(kind: KindRef, old: &Value, new: Value, expected: &[&str]) {
+    let mut old = old.clone();
+    old["metadata"]["name"] = json!("a");
     let mut object = old.clone();
-    object["metadata"]["name"] = json!("a");
     object["status"] = new;
-    let said: Vec<String> = status(kind, &object, old)
+    let said: Vec<String> = status(kind, &object, &old)
         .into_iter()
         .map(|cause| format!("{}: {}", cause.field, cause.message))
         .collect();

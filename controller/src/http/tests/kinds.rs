@@ -181,7 +181,7 @@ async fn a_status_is_checked() {
         (
             "/api/v1/nodes/n/status",
             json!({"status": {"capacity": {"cpu": "-1"}}}),
-            "Node \"n\" is invalid: status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0",
+            "Node \"n\" is invalid: [status.capacity.cpu: Invalid value: \"-1\": must be greater than or equal to 0, status.allocatable.cpu: Invalid value: \"-1\": must be greater than or equal to 0]",
         ),
         (
             "/api/v1/nodes/n",

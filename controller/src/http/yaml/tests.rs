@@ -1,3 +1,5 @@
+//! What is quoted, and what is read again.
+
 use super::text;
 use serde_json::{Value, json};
 
