@@ -104,7 +104,8 @@ fn next_shared<'a>(
 }
 
 /// `merged` without what the manager applied `last` and does not apply now (`set`), unless somebody else
-/// manages it or it was never the manager's.
+/// manages it or it was never the manager's. What nobody manages goes with what it is in, as a default does with a field
+/// that is taken back; but not where only the system writes, which has no entry (`docs/adr/0003-field-managers.md`).
 pub(super) fn prune(
     ty: Type<'_>,
     merged: &Value,
@@ -118,14 +119,67 @@ pub(super) fn prune(
     let without =
         |gone: &FieldSet| remove(ty, merged, gone).unwrap_or_else(|| Value::Object(Map::new()));
     let all = with_named(ty, &set_of(ty, merged));
+    let last_applied = last.clone();
     let last = with_named(ty, last);
-    let owned = with_named(ty, &others.all().union(set));
+    let owned = others.all().union(set);
+    let mut told = FieldSet::default();
+    let managed = owned.union(&last_applied);
+    untold(
+        ty,
+        merged,
+        (Some(&managed), false),
+        &mut Vec::new(),
+        &mut told,
+    );
+    let owned = with_named(ty, &owned.union(&told));
     // What others own comes back, with everything above it.
     let kept = with_named(ty, &set_of(ty, &without(&last)));
     let kept = without(&all.difference(&kept.union(&owned)));
     // And so does what never was the manager's to take.
     let kept = with_named(ty, &set_of(ty, &kept));
     without(&all.difference(&kept).intersection(&last))
+}
+
+/// What nobody manages of metadata, an object's or a template's, and of the status. An item that somebody manages goes with
+/// all that is in it.
+fn untold(
+    ty: Type<'_>,
+    value: &Value,
+    (managed, is_the_systems): (Option<&FieldSet>, bool),
+    path: &mut Vec<String>,
+    found: &mut FieldSet,
+) {
+    let is_root = path.is_empty();
+    let is_managed = |id: &String| managed.is_some_and(|managed| managed.has(id));
+    let mut step = |id: String, ty: Type<'_>, value: &Value, is_the_systems: bool| {
+        let below = managed.and_then(|managed| managed.below(&id));
+        let is_leaf = matches!(form(ty, Some(value), None), Form::Leaf);
+        let is_managed = is_managed(&id);
+        path.push(id);
+        if !is_leaf {
+            untold(ty, value, (below, is_the_systems), path, found);
+        } else if is_the_systems && !is_managed {
+            found.insert(path);
+        }
+        path.pop();
+    };
+    match (value, form(ty, Some(value), None)) {
+        (Value::Object(map), Form::Map) => {
+            for (name, value) in map {
+                let begins = name == "metadata" || (is_root && name == "status");
+                step(field(name), ty.field(name), value, is_the_systems || begins);
+            }
+        }
+        (Value::Array(list), Form::List) => {
+            for item in list {
+                let id = walk::element(ty, item).unwrap_or_default();
+                if !is_managed(&id) {
+                    step(id, ty.element(), item, is_the_systems);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// What is left of an item, with the fields that tell it apart: somebody may manage an item and not say so of them.

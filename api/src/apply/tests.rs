@@ -382,6 +382,18 @@ cases! {
     custom_status_is_a_part: custom().apply("one", json!({"spec": {"size": 1}, "status": {"phase": "X"}})).is(spec(json!({"size": 1})))
         .apply("one/status", json!({"spec": {"size": 2}, "status": {"phase": "Y"}}))
         .is(json!({"spec": {"size": 1}, "status": {"phase": "Y"}})).owns("one/status", &[".status.phase"]).owns("one", &[".spec.size"]);
+    what_the_system_told_stays: pod().apply("make", spec(json!({"nodeName": "n"})))
+        .put("", json!({"metadata": {"annotations": {"told": "1"}}, "spec": {"nodeName": "n"}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}))
+        .apply("gate/status", json!({"metadata": {"annotations": {"own": "1"}}, "status": {"conditions": [{"type": "Gate", "status": "True", "reason": "x"}]}}))
+        .put("", json!({"metadata": {"annotations": {"told": "1", "own": "1"}}, "spec": {"nodeName": "n"}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}, {"type": "Gate", "status": "True", "reason": "x", "message": "told"}]}}))
+        .apply("gate/status", json!({}))
+        .is(json!({"metadata": {"annotations": {"told": "1"}}, "spec": {"nodeName": "n"}, "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}}));
+    labels_that_the_system_made_stay: deployment().apply("one", spec(json!({"paused": true, "template": {"metadata": {}}})))
+        .put("", spec(json!({"paused": true, "template": {"metadata": {"labels": {"made": "1"}}}})))
+        .apply("one", spec(json!({"paused": true}))).is(spec(json!({"paused": true, "template": {"metadata": {"labels": {"made": "1"}}}})));
+    defaults_go_with_their_field: pod().apply("one", spec(json!({"nodeName": "n", "dnsConfig": {"searches": ["a"]}})))
+        .put("", spec(json!({"nodeName": "n", "dnsConfig": {"searches": ["a"], "nameservers": ["told"]}})))
+        .apply("one", spec(json!({"nodeName": "n"}))).is(spec(json!({"nodeName": "n"})));
     custom_unknown_fields_are_refused: custom().refused("one", spec(json!({"sizes": 1})), ".spec.sizes: field not declared in schema");
     custom_wrong_types_are_refused: custom().refused("one", spec(json!({"size": "x", "list": {}})),
         "errors:\n  .spec.list: expected list, got &{{}}\n  .spec.size: expected numeric (int or float), got string");
