@@ -144,7 +144,7 @@ fn as_told(mut patch: Map<String, Value>) -> Result<Map<String, Value>, Error> {
     match directive.as_str() {
         Some("replace") => {
             patch.remove(DIRECTIVE);
-            Ok(plain_map(patch))
+            Ok(patch)
         }
         Some("delete") => Ok(Map::new()),
         _ => Err(Error::Unknown {
@@ -232,7 +232,11 @@ fn in_order(
     let order = list(order)?;
     let (old, new) = (old.map(list).transpose()?, new.map(list).transpose()?);
     let how = ty.list_merge();
-    let there = Ranks::of(old.as_deref().unwrap_or_default(), how);
+    let there = places(
+        old.as_deref().unwrap_or_default(),
+        new.as_deref().unwrap_or_default(),
+        how,
+    );
     check_order(new.as_deref().unwrap_or_default(), &order, how)?;
     let merged = match (old, new) {
         (None, None) => return Ok(None),
@@ -243,6 +247,25 @@ fn in_order(
     Ok(Some(arrange(merged, &Ranks::of(&order, how), &there)))
 }
 
+/// Where elements stand for those that no order names. As upstream, which takes out what goes in its list and adds what is new at
+/// the end of it: as many new ones as are gone have a place there.
+fn places<'a>(old: &[Value], new: &[Value], how: ListMerge<'a>) -> Ranks<'a> {
+    let ids = |list: &[Value], is_gone: bool| -> HashSet<Value> {
+        let list = list.iter();
+        let some = list.filter(|element| !is_gone || is_deletion(element));
+        some.filter_map(|element| id(element, how).cloned())
+            .collect()
+    };
+    let (known, gone) = (ids(old, false), ids(new, true));
+    let is_in =
+        |set: &HashSet<Value>, element: &Value| id(element, how).is_some_and(|id| set.contains(id));
+    let stays = |element: &&Value| !is_in(&gone, element);
+    let is_new = |element: &&Value| element.get(DIRECTIVE).is_none() && !is_in(&known, element);
+    let count = old.iter().filter(stays).count();
+    let added = new.iter().filter(is_new).take(old.len() - count);
+    Ranks::of(old.iter().filter(stays).chain(added), how)
+}
+
 fn list(value: Value) -> Result<Vec<Value>, Error> {
     match value {
         Value::Array(list) => Ok(list),
@@ -250,26 +273,37 @@ fn list(value: Value) -> Result<Vec<Value>, Error> {
     }
 }
 
-/// The elements of a patch have to be in its order, one after the other. Those that go are in none.
+/// The elements of a patch have to be in its order, one after the other; those that go are in none, and of another
+/// directive nothing is asked but that the order does not end before it.
 fn check_order(new: &[Value], order: &[Value], how: ListMerge<'_>) -> Result<(), Error> {
     if new.is_empty() || order.is_empty() {
         return Ok(());
     }
-    let has_directive = |element: &Value| element.get(DIRECTIVE).is_some();
-    let mut rest = order.iter();
-    for element in new.iter().filter(|element| !has_directive(element)) {
-        if let ListMerge::ByKey(key) = how {
-            check_key(element, key)?;
-        }
-        let wanted = id(element, how);
-        if !rest.any(|next| id(next, how) == wanted) {
-            return Err(Error::Order {
+    let mut rest = order;
+    for element in new.iter().filter(|element| !is_deletion(element)) {
+        let place = match element.get(DIRECTIVE) {
+            Some(_directive) => (!rest.is_empty()).then_some(0),
+            None => {
+                if let ListMerge::ByKey(key) = how {
+                    check_key(element, key)?;
+                }
+                let wanted = id(element, how);
+                let place = rest.iter().position(|next| id(next, how) == wanted);
+                place.map(|place| place + 1)
+            }
+        };
+        rest = place
+            .and_then(|place| rest.get(place..))
+            .ok_or_else(|| Error::Order {
                 patch: shown(&new.into()),
                 order: shown(&order.into()),
-            });
-        }
+            })?;
     }
     Ok(())
+}
+
+fn is_deletion(element: &Value) -> bool {
+    element.get(DIRECTIVE).is_some_and(|told| told == "delete")
 }
 
 fn check_key(element: &Value, key: &str) -> Result<(), Error> {
@@ -286,7 +320,7 @@ fn check_key(element: &Value, key: &str) -> Result<(), Error> {
 fn lists(old: Vec<Value>, new: Vec<Value>, ty: Type<'_>) -> Result<Vec<Value>, Error> {
     let how = ty.list_merge();
     match how {
-        ListMerge::Atomic => Ok(plain_list(new)),
+        ListMerge::Atomic => Ok(new),
         ListMerge::Set => {
             let (there, asked) = (Ranks::of(&old, how), Ranks::of(&new, how));
             let mut seen = HashSet::with_capacity(old.len() + new.len());
@@ -317,7 +351,7 @@ fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<V
         check_key(element, key)?;
     }
     if replaces {
-        return Ok(plain_list(rest));
+        return Ok(rest);
     }
     let is_deleted = |element: &Value| id(element, how).is_some_and(|id| deleted.contains(id));
     let old: Vec<Value> = old.into_iter().filter(|e| !is_deleted(e)).collect();
@@ -329,8 +363,9 @@ fn by_key(old: Vec<Value>, new: Vec<Value>, key: &str, ty: Type<'_>) -> Result<V
         if let Some(slot) = places.get(&wanted).and_then(|at| merged.get_mut(*at)) {
             *slot = apply(ty.element(), slot.take(), element)?;
         } else {
+            // As it is: what is wrong in it is for who reads the object to refuse.
             places.insert(wanted, merged.len());
-            merged.extend(plain(element));
+            merged.push(element);
         }
     }
     Ok(arrange(merged, &asked, &there))
@@ -388,9 +423,9 @@ fn id<'a>(element: &'a Value, how: ListMerge<'_>) -> Option<&'a Value> {
 struct Ranks<'a>(HashMap<Value, usize>, ListMerge<'a>);
 
 impl<'a> Ranks<'a> {
-    fn of(list: &[Value], how: ListMerge<'a>) -> Self {
-        let mut ranks = HashMap::with_capacity(list.len());
-        for (rank, element) in list.iter().enumerate() {
+    fn of<'v>(list: impl IntoIterator<Item = &'v Value>, how: ListMerge<'a>) -> Self {
+        let mut ranks = HashMap::new();
+        for (rank, element) in list.into_iter().enumerate() {
             if let Some(id) = id(element, how) {
                 ranks.entry(id.clone()).or_insert(rank);
             }
@@ -578,9 +613,15 @@ mod tests {
     /// Upstream's own: what the order names and what it does not are merged by where they stood.
     #[test]
     fn orders() {
+        // What stands behind a line goes.
         let names = |names: &str| -> Vec<Value> {
+            let (made, gone) = names.split_once('-').unwrap_or((names, ""));
             let one = |name: char| json!({"name": name.to_string()});
-            names.chars().map(one).collect()
+            let none = |name: char| json!({"name": name.to_string(), "$patch": "delete"});
+            made.chars()
+                .map(one)
+                .chain(gone.chars().map(none))
+                .collect()
         };
         for (old, patch, order, merged) in [
             ("abc", "", "ca", "bca"),
@@ -588,6 +629,8 @@ mod tests {
             ("abc", "x", "axc", "axbc"),
             ("abc", "x", "xabc", "xabc"),
             ("abc", "x", "abcx", "abcx"),
+            ("abcs", "z-a", "zbc", "szbc"),
+            ("abcs", "zy-a", "zybc", "szybc"),
             ("ab", "", "", "ab"),
         ] {
             let patch = json!({"spec": {"containers": names(patch), "$setElementOrder/containers": names(order)}});
@@ -598,6 +641,11 @@ mod tests {
                 json!(names("x")),
                 json!(names("a")),
                 "The order in patch list:\n[map[name:x]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n",
+            ),
+            (
+                json!([{"name": "a"}, {"$patch": "replace"}]),
+                json!(names("a")),
+                "The order in patch list:\n[map[name:a] map[$patch:replace]]\n doesn't match $setElementOrder list:\n[map[name:a]]\n",
             ),
             (
                 json!(names("ba")),
