@@ -21,9 +21,11 @@ pub(super) fn decode(special: Special, bytes: &[u8]) -> Result<Value, Error> {
         }
     }
     Ok(match special {
+        Special::Quantity if bytes.is_empty() => "0".into(),
         Special::Quantity => text(texts[1])?.into(),
         Special::IntOrString if numbers[1] == 0 => low_32(numbers[2]).into(),
         Special::IntOrString => text(texts[3])?.into(),
+        Special::Time | Special::MicroTime if bytes.is_empty() => Value::Null,
         Special::Time | Special::MicroTime => time(special, numbers[1], numbers[2])?,
         Special::RawJson if texts[1].is_empty() => Value::Null,
         Special::RawJson => serde_json::from_slice(texts[1])
@@ -39,9 +41,6 @@ fn low_32(number: i64) -> i64 {
 }
 
 fn time(special: Special, seconds: i64, nanos: i64) -> Result<Value, Error> {
-    if seconds == 0 && nanos == 0 {
-        return Ok(Value::Null);
-    }
     let out_of_range = Error::Malformed("a time is out of range");
     let nanos = i32::try_from(nanos).map_err(|_large| out_of_range.clone())?;
     let time = Timestamp::new(seconds, nanos).map_err(|_range| out_of_range)?;

@@ -122,7 +122,9 @@ pub(super) fn tell_times(
         }
     }
     let now = json!(time(now));
-    let conditions = new["status"]["conditions"].as_array_mut();
+    let conditions = new
+        .get_mut("status")
+        .and_then(|status| status.get_mut("conditions")?.as_array_mut());
     for condition in conditions.into_iter().flatten() {
         // One of before its times were filled in; who writes the status may not change it.
         if !condition.is_object() || untouched.contains(condition) {

@@ -6,7 +6,7 @@
 
 use super::{Subresource, strategy::restore};
 use coracle_api::{KindRef, kind};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// What clients may write of metadata.
 const META: [&str; 4] = ["annotations", "finalizers", "labels", "ownerReferences"];
@@ -75,7 +75,10 @@ pub(super) fn merge(of: KindRef, part: Subresource, old: &Value, mut wanted: Val
     }
     if part == Subresource::Approval {
         // What was issued is told, and not approved.
-        new["status"]["conditions"] = wanted["status"]["conditions"].take();
+        if !new["status"].is_object() {
+            new["status"] = json!({});
+        }
+        restore(&mut new["status"], &wanted["status"], "conditions");
         return new;
     }
     for name in fields(part) {

@@ -248,25 +248,30 @@ fn allocate_node_ports(
     }
     // One that wants none chosen may still have named some.
     let chooses = spec.get("allocateLoadBalancerNodePorts") != Some(&Value::Bool(false));
-    let mut used: BTreeSet<u64> = others
+    let used: BTreeSet<u64> = others
         .iter()
         .flat_map(|other| all_node_ports(&other["spec"]))
         .chain(now["healthCheckNodePort"].as_u64())
         .collect();
-    // Of several with one number the first that has one.
-    let mut was: HashMap<&Value, &Value> = HashMap::new();
-    let before = old.and_then(|old| old["spec"]["ports"].as_array());
-    for port in before.into_iter().flatten() {
-        if !port["nodePort"].is_null() {
-            was.entry(&port["port"]).or_insert(&port["nodePort"]);
+    let was = node_ports_before(old);
+    // The protocols of one port have one number, that of the first of them that says one. A Service that is changed only keeps
+    // what it has.
+    let mut of_port: HashMap<u64, u64> = HashMap::new();
+    for port in ports_of(&now).filter(|_port| was.is_empty()) {
+        if let (Some(port), Some(number)) = (port["port"].as_u64(), node_port(port)) {
+            of_port.entry(port).or_insert(number);
         }
     }
+    let mut own: BTreeSet<u64> = ports_of(&now).filter_map(node_port).collect();
+    own.extend(was.values());
     let ports = spec.get_mut("ports").and_then(Value::as_array_mut);
     for (index, port) in ports.into_iter().flatten().enumerate() {
-        if port["nodePort"].is_null()
-            && let Some(node_port) = was.get(&port["port"]).copied()
-        {
-            port["nodePort"] = node_port.clone();
+        if node_port(port).is_none() {
+            let shared = port["port"].as_u64().and_then(|port| of_port.get(&port));
+            let number = was.get(port_name(port)).or(shared);
+            if let Some(number) = number.filter(|_number| chooses || !was.is_empty()) {
+                port["nodePort"] = json!(number);
+            }
         }
         let field = format!("spec.ports[{index}].nodePort");
         let refused = |detail: &str, value: &Value| {
@@ -276,7 +281,7 @@ fn allocate_node_ports(
                 vec![Cause::invalid(field.clone(), value, detail)],
             ))
         };
-        let chosen = match port["nodePort"].as_u64().filter(|number| *number != 0) {
+        let chosen = match node_port(port) {
             Some(number) if !NODE_PORTS.contains(&number) => {
                 return refused(
                     "provided port is not in the valid range. The range of valid ports is 30000-32767",
@@ -288,7 +293,10 @@ fn allocate_node_ports(
             }
             Some(number) => number,
             None if !chooses => continue,
-            None => match NODE_PORTS.rev().find(|number| !used.contains(number)) {
+            None => match NODE_PORTS
+                .rev()
+                .find(|number| !used.contains(number) && !own.contains(number))
+            {
                 Some(number) => number,
                 None => {
                     return Err(StatusError::internal(
@@ -297,8 +305,32 @@ fn allocate_node_ports(
                 }
             },
         };
-        used.insert(chosen);
+        own.insert(chosen);
+        if let Some(number) = port["port"].as_u64().filter(|_port| was.is_empty()) {
+            of_port.entry(number).or_insert(chosen);
+        }
         port["nodePort"] = json!(chosen);
     }
     Ok(())
+}
+
+/// The ports of nodes by the names of the ports: one keeps its number whatever else of it changes.
+fn node_ports_before(old: Option<&Value>) -> HashMap<&str, u64> {
+    let ports = old.into_iter().flat_map(|old| ports_of(&old["spec"]));
+    ports
+        .filter_map(|port| Some((port_name(port), node_port(port)?)))
+        .collect()
+}
+
+fn ports_of(spec: &Value) -> impl Iterator<Item = &Value> {
+    spec["ports"].as_array().into_iter().flatten()
+}
+
+fn port_name(port: &Value) -> &str {
+    port["name"].as_str().unwrap_or_default()
+}
+
+/// The port of nodes that a port asks for or has.
+fn node_port(port: &Value) -> Option<u64> {
+    port["nodePort"].as_u64().filter(|number| *number != 0)
 }

@@ -64,6 +64,47 @@ async fn what_only_a_type_has_goes_with_it() {
     assert!(error.unwrap_err().message.ends_with(said));
 }
 
+/// A DNS server listens for both on 53.
+#[tokio::test]
+async fn protocols_of_one_port_share_the_port_of_nodes() {
+    let door = open().await;
+    let ports = |number: Value| {
+        json!([{"name": "u", "port": 53, "protocol": "UDP"},
+            {"name": "t", "port": 53, "protocol": "TCP", "nodePort": number}, {"name": "x", "port": 80}])
+    };
+    let chosen = |ports: &Value| -> Vec<u64> {
+        let ports = ports.as_array().into_iter().flatten();
+        ports.filter_map(|port| port["nodePort"].as_u64()).collect()
+    };
+    let with = |name: &str, number: Value| {
+        let mut service = service(name, json!({"type": "NodePort"}));
+        service["spec"]["ports"] = ports(number);
+        service
+    };
+    let made = create(&door, with("a", Value::Null)).await;
+    assert_eq!(chosen(&made["spec"]["ports"]), [32767, 32767, 32766]);
+    // The same again, another number of one, and one that is new.
+    let again = change(&door, |spec| {
+        for port in spec["ports"].as_array_mut().into_iter().flatten() {
+            port["nodePort"].take();
+        }
+    });
+    assert_eq!(
+        chosen(&again.await.unwrap()["ports"]),
+        [32767, 32767, 32766]
+    );
+    let moved = change(&door, |spec| {
+        spec["ports"][0] = json!({"name": "u", "port": 54, "protocol": "UDP"});
+        spec["ports"][2] = json!({"name": "y", "port": 53, "protocol": "SCTP"});
+    });
+    assert_eq!(
+        chosen(&moved.await.unwrap()["ports"]),
+        [32767, 32767, 32765]
+    );
+    let named = create(&door, with("b", json!(30053))).await;
+    assert_eq!(chosen(&named["spec"]["ports"]), [30053, 30053, 32766]);
+}
+
 /// A port that is new with the type that has none is not what the type leaves behind.
 #[tokio::test]
 async fn a_new_port_does_not_go_with_the_type() {
