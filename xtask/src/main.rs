@@ -30,12 +30,14 @@ struct Arguments {
 enum Command {
     /// What CI runs: fmt, clippy, tidy, deny, test, fuzz
     Ci,
-    /// Write the table of how fields merge from the Go modules k8s.io/api and k8s.io/apimachinery
+    /// Write the table of how fields merge from the Go modules of Kubernetes' types
     Merging {
         /// Directory of k8s.io/api
         api: PathBuf,
         /// Directory of k8s.io/apimachinery
         apimachinery: PathBuf,
+        /// Directory of k8s.io/apiextensions-apiserver
+        apiextensions: PathBuf,
     },
     /// Write the table of protobuf fields from the Go modules of Kubernetes' types
     Protobuf {
@@ -89,7 +91,11 @@ fn main() -> anyhow::Result<ExitCode> {
         Command::Tidy => tidy::run()?,
         Command::Guests { check } => return guests::run(check),
         Command::Dist { target } => dist::run(target)?,
-        Command::Merging { api, apimachinery } => merging::run(&api, &apimachinery)?,
+        Command::Merging {
+            api,
+            apimachinery,
+            apiextensions,
+        } => merging::run(&api, &apimachinery, &apiextensions)?,
         Command::Protobuf {
             api,
             apimachinery,

@@ -1,8 +1,8 @@
 //! `cargo xtask merging`: writes the table of how fields merge that the API crate reads.
 //!
 //! Kubernetes says it in markers (`+listType=map`) and tags (`patchMergeKey:"name"`) beside the Go types.
-//! This reads those, and nothing else, from the modules `k8s.io/api` and `k8s.io/apimachinery`; it is run
-//! when the Kubernetes version changes. What is said nowhere is left out: such a list is atomic, such a
+//! This reads those, and nothing else, from the modules `k8s.io/api`, `k8s.io/apimachinery` and
+//! `k8s.io/apiextensions-apiserver`; it is run when the Kubernetes version changes. What is said nowhere is left out: such a list is atomic, such a
 //! map merges.
 
 use crate::{protobuf::GROUPS, run::root};
@@ -13,16 +13,22 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::Path};
 type Rules = BTreeMap<String, BTreeMap<String, String>>;
 
 /// Writes the table.
-pub(crate) fn run(api: &Path, apimachinery: &Path) -> anyhow::Result<()> {
+pub(crate) fn run(api: &Path, apimachinery: &Path, apiextensions: &Path) -> anyhow::Result<()> {
     let mut rules = Rules::new();
     for group in GROUPS {
-        read(&api.join(group), &group.replace('/', "."), &mut rules)?;
+        let file = api.join(group).join("types.go");
+        read(&file, &group.replace('/', "."), &mut rules)?;
     }
-    let meta = apimachinery.join("pkg/apis/meta/v1");
+    let meta = apimachinery.join("pkg/apis/meta/v1/types.go");
     read(&meta, "meta.v1", &mut rules)?;
+    for file in ["types.go", "types_jsonschema.go"] {
+        let file = apiextensions.join("pkg/apis/apiextensions/v1").join(file);
+        read(&file, "apiextensions.v1", &mut rules)?;
+    }
     let mut text = String::from(
         "# How fields of Kubernetes' kinds merge. Written by `cargo xtask merging`. A line of its own names a type;\n\
-         # `map:a,b` is a list of objects told apart by these fields, `set` one of scalars, `atomic` a map replaced as a whole;\n\
+         # `map:a,b` is a list of objects told apart by these fields, `set` one of scalars, `atomic` a map replaced as a whole,\n\
+         # `granular` one that is not, though its type is;\n\
          # `patch:` is the strategy of a strategic merge patch and its key; `default:` is what a missing key counts as.\n",
     );
     for (name, fields) in &rules {
@@ -36,10 +42,9 @@ pub(crate) fn run(api: &Path, apimachinery: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn read(dir: &Path, package: &str, rules: &mut Rules) -> anyhow::Result<()> {
-    let file = dir.join("types.go");
+fn read(file: &Path, package: &str, rules: &mut Rules) -> anyhow::Result<()> {
     let text =
-        fs::read_to_string(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
     read_file(&text, package, rules);
     Ok(())
 }
@@ -93,11 +98,9 @@ fn words(markers: &[&str], line: &str) -> String {
         Some("set") => words.push_str(" set"),
         _ => {}
     }
-    let atomic = ["mapType", "structType"]
-        .iter()
-        .any(|name| marked(name).any(|how| how == "atomic"));
-    if atomic {
-        words.push_str(" atomic");
+    let mut of_map = marked("mapType").chain(marked("structType"));
+    if let Some(how @ ("atomic" | "granular")) = of_map.next() {
+        words.push_str(&format!(" {how}"));
     }
     if let Some(strategy) = tag(line, "patchStrategy") {
         words.push_str(&format!(" patch:{strategy}"));
@@ -127,12 +130,13 @@ mod tests {
     fn reads_markers_and_tags() {
         let text = "// A is one.\n// +structType=atomic\ntype A struct {\n\t// +listType=map\n\t// +listMapKey=port\n\t// +listMapKey=protocol\n\
             \tPorts []B `json:\"ports,omitempty\" patchStrategy:\"merge\" patchMergeKey:\"port\"`\n\
-            \t// +default=\"TCP\"\n\tProtocol string `json:\"protocol\"`\n\t// +listType=atomic\n\tArgs []string `json:\"args\"`\n}\n";
+            \t// +structType=granular\n\tRef *B `json:\"ref\"`\n\t// +default=\"TCP\"\n\tProtocol string `json:\"protocol\"`\n\t// +listType=atomic\n\tArgs []string `json:\"args\"`\n}\n";
         let mut rules = Rules::new();
         read_file(text, "x.v1", &mut rules);
         let rules = &rules["x.v1.A"];
         assert_eq!(rules[""], " atomic");
         assert_eq!(rules["ports"], " map:port,protocol patch:merge:port");
+        assert_eq!(rules["ref"], " granular");
         assert_eq!(rules["protocol"], " default:TCP");
         assert!(!rules.contains_key("args"));
     }

@@ -38,7 +38,11 @@ fn for_type(
 ) {
     // What ephemeral containers share with others is a type of its own in Go alone.
     let of = of.strip_suffix("Common").unwrap_or(of);
-    for root in ["io.k8s.api", "io.k8s.apimachinery.pkg.apis"] {
+    for root in [
+        "io.k8s.api",
+        "io.k8s.apimachinery.pkg.apis",
+        "io.k8s.apiextensions-apiserver.pkg.apis",
+    ] {
         if let Some(Value::Object(schema)) = definitions.get_mut(&format!("{root}.{of}")) {
             run(schema);
         }
@@ -56,7 +60,7 @@ fn add(schema: &mut Map<String, Value>, words: &str) {
                 put("x-kubernetes-list-map-keys", json!(keys));
             }
             "set" => drop(put("x-kubernetes-list-type", json!("set"))),
-            "atomic" => drop(put("x-kubernetes-map-type", json!("atomic"))),
+            "atomic" | "granular" => drop(put("x-kubernetes-map-type", json!(name))),
             "patch" => {
                 let (strategy, key) = value.split_once(':').unwrap_or((value, ""));
                 put("x-kubernetes-patch-strategy", json!(strategy));

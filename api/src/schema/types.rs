@@ -209,6 +209,11 @@ mod tests {
             at(kind::POD, "spec.containers.[].args").list_type(),
             ListType::Atomic
         );
+        let conditions = at(kind::CUSTOM_RESOURCE_DEFINITION, "status.conditions");
+        assert_eq!(conditions.list_type(), ListType::Map(vec!["type"]));
+        // References to objects are atomic, but for this one.
+        let claim = at(kind::PERSISTENT_VOLUME, "spec.claimRef");
+        assert!(claim.is_known() && !claim.is_atomic());
         let volumes = at(kind::DEPLOYMENT, "spec.template.spec.volumes");
         assert_eq!(volumes.list_merge(), ListMerge::ByKey("name"));
         assert!(!at(kind::POD, "nonsense.more").is_known());
