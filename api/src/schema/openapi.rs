@@ -160,7 +160,11 @@ pub fn openapi_v3(group: &str, version: &str) -> Value {
 /// The document of a group and version of custom kinds, each with the schema it publishes.
 #[must_use]
 pub fn openapi_v3_custom(kinds: Vec<(KindRef, Schemas)>) -> Value {
-    let mut schemas = shared(super::generator());
+    let mut generator = super::generator();
+    for subresource in kinds.iter().flat_map(|(kind, _)| kind.subresources) {
+        register_subresource(subresource, &mut generator);
+    }
+    let mut schemas = shared(generator);
     schemas.values_mut().for_each(dress);
     let mut built = custom(kinds);
     built.schemas.append(&mut schemas);
@@ -344,8 +348,74 @@ fn print(operation: &Operation) -> Value {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::{Kind, crd::publish};
+
+    /// What a part of a document refers to.
+    pub(in crate::schema) fn references(value: &Value, found: &mut Vec<String>) {
+        match value {
+            Value::Object(map) => {
+                if let Some(Value::String(target)) = map.get("$ref") {
+                    found.push(target.clone());
+                }
+                map.values().for_each(|value| references(value, found));
+            }
+            Value::Array(list) => list.iter().for_each(|value| references(value, found)),
+            _ => {}
+        }
+    }
+
+    fn custom_document() -> Value {
+        static CRON_TAB: Kind = Kind {
+            group: "stable.example.com",
+            kind: "CronTab",
+            plural: "crontabs",
+            singular: "crontab",
+            subresources: &[kind::STATUS, kind::SCALE],
+            list_kind: "CronTabList",
+            ..*kind::CONFIG_MAP
+        };
+        let crd = json!({"spec": {
+            "group": "stable.example.com",
+            "names": {"kind": "CronTab", "listKind": "CronTabList", "plural": "crontabs"},
+            "versions": [{"name": "v1", "schema": {"openAPIV3Schema": {"type": "object", "properties": {
+                "pod": {"type": "object", "x-kubernetes-embedded-resource": true},
+            }}}}],
+        }});
+        let (object, list) = metadata_names();
+        let told = publish::schemas(&crd, "v1", (&object, &list)).unwrap();
+        openapi_v3_custom(vec![(&CRON_TAB, told)])
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let mut documents = vec![custom_document()];
+        let groups: std::collections::BTreeSet<_> = documented()
+            .map(|kind| (kind.group, kind.version))
+            .collect();
+        documents.extend(
+            groups
+                .iter()
+                .map(|(group, version)| openapi_v3(group, version)),
+        );
+        for document in documents {
+            let mut found = Vec::new();
+            references(&document, &mut found);
+            assert!(found.len() > 10);
+            for target in found {
+                let there = document.pointer(target.trim_start_matches('#'));
+                assert!(
+                    there.is_some(),
+                    "{target} in {:?}",
+                    document["paths"].as_object().unwrap().keys()
+                );
+            }
+        }
+        let document = custom_document();
+        let scale = &document["components"]["schemas"]["io.k8s.api.autoscaling.v1.Scale"];
+        assert_eq!(scale[GVK][0]["group"], "autoscaling");
+    }
 
     #[test]
     fn says_what_kubectl_looks_for() {

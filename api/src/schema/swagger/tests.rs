@@ -1,6 +1,7 @@
 //! The whole document, put together.
 
 use super::*;
+use crate::schema::openapi::tests::references;
 use std::collections::BTreeMap;
 
 fn document() -> BTreeMap<Section, Map<String, Value>> {
@@ -13,19 +14,6 @@ fn document() -> BTreeMap<Section, Map<String, Value>> {
         assert_eq!(before, None, "{name} twice");
     });
     document
-}
-
-fn references(value: &Value, found: &mut Vec<String>) {
-    match value {
-        Value::Object(map) => {
-            if let Some(Value::String(target)) = map.get("$ref") {
-                found.push(target.clone());
-            }
-            map.values().for_each(|value| references(value, found));
-        }
-        Value::Array(list) => list.iter().for_each(|value| references(value, found)),
-        _ => {}
-    }
 }
 
 #[test]
