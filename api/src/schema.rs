@@ -3,6 +3,7 @@
 //! Shapes come from `k8s-openapi`'s types (through schemars); what those do not say, how fields merge, is
 //! added from a table. Shapes never hold descriptions: they stay small.
 
+mod corrections;
 mod go;
 mod identity;
 mod merging;

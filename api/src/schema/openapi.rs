@@ -4,7 +4,7 @@
 //! (`x-kubernetes-patch-merge-key`), and whether writes take `fieldValidation` and `dryRun`.
 
 use super::{
-    merging,
+    corrections, merging,
     operations::{
         DELETE_OPTIONS, Operation, PARAMETERS, PATCH, STATUS, Sent, operations, schema_of,
     },
@@ -72,6 +72,7 @@ pub(super) fn built_in(kinds: impl Iterator<Item = KindRef>) -> Built {
             schemas.insert(list.clone(), told);
         }
     }
+    corrections::correct(&mut schemas);
     Built {
         kinds: named,
         schemas,
@@ -165,6 +166,7 @@ pub fn openapi_v3_custom(kinds: Vec<(KindRef, Schemas)>) -> Value {
         register_subresource(subresource, &mut generator);
     }
     let mut schemas = shared(generator);
+    corrections::correct(&mut schemas);
     schemas.values_mut().for_each(dress);
     let mut built = custom(kinds);
     built.schemas.append(&mut schemas);
@@ -415,6 +417,7 @@ pub(super) mod tests {
         let document = custom_document();
         let scale = &document["components"]["schemas"]["io.k8s.api.autoscaling.v1.Scale"];
         assert_eq!(scale[GVK][0]["group"], "autoscaling");
+        assert_eq!(scale.get("required"), None);
     }
 
     #[test]
