@@ -139,6 +139,32 @@ impl Kind {
         self.subresource("status").is_some()
     }
 
+    /// Whether the answer to a DELETE that is done is the object's last state, as upstream has it for some, and not a
+    /// Status.
+    #[must_use]
+    pub fn returns_deleted(&self) -> bool {
+        let returned: &[&str] = match self.group {
+            "" => &[
+                "persistentvolumeclaims",
+                "persistentvolumes",
+                "pods",
+                "podtemplates",
+                "resourcequotas",
+                "serviceaccounts",
+                "services",
+            ],
+            "storage.k8s.io" => &[
+                "csidrivers",
+                "csinodes",
+                "storageclasses",
+                "volumeattachments",
+                "volumeattributesclasses",
+            ],
+            _ => &[],
+        };
+        returned.contains(&self.plural)
+    }
+
     /// The row whose objects this one shows; itself for most.
     #[must_use]
     pub fn storage(&'static self) -> KindRef {

@@ -198,7 +198,11 @@ impl<'a> Operations<'a> {
                 description: format!("delete {}", article(name)),
                 query: DELETE.to_vec(),
                 body: Sent::Options,
-                answer: Some(STATUS.to_owned()),
+                answer: Some(if self.kind.returns_deleted() {
+                    self.schema.to_owned()
+                } else {
+                    STATUS.to_owned()
+                }),
                 codes: ACCEPTED,
                 id: self.id("delete", &format!("{scope}{name}")),
                 ..self.base(one, ("delete", "delete"))
@@ -402,6 +406,40 @@ mod tests {
                 .iter()
                 .any(|id| id.contains("Collection"))
         );
+    }
+
+    #[test]
+    fn some_kinds_are_returned_when_they_are_deleted() {
+        let answer = |kind: KindRef, action: &str| {
+            let mut all = operations(kind, "S", "L").into_iter();
+            all.find(|one| one.action == action).unwrap().answer
+        };
+        let returned = kind::KINDS.iter().filter(|kind| {
+            kind.verbs.contains(&"delete") && answer(kind, "delete").unwrap() == "S"
+        });
+        let mut returned: Vec<&str> = returned.map(|kind| kind.plural).collect();
+        returned.sort_unstable();
+        assert_eq!(
+            returned,
+            [
+                "csidrivers",
+                "csinodes",
+                "persistentvolumeclaims",
+                "persistentvolumes",
+                "pods",
+                "podtemplates",
+                "resourcequotas",
+                "serviceaccounts",
+                "services",
+                "storageclasses",
+                "volumeattachments",
+                "volumeattributesclasses",
+            ]
+        );
+        for kind in [kind::POD, kind::CONFIG_MAP] {
+            assert_eq!(answer(kind, "deletecollection").unwrap(), STATUS);
+        }
+        assert_eq!(answer(kind::CONFIG_MAP, "delete").unwrap(), STATUS);
     }
 
     #[test]

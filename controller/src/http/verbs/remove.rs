@@ -41,7 +41,7 @@ pub(super) async fn delete(
             };
             target.show(status, &object, include)
         }
-        Deleted::Gone(object) if returns_object(target.kind) => {
+        Deleted::Gone(object) if target.kind.returns_deleted() => {
             target.show(StatusCode::OK, &object, include)
         }
         Deleted::Gone(object) => respond::ok(&json!({
@@ -54,30 +54,6 @@ pub(super) async fn delete(
     };
     respond::warn(&mut response, &context.warnings.lock());
     Ok(response)
-}
-
-/// The kinds whose last state upstream answers with instead of a Status.
-fn returns_object(kind: &Kind) -> bool {
-    let returned: &[&str] = match kind.group {
-        "" => &[
-            "persistentvolumeclaims",
-            "persistentvolumes",
-            "pods",
-            "podtemplates",
-            "resourcequotas",
-            "serviceaccounts",
-            "services",
-        ],
-        "storage.k8s.io" => &[
-            "csidrivers",
-            "csinodes",
-            "storageclasses",
-            "volumeattachments",
-            "volumeattributesclasses",
-        ],
-        _ => &[],
-    };
-    returned.contains(&kind.plural)
 }
 
 fn details(kind: &Kind, name: &str, uid: &str) -> Value {
