@@ -11,6 +11,7 @@ use serde_json::Value;
 #[path = "../../controller/src/http/route.rs"]
 mod route;
 
+#[allow(dead_code, reason = "not all of it is used here")]
 #[path = "../../controller/src/http/decode/once.rs"]
 mod once;
 
