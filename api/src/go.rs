@@ -59,6 +59,20 @@ pub fn type_of(value: &Value) -> &'static str {
     }
 }
 
+/// What a value is, as Go's types are called where no struct says more.
+#[must_use]
+pub(crate) fn go_type(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "<nil>",
+        Value::Bool(_) => "bool",
+        Value::Number(number) if number.is_f64() => "float64",
+        Value::Number(_) => "int64",
+        Value::String(_) => "string",
+        Value::Array(_) => "[]interface {}",
+        Value::Object(_) => "map[string]interface {}",
+    }
+}
+
 /// As [`type_of`], and of a number which one: where a whole number is wanted.
 #[must_use]
 pub fn found(value: &Value) -> String {

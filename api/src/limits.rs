@@ -9,6 +9,14 @@ use crate::{
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
+/// The lists of amounts in an item of a LimitRange.
+pub(crate) const LISTS: [&str; 5] = [
+    "max",
+    "min",
+    "default",
+    "defaultRequest",
+    "maxLimitRequestRatio",
+];
 /// Where it is written on a pod what it was given.
 const ANNOTATION: &str = "kubernetes.io/limit-ranger";
 

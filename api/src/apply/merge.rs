@@ -119,11 +119,9 @@ pub(super) fn prune(
     let without =
         |gone: &FieldSet| remove(ty, merged, gone).unwrap_or_else(|| Value::Object(Map::new()));
     let all = with_named(ty, &set_of(ty, merged));
-    let last_applied = last.clone();
-    let last = with_named(ty, last);
     let owned = others.all().union(set);
     let mut told = FieldSet::default();
-    let managed = owned.union(&last_applied);
+    let managed = owned.union(last);
     untold(
         ty,
         merged,
@@ -132,6 +130,7 @@ pub(super) fn prune(
         &mut told,
     );
     let owned = with_named(ty, &owned.union(&told));
+    let last = with_named(ty, last);
     // What others own comes back, with everything above it.
     let kept = with_named(ty, &set_of(ty, &without(&last)));
     let kept = without(&all.difference(&kept.union(&owned)));

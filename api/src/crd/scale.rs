@@ -3,7 +3,10 @@
 //! Source: k8s.io/apiextensions-apiserver `pkg/registry/customresource`.
 
 use super::{cause::invalid, jsonpath::print, path::Path};
-use crate::{go::DEPTH_MAX, status::Cause};
+use crate::{
+    go::{DEPTH_MAX, go_type},
+    status::Cause,
+};
 use serde_json::{Map, Value, json};
 
 /// Where an object's replicas and selector are.
@@ -68,21 +71,9 @@ impl Scale {
         };
         let status = integer(object, &self.status)?.unwrap_or(0);
         let mut scale = json!({
-            "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": {},
+            "apiVersion": "autoscaling/v1", "kind": "Scale", "metadata": about(object),
             "spec": spec, "status": {"replicas": status},
         });
-        for name in [
-            "name",
-            "namespace",
-            "uid",
-            "resourceVersion",
-            "creationTimestamp",
-        ] {
-            let value = &object["metadata"][name];
-            if !value.is_null() {
-                scale["metadata"][name] = value.clone();
-            }
-        }
         if let Some(path) = &self.selector
             && let Some(selector) = text(object, path)?.filter(|text| !text.is_empty())
         {
@@ -160,19 +151,28 @@ fn fields<'a>(value: &'a mut Value, path: &str) -> Result<&'a mut Map<String, Va
     Err(wrong(path, value, "map[string]interface {}"))
 }
 
+/// The metadata of a Scale: what tells of which object it is, and of which version.
+#[must_use]
+pub fn about(object: &Value) -> Value {
+    let names = [
+        "name",
+        "namespace",
+        "uid",
+        "resourceVersion",
+        "creationTimestamp",
+    ];
+    let told = |name: &str| {
+        let value = object["metadata"].get(name)?;
+        (!value.is_null()).then(|| (name.to_owned(), value.clone()))
+    };
+    Value::Object(names.into_iter().filter_map(told).collect())
+}
+
 fn wrong(path: &str, value: &Value, wanted: &'static str) -> Error {
     Error::WrongType {
         path: path.to_owned(),
         value: print(value),
-        actual: match value {
-            Value::Null => "<nil>",
-            Value::Bool(_) => "bool",
-            Value::Number(number) if number.is_f64() => "float64",
-            Value::Number(_) => "int64",
-            Value::String(_) => "string",
-            Value::Array(_) => "[]interface {}",
-            Value::Object(_) => "map[string]interface {}",
-        },
+        actual: go_type(value),
         wanted,
     }
 }

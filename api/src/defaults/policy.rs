@@ -1,6 +1,7 @@
 //! What limits, scales and lets through: LimitRanges, autoscalers, NetworkPolicies, classes.
 
 use super::{each, if_map, in_map, resources, set};
+use crate::limits::LISTS;
 use serde_json::{Map, Value, json};
 
 pub(super) fn limit_range(spec: &mut Map<String, Value>) {
@@ -8,13 +9,7 @@ pub(super) fn limit_range(spec: &mut Map<String, Value>) {
         if item.get("type").and_then(Value::as_str) == Some("Container") {
             container_limits(item);
         }
-        for list in [
-            "max",
-            "min",
-            "default",
-            "defaultRequest",
-            "maxLimitRequestRatio",
-        ] {
+        for list in LISTS {
             resources::round_up(item, list);
         }
     });

@@ -5,7 +5,7 @@
 
 use super::merge;
 use crate::{
-    go::printed,
+    go::{go_type, printed},
     schema::{ListMerge, Type},
 };
 use serde_json::{Map, Value};
@@ -72,14 +72,10 @@ impl Error {
     }
 
     fn wanted(wanted: &'static str, found: &Value) -> Self {
+        // A type that is none is printed as what it is not.
         let found = match found {
             Value::Null => "%!s(<nil>)",
-            Value::Bool(_) => "bool",
-            Value::Number(number) if number.is_f64() => "float64",
-            Value::Number(_) => "int64",
-            Value::String(_) => "string",
-            Value::Array(_) => "[]interface {}",
-            Value::Object(_) => "map[string]interface {}",
+            other => go_type(other),
         };
         Self::Type { wanted, found }
     }

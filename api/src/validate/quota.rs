@@ -1,7 +1,7 @@
 //! LimitRanges and ResourceQuotas.
 
 use super::{elements, rules, text};
-use crate::{quantity::Quantity, status::Cause};
+use crate::{limits::LISTS, quantity::Quantity, status::Cause};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 
@@ -266,13 +266,7 @@ const ORDER: [(&str, &str, &str, &str, &str); 6] = [
 
 fn bounds(item: &Value, path: &str, causes: &mut Vec<Cause>) {
     let of_containers = matches!(text(item, "type"), "Pod" | "Container");
-    for list in [
-        "max",
-        "min",
-        "default",
-        "defaultRequest",
-        "maxLimitRequestRatio",
-    ] {
+    for list in LISTS {
         for (name, value) in item[list].as_object().into_iter().flatten() {
             let path = format!("{path}.{list}[{name}]");
             for why in super::qualified_name_problems(name) {

@@ -258,7 +258,6 @@ impl Document {
         } else {
             respond::json_unpacked(self.gzip.clone())
         };
-        response.extensions_mut().insert(respond::AsIs);
         respond::set(&mut response, header::ETAG, &etag);
         let vary = HeaderValue::from_static("Accept, Accept-Encoding");
         response.headers_mut().insert(header::VARY, vary);

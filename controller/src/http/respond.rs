@@ -14,10 +14,6 @@ use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, Read as _, Write as _};
 
-/// Marks an answer that is never indented.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct AsIs;
-
 /// Smaller answers are not worth compressing; as upstream.
 const GZIP_BYTES_MIN: usize = 128 * 1024;
 
@@ -234,22 +230,23 @@ pub(crate) fn encode(encoding: Encoding, value: &Value) -> Option<(Vec<u8>, &'st
     })
 }
 
-/// Indents when asked, compresses when large and accepted.
+/// Indents when asked, compresses when large and accepted. What is sent in parts, or is encoded already, stays as it is.
 pub(crate) fn finish(
     mut response: Response<Body>,
     headers: &HeaderMap,
     query: &Query,
 ) -> Response<Body> {
-    let Some(bytes) = response.body().bytes().cloned() else {
+    let Some(mut bytes) = response.body().bytes().cloned() else {
         return response;
     };
+    if response.headers().contains_key(header::CONTENT_ENCODING) {
+        return response;
+    }
     let is_json = response
         .headers()
         .get(header::CONTENT_TYPE)
         .is_some_and(|kind| kind.as_bytes().starts_with(b"application/json"));
-    let mut bytes = bytes;
     if is_json
-        && response.extensions().get::<AsIs>().is_none()
         && query.is_pretty(headers)
         && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
         && let Ok(mut pretty) = serde_json::to_vec_pretty(&value)
@@ -259,7 +256,6 @@ pub(crate) fn finish(
         *response.body_mut() = Body::whole(bytes.clone());
     }
     if bytes.len() >= GZIP_BYTES_MIN
-        && !response.headers().contains_key(header::CONTENT_ENCODING)
         && accepts_gzip(headers)
         && let Some(small) = gzip(&bytes)
     {

@@ -5,7 +5,7 @@
 
 use super::{Context, Patch, Registry, Subresource, managers, settle, strategy};
 use crate::{kinds::Custom, object::Object};
-use coracle_api::{Key, KindRef, StatusError, apply::Scaled, schema, selector};
+use coracle_api::{Key, KindRef, StatusError, apply::Scaled, crd::scale::about, schema, selector};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -14,29 +14,14 @@ use std::sync::Arc;
 /// # Errors
 /// When what a definition says are its replicas is something else (500).
 pub(crate) fn of(custom: Option<&Custom>, object: &Value) -> Result<Value, StatusError> {
-    let meta = &object["metadata"];
-    let mut about = json!({});
-    for name in [
-        "name",
-        "namespace",
-        "uid",
-        "resourceVersion",
-        "creationTimestamp",
-    ] {
-        if let Some(value) = meta.get(name).filter(|value| !value.is_null()) {
-            about[name] = value.clone();
-        }
-    }
     if let Some(scale) = custom.and_then(|custom| custom.version.scale.as_ref()) {
         let read = scale.read(object);
-        let mut scale = read.map_err(|wrong| StatusError::internal(wrong.to_string()))?;
-        scale["metadata"] = about;
-        return Ok(scale);
+        return read.map_err(|wrong| StatusError::internal(wrong.to_string()));
     }
     Ok(json!({
         "kind": "Scale",
         "apiVersion": "autoscaling/v1",
-        "metadata": about,
+        "metadata": about(object),
         "spec": {"replicas": object["spec"]["replicas"].as_i64().unwrap_or(1)},
         "status": {
             "replicas": object["status"]["replicas"].as_i64().unwrap_or(0),
