@@ -9,6 +9,7 @@ use super::{
     respond, reviews, usage,
 };
 use crate::{auth::tokens::hex, kinds::Kinds};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use coracle_api::{
     KindRef,
@@ -34,6 +35,8 @@ struct Resource {
     short_names: &'static [&'static str],
     categories: &'static [&'static str],
     subresources: Vec<Sub>,
+    /// What its objects are stored as; none of what is not stored.
+    stored_as: Option<GroupKind>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +51,16 @@ struct GroupKind {
     group: &'static str,
     version: &'static str,
     kind: &'static str,
+}
+
+impl From<KindRef> for GroupKind {
+    fn from(kind: KindRef) -> Self {
+        Self {
+            group: kind.group,
+            version: kind.version,
+            kind: kind.kind,
+        }
+    }
 }
 
 /// The documents of the kinds there are.
@@ -260,7 +273,11 @@ fn groups(kinds: &Kinds) -> Groups {
         add(review.group, review.version, of_review(review));
     }
     for kind in [BINDING, COMPONENT_STATUS] {
-        add(kind.group, kind.version, of_kind(kind));
+        let unstored = Resource {
+            stored_as: None,
+            ..of_kind(kind)
+        };
+        add(kind.group, kind.version, unstored);
     }
     for (name, kind, namespaced) in usage::RESOURCES {
         let id = GroupKind {
@@ -280,6 +297,7 @@ fn groups(kinds: &Kinds) -> Groups {
                 short_names: &[],
                 categories: &[],
                 subresources: Vec::new(),
+                stored_as: None,
             },
         );
     }
@@ -307,15 +325,12 @@ fn of_review(review: &reviews::Review) -> Resource {
         short_names: &[],
         categories: &[],
         subresources: Vec::new(),
+        stored_as: None,
     }
 }
 
 fn of_kind(kind: KindRef) -> Resource {
-    let id = GroupKind {
-        group: kind.group,
-        version: kind.version,
-        kind: kind.kind,
-    };
+    let id = GroupKind::from(kind);
     let mut verbs = kind.verbs.to_vec();
     verbs.sort_unstable();
     Resource {
@@ -343,7 +358,16 @@ fn of_kind(kind: KindRef) -> Resource {
                 }
             })
             .collect(),
+        stored_as: Some(kind.storage().into()),
     }
+}
+
+/// What tells clients, opaquely, that objects are stored in another version than before.
+///
+/// Source: k8s.io/apiserver `pkg/endpoints/discovery/storageversionhash.go`.
+fn storage_version_hash(id: GroupKind) -> String {
+    let digest = Sha256::digest(format!("{}/{}/{}", id.group, id.version, id.kind));
+    STANDARD.encode(&digest[..8])
 }
 
 fn group_version(group: &str, version: &str) -> String {
@@ -418,6 +442,9 @@ fn legacy_resources(resource: &Resource) -> Vec<Value> {
     }
     if !resource.categories.is_empty() {
         main["categories"] = json!(resource.categories);
+    }
+    if let Some(id) = resource.stored_as {
+        main["storageVersionHash"] = json!(storage_version_hash(id));
     }
     let mut all = vec![main];
     for sub in &resource.subresources {
@@ -540,6 +567,30 @@ mod tests {
             .iter()
             .any(|group| group["metadata"]["name"] == "apps");
         assert!(found);
+    }
+
+    /// As clusters give them.
+    #[test]
+    fn the_hash_of_what_is_stored() {
+        let documents = Documents::new(&Kinds::default());
+        for (path, name, hash) in [
+            ("/api/v1", "pods", Some("xPOwRZ+Yhw8=")),
+            ("/api/v1", "services", Some("0/CO1lhkEBI=")),
+            ("/api/v1", "events", Some("r2yiGXH7wu8=")),
+            ("/apis/events.k8s.io/v1", "events", Some("r2yiGXH7wu8=")),
+            ("/api/v1", "bindings", None),
+            ("/api/v1", "pods/status", None),
+            ("/apis/authentication.k8s.io/v1", "selfsubjectreviews", None),
+        ] {
+            let list: Value = serde_json::from_slice(&documents.legacy[path]).unwrap();
+            let resources = list["resources"].as_array().unwrap();
+            let found = resources.iter().find(|found| found["name"] == name);
+            assert_eq!(
+                found.unwrap()["storageVersionHash"].as_str(),
+                hash,
+                "{name}"
+            );
+        }
     }
 
     #[test]
