@@ -72,11 +72,11 @@ fn write_all(message: &'static Message, value: &mut Value, plural: Plural) {
 }
 
 fn is_left_out(field: &Field, value: &Value) -> bool {
-    if value.is_null() || field.keeps_zero {
-        return value.is_null();
-    }
     match (field.plural, field.shape) {
+        _ if value.is_null() => true,
+        // It leaves nothing on the wire: upstream's store gives none back, whatever was sent.
         (Plural::Many, _) => field.name != POLICIES && value.as_array().is_some_and(Vec::is_empty),
+        _ if field.keeps_zero => false,
         (Plural::Map, _) => value.as_object().is_some_and(Map::is_empty),
         (Plural::One, Shape::Text | Shape::Bytes) => value == "",
         (Plural::One, Shape::Int) => value.as_i64() == Some(0),

@@ -463,6 +463,29 @@ fn a_status_is_always_there() {
 }
 
 #[test]
+fn an_empty_list_is_none() {
+    for (kind, mut object) in [
+        (kind::ROLE, json!({"rules": []})),
+        (
+            kind::ENDPOINT_SLICE,
+            json!({"addressType": "", "endpoints": [], "ports": []}),
+        ),
+        (
+            kind::CSI_NODE,
+            json!({"spec": {"drivers": [{"name": "d", "nodeID": "n", "topologyKeys": []}]}}),
+        ),
+    ] {
+        object["apiVersion"] = kind.api_version().into();
+        object["kind"] = kind.kind.into();
+        canonical(kind, &mut object);
+        let mut read = decode(&encode(&object).unwrap()).unwrap();
+        canonical(kind, &mut read);
+        assert_eq!(read, object, "{}", kind.kind);
+        assert!(!object.to_string().contains("[]"), "{object}");
+    }
+}
+
+#[test]
 fn a_canonical_object_stays_as_it_is() {
     for kind in kind::KINDS {
         let mut object =

@@ -61,6 +61,23 @@ async fn objects_come_and_go() {
     assert_eq!(refused.status, StatusCode::CONFLICT, "{}", refused.text());
 }
 
+/// Protobuf has no empty lists: who writes back what was read changes nothing, and is not refused where nothing may change.
+#[tokio::test]
+async fn an_empty_list_is_none() {
+    let server = Server::start().await;
+    let path = "/apis/storage.k8s.io/v1/csinodes";
+    let node = json!({"apiVersion": "storage.k8s.io/v1", "kind": "CSINode", "metadata": {"name": "n"},
+        "spec": {"drivers": [{"name": "d", "nodeID": "n", "topologyKeys": []}]}});
+    let made = server.ask("POST", path, &node.to_string()).await.json();
+    assert_eq!(made["spec"]["drivers"][0]["topologyKeys"], json!(null));
+
+    let path = format!("{path}/n");
+    let read = server.ask_with("GET", &path, "", &[ONLY]).await;
+    let put = server.ask_with("PUT", &path, &read.bytes, &[MEDIA]).await;
+    assert_eq!(put.status, StatusCode::OK, "{}", put.text());
+    assert_eq!(put.json(), made);
+}
+
 #[tokio::test]
 async fn a_watch_is_frames() {
     let server = Server::start().await;
