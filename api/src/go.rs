@@ -1,12 +1,15 @@
 //! What Go's library says of bad input: upstream's messages end in its words, and people look for them.
 //!
-//! Pure. Source: Go's `encoding/json`, `fmt`, `strconv` and `time`.
+//! Pure. Source: Go's `encoding/base64`, `encoding/json`, `fmt`, `strconv` and `time`.
 
+mod bytes;
 mod depth;
 mod json;
 mod number;
 mod time;
 
+pub(crate) use bytes::is_base64_line;
+pub use bytes::{canonical_base64, decode_base64};
 pub use depth::{DEPTH_MAX, is_deeper};
 pub use json::syntax_error;
 pub use number::{settle_numbers, to_json};

@@ -25,11 +25,10 @@ pub use unstored::{BINDING, COMPONENT_STATUS};
 
 use crate::{
     KindRef,
-    go::{Layout, base64_error, found, read_time, settle_numbers, type_of as go_type_of},
+    go::{Layout, canonical_base64, found, read_time, settle_numbers, type_of as go_type_of},
     kind,
     quantity::Quantity,
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use go::Place;
 use k8s_openapi::{
     api::{
@@ -313,8 +312,8 @@ pub struct Findings {
     pub mistyped: Option<String>,
 }
 
-/// Checks an object's shape, removes unknown fields from it, and writes nulls, numbers, quantities and times as upstream
-/// does.
+/// Checks an object's shape, removes unknown fields from it, and writes nulls, numbers, bytes, quantities and times as
+/// upstream does.
 #[must_use]
 pub fn check(of: KindRef, object: &mut Value) -> Findings {
     check_as(of.kind, shapes().of(of), object)
@@ -461,11 +460,11 @@ impl Walk<'_> {
     /// Texts that stand for something else: bytes and times.
     fn text(&mut self, text: &mut String, reference: &Value, schema: &Value) {
         match schema.get("format").and_then(Value::as_str) {
-            Some("byte") => {
-                if let Err(error) = STANDARD.decode(&*text) {
-                    self.unreadable(base64_error(&error, text));
-                }
-            }
+            Some("byte") => match canonical_base64(text) {
+                Ok(None) => {}
+                Ok(Some(written)) => *text = written,
+                Err(why) => self.unreadable(why),
+            },
             Some("date-time") => {
                 let layout = if refers_to(reference, ".MicroTime") {
                     Layout::Micros
@@ -595,6 +594,11 @@ mod tests {
                 kind::SECRET,
                 json!({"data": {"a": "not base64!"}}),
                 "illegal base64 data at input byte 3",
+            ),
+            (
+                kind::CONFIG_MAP,
+                json!({"binaryData": {"a": "aGVs\nbG8"}}),
+                "illegal base64 data at input byte 5",
             ),
             (
                 kind::LEASE,

@@ -3,8 +3,10 @@
 //! Source: k8s.io/kube-openapi `pkg/validation/strfmt`.
 
 use super::pattern::Pattern;
-use crate::validate::{is_dns_label, is_dns_subdomain};
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crate::{
+    go::is_base64_line,
+    validate::{is_dns_label, is_dns_subdomain},
+};
 use jiff::{Timestamp, civil};
 use regex::Regex;
 use std::{
@@ -34,9 +36,7 @@ const FORMATS: &[(&str, Check)] = &[
     ("ssn", |text| SSN.is_match(text)),
     ("hexcolor", is_hex_color),
     ("rgbcolor", |text| RGB_COLOR.is_match(text)),
-    ("byte", |text| {
-        !text.is_empty() && STANDARD.decode(text).is_ok()
-    }),
+    ("byte", is_base64_line),
     ("password", |_| true),
     ("date", |text| date(text).is_some()),
     ("duration", |text| super::duration::is_duration(text)),
@@ -337,7 +337,7 @@ mod tests {
             &["rgb(1, 20,255)"],
             &["rgb(256,0,0)", "rgb(1,2)"],
         );
-        check("byte", &["aGk="], &["aGk", "*", ""]);
+        check("byte", &["aGk=", "aGl="], &["aGk", "*", "", "aGk=\n"]);
         check("uri", &["http://a/b", "/a"], &["a b", "", "a"]);
         check("k8s-short-name", &["a-b"], &["A", "a.b"]);
         check("ssn", &["123-45-6789"], &["123"]);

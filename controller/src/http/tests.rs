@@ -1,6 +1,7 @@
 //! The endpoint over real connections: one server a test, port 0, a plain client.
 
 mod apply;
+mod bytes;
 mod client;
 mod collections;
 mod components;

@@ -6,8 +6,7 @@ use crate::crd::{
     structural::{Additional, ListType, Node, Type},
     url::Url,
 };
-use crate::quantity::Quantity;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use crate::{go::decode_base64, quantity::Quantity};
 use jiff::{Timestamp, tz::TimeZone};
 use semver::Version;
 use serde_json::{Map as JsonMap, Value};
@@ -104,9 +103,9 @@ impl<'a> Val<'a> {
             return plain();
         };
         match format.text.as_str() {
-            "byte" => STANDARD
-                .decode(text)
-                .map_or_else(|_| plain(), |bytes| Self::Bytes(bytes.into())),
+            "byte" => {
+                decode_base64(text).map_or_else(|_| plain(), |bytes| Self::Bytes(bytes.into()))
+            }
             "duration" => duration::parse(text).map_or_else(plain, Self::Duration),
             "date-time" => text.parse().map_or_else(|_| plain(), Self::Timestamp),
             "date" => {
