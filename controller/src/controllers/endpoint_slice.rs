@@ -26,7 +26,10 @@ use coracle_api::{
 };
 use serde_json::{Value, json};
 use slices::{Action, Slice};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 const COMPONENT: &str = "endpoint-slice-controller";
 const ENDPOINTS_COMPONENT: &str = "endpoint-controller";
@@ -172,7 +175,7 @@ impl Reconciler for EndpointSlices {
             return vec![object.key.clone()];
         }
         if object.kind == kind::ENDPOINT_SLICE {
-            return owner_of(object).into_iter().collect();
+            return owners_of(change);
         }
         if object.kind == kind::ENDPOINTS {
             // One that is deleted comes back; what others write is theirs until the Service changes.
@@ -217,12 +220,32 @@ impl Reconciler for EndpointSlices {
     }
 }
 
+/// The Services whose slice this is or was: whoever loses one, by its labels, needs another.
+fn owners_of(change: &Change) -> Vec<Key> {
+    let states = [Some(&change.object), change.previous.as_ref()];
+    let owners = states.into_iter().flatten().filter_map(|one| owner_of(one));
+    let owners: BTreeSet<Key> = owners.collect();
+    owners.into_iter().collect()
+}
+
 /// The Service of a slice of ours.
 fn owner_of(slice: &Object) -> Option<Key> {
     let labels = labels(slice);
     let ours = labels.get(MANAGED_BY).is_some_and(|by| by == MANAGER);
     let name = labels.get(SERVICE_NAME).filter(|_| ours)?;
     Some(Key::new(slice.key.namespace.clone(), name.clone()))
+}
+
+/// What selects a Service's pods; none where its endpoints are no matter of ours.
+fn selector_of(spec: &ServiceSpec) -> Option<&BTreeMap<String, String>> {
+    let selector = spec.selector.as_ref();
+    let is_elsewhere = spec.type_.as_deref() == Some("ExternalName");
+    selector.filter(|selector| !selector.is_empty() && !is_elsewhere)
+}
+
+fn has_selector(service: &Object) -> bool {
+    let typed = service.typed::<Service>();
+    typed.is_ok_and(|typed| typed.spec.as_ref().and_then(selector_of).is_some())
 }
 
 fn selects(service: &Object, labels: &BTreeMap<String, String>) -> bool {
@@ -278,17 +301,13 @@ impl EndpointSlices {
         let Some(spec) = typed.spec.as_ref() else {
             return Ok(());
         };
-        let selector = spec
-            .selector
-            .as_ref()
-            .filter(|selector| !selector.is_empty());
-        let Some(selector) = selector else {
+        if service.is_deleting() {
+            return Ok(());
+        }
+        let Some(selector) = selector_of(spec) else {
             // Its slices, if any, are somebody else's.
             return Ok(());
         };
-        if spec.type_.as_deref() == Some("ExternalName") || service.is_deleting() {
-            return Ok(());
-        }
         let cache = self.registry.cache();
         let selector = LabelSelector::from_map(selector);
         let mut pods = cache.list(kind::POD, Some(&service.key.namespace));
@@ -296,15 +315,11 @@ impl EndpointSlices {
         let wanted = wanted(service, spec, &pods);
         let with_unready = spec.publish_not_ready_addresses == Some(true);
         let whole = endpoints::of_service(service, &wanted, with_unready);
-        let existing: Vec<Slice> = cache
-            .dependents(service.uid())
-            .iter()
-            .filter(|slice| slice.kind == kind::ENDPOINT_SLICE && owner_of(slice).is_some())
-            .map(|slice| Slice::of(slice))
-            .collect();
+        let (existing, strays) = self.slices_of(service);
         let labels = slice_labels(service, spec);
         let mut failures = Vec::new();
-        for action in slices::plan(&existing, &wanted, &labels) {
+        let plan = slices::plan(&existing, &wanted, &labels);
+        for action in plan.into_iter().chain(strays) {
             if let Err(error) = self.apply(service, action, &labels).await {
                 failures.push(error);
             }
@@ -313,6 +328,27 @@ impl EndpointSlices {
             failures.push(error);
         }
         failures.into_iter().next().map_or(Ok(()), Err)
+    }
+
+    /// The slices of a Service, and what becomes of those that somebody named for another one: they go, or that one
+    /// would seem to have these endpoints. Where that one has no selector they stay, as upstream.
+    fn slices_of(&self, service: &Object) -> (Vec<Slice>, Vec<Action>) {
+        let cache = self.registry.cache();
+        let (mut existing, mut strays) = (Vec::new(), Vec::new());
+        for slice in cache.dependents(service.uid()) {
+            let owner = owner_of(&slice).filter(|_| slice.kind == kind::ENDPOINT_SLICE);
+            let Some(owner) = owner else { continue };
+            if owner == service.key {
+                existing.push(Slice::of(&slice));
+            } else if cache
+                .get(kind::SERVICE, &owner)
+                .is_some_and(|other| has_selector(&other))
+            {
+                let name = slice.key.name.clone();
+                strays.push(Action::Delete { name });
+            }
+        }
+        (existing, strays)
     }
 
     /// In memory only: all of it follows from the slices and pods, and a start makes it anew.

@@ -6,6 +6,7 @@ mod certificates;
 mod disruption;
 mod owners;
 mod quota;
+mod services;
 
 use super::*;
 use crate::{
