@@ -10,6 +10,7 @@ mod certificate;
 mod commit;
 mod custom;
 mod eviction;
+mod keep;
 mod ledger;
 mod limits;
 mod load;

@@ -306,7 +306,7 @@ impl EndpointSlices {
         }
         let Some(selector) = selector_of(spec) else {
             // Its slices, if any, are somebody else's.
-            return Ok(());
+            return self.keep_endpoints(&service.key).await;
         };
         let cache = self.registry.cache();
         let selector = LabelSelector::from_map(selector);
@@ -349,6 +349,18 @@ impl EndpointSlices {
             }
         }
         (existing, strays)
+    }
+
+    /// Of a Service that has no selector any more they stay as they were, as upstream; and no start makes them anew.
+    async fn keep_endpoints(&self, key: &Key) -> Result<(), StatusError> {
+        let of = kind::ENDPOINTS;
+        if self.registry.cache().get(of, key).is_none() {
+            return Ok(());
+        }
+        match self.registry.keep(of, key).await {
+            Err(error) if error.code != 404 => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// In memory only: all of it follows from the slices and pods, and a start makes it anew.

@@ -43,7 +43,10 @@ fn key(name: &str) -> Key {
 }
 
 async fn start_cluster() -> Cluster {
-    let dir = tempfile::tempdir().unwrap();
+    start_on(tempfile::tempdir().unwrap()).await
+}
+
+async fn start_on(dir: tempfile::TempDir) -> Cluster {
     let tasks = Tasks::new();
     let store = Arc::new(Embedded::open(dir.path()).unwrap());
     let registry = Registry::open(store, Clock::system(), &tasks).unwrap();

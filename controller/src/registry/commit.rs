@@ -76,6 +76,11 @@ pub(super) struct Others<'a> {
 }
 
 impl Others<'_> {
+    /// Whether the disk does not have this object.
+    pub(super) fn is_in_memory(&self, kind: KindRef, key: &Key) -> bool {
+        self.head.in_memory.contains(&id_of(kind, key))
+    }
+
     /// All objects of a kind.
     pub(super) fn list(&self, kind: KindRef) -> Vec<Arc<Object>> {
         let kind = kind.storage();

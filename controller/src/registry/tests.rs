@@ -593,3 +593,33 @@ async fn what_stays_in_memory_reaches_no_disk_until_a_client_writes_it() {
     assert_eq!(on_disk(), 0);
     assert!(registry.cache().list(kind::EVENT, None).is_empty());
 }
+
+#[tokio::test]
+async fn what_is_kept_outlives_a_start_and_is_written_once() {
+    let door = open().await;
+    let in_memory = Context {
+        in_memory: true,
+        ..me()
+    };
+    for name in ["a", "b"] {
+        let endpoints =
+            json!({"metadata": {"name": name}, "subsets": [{"addresses": [{"ip": "10.0.0.1"}]}]});
+        let made = door
+            .registry
+            .create(&in_memory, kind::ENDPOINTS, "default", endpoints);
+        made.await.unwrap();
+    }
+    let (a, b) = (Key::new("default", "a"), Key::new("default", "b"));
+    let kept = door.registry.keep(kind::ENDPOINTS, &a).await.unwrap();
+    let again = door.registry.keep(kind::ENDPOINTS, &a).await.unwrap();
+    assert_eq!(again.revision, kept.revision, "not written again");
+
+    let door = reopen(door).await;
+    let found = door.registry.cache().get(kind::ENDPOINTS, &a).unwrap();
+    assert_eq!(found.value(), kept.value());
+    assert!(door.registry.cache().get(kind::ENDPOINTS, &b).is_none());
+    let again = door.registry.keep(kind::ENDPOINTS, &a).await.unwrap();
+    assert_eq!(again.revision, found.revision, "not written again");
+    let missing = door.registry.keep(kind::ENDPOINTS, &b).await;
+    assert_eq!(missing.unwrap_err().code, 404);
+}

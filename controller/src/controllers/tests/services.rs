@@ -1,4 +1,4 @@
-//! What becomes of a Service's slices when somebody changes them.
+//! What becomes of a Service's slices and Endpoints when somebody changes them, or the Service.
 
 use super::*;
 
@@ -73,4 +73,58 @@ async fn a_slice_that_is_taken_away_by_its_labels_is_replaced() {
         cluster.until(&what, is_replaced).await;
         assert!(!slices_of(cluster.cache(), "web").contains_key(&taken));
     }
+}
+
+#[tokio::test]
+async fn a_service_that_loses_its_selector_keeps_its_endpoints_over_a_start() {
+    let cluster = start_cluster().await;
+    cluster.create(kind::POD, pod("a", 8080)).await;
+    for name in ["plain", "named"] {
+        let selected = service(name, json!({"app": "web"}));
+        cluster.create(kind::SERVICE, selected).await;
+    }
+    let subsets = |cache: &Cache, name: &str| {
+        let found = cache.get(kind::ENDPOINTS, &key(name));
+        found.map(|found| found.value()["subsets"].take())
+    };
+    let is_ready = |name: &str, cache: &Cache| {
+        subsets(cache, name).is_some_and(|subsets| subsets[0]["addresses"][0]["ip"] == "10.244.0.1")
+    };
+    for name in ["plain", "named"] {
+        let is_ready = |cache: &Cache| is_ready(name, cache);
+        cluster.until("an address", is_ready).await;
+    }
+    let take_selector = |service: &mut Value| service["spec"]["selector"] = Value::Null;
+    cluster.edit(kind::SERVICE, "plain", take_selector).await;
+    let make_name = |service: &mut Value| {
+        service["spec"]["type"] = json!("ExternalName");
+        service["spec"]["externalName"] = json!("example.com");
+        service["spec"]["clusterIP"] = Value::Null;
+        service["spec"]["clusterIPs"] = Value::Null;
+    };
+    cluster.edit(kind::SERVICE, "named", make_name).await;
+    let before = ["plain", "named"].map(|name| subsets(cluster.cache(), name));
+    for name in ["plain", "named"] {
+        let is_kept = |cache: &Cache| {
+            let changed = cache.get(kind::SERVICE, &key(name)).unwrap().revision;
+            let endpoints = cache.get(kind::ENDPOINTS, &key(name));
+            endpoints.is_some_and(|endpoints| endpoints.revision > changed)
+        };
+        cluster.until("they are kept", is_kept).await;
+    }
+    let cluster = restart(cluster).await;
+    let after = ["plain", "named"].map(|name| subsets(cluster.cache(), name));
+    assert_eq!(after, before);
+}
+
+async fn restart(cluster: Cluster) -> Cluster {
+    let Cluster {
+        registry,
+        tasks,
+        accounts,
+        _dir,
+    } = cluster;
+    drop((registry, accounts));
+    assert!(tasks.shut_down(Duration::from_secs(10)).await, "all end");
+    start_on(_dir).await
 }
