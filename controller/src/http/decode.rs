@@ -32,6 +32,9 @@ const BODY_MAX: Duration = Duration::from_secs(30);
 /// Of a body that is too large, so much is read and thrown away: many clients look for an answer only once they have sent all.
 const DRAIN_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// YAML may begin with it, and JSON may not, as upstream.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// Media types of objects.
 const OBJECT_TYPES: [&str; 3] = ["application/json", "application/yaml", protobuf::MEDIA_TYPE];
 /// Media types of patches.
@@ -269,6 +272,7 @@ fn yaml(bytes: &[u8]) -> Result<Read, String> {
 }
 
 fn read_yaml(bytes: &[u8]) -> Result<Read, String> {
+    let bytes = bytes.strip_prefix(BYTE_ORDER_MARK).unwrap_or(bytes);
     let refused = |why: &str| format!("error converting YAML to JSON: yaml: {why}");
     let read = || lines::yaml(bytes).map_err(|why| refused(&why));
     // JSON is YAML, and by far the more common of the two.
@@ -388,6 +392,23 @@ mod tests {
         assert_eq!(json(value.to_string().as_bytes()).unwrap().value, value);
         assert_eq!(yaml(value.to_string().as_bytes()).unwrap().value, value);
         assert_eq!(yaml(b"a:\n  b: [1, x, true, null]\n").unwrap().value, value);
+    }
+
+    #[test]
+    fn yaml_may_begin_with_a_byte_order_mark_and_json_may_not() {
+        let value = serde_json::json!({"a": {"b": 1}, "c": "\u{feff}x"});
+        for text in [
+            "\u{feff}a:\n  b: 1\nc: \u{feff}x\n".to_owned(),
+            format!("\u{feff}{value}"),
+        ] {
+            assert_eq!(yaml(text.as_bytes()).unwrap().value, value, "{text}");
+            let applied = read_patch(PatchType::Apply, text.as_bytes());
+            assert_eq!(applied.unwrap().value, value, "{text}");
+        }
+        let twice = yaml("\u{feff}a: 1\na: 2\n".as_bytes()).unwrap();
+        let line = "line 2: key \"a\" already set in map";
+        assert_eq!(twice.duplicates.warnings(), [line]);
+        assert!(json("\u{feff}{}".as_bytes()).is_err());
     }
 
     #[test]
