@@ -17,6 +17,8 @@ mod listen;
 mod negotiate;
 mod observe;
 mod openapi;
+mod outbox;
+mod pieces;
 mod query;
 mod render;
 mod respond;
@@ -37,6 +39,7 @@ pub(crate) use listen::{Handle, run};
 pub use self::connect::Links;
 use self::{
     fairness::{Fairness, Refusal, Seat, Sort},
+    outbox::Outbox,
     query::Query,
     route::RequestInfo,
     unread::Unread,
@@ -83,6 +86,7 @@ pub struct Shared {
     discovery: discovery::Discovery,
     usage: Usage,
     fairness: Fairness,
+    outbox: Outbox,
 }
 
 impl std::ops::Deref for State {
@@ -115,6 +119,7 @@ impl State {
             discovery: discovery::Discovery::default(),
             usage: Usage::default(),
             fairness: Fairness::default(),
+            outbox: Outbox::default(),
         }))
     }
 }

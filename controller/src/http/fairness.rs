@@ -80,11 +80,7 @@ impl Fairness {
         address: IpAddr,
         sort: Sort,
     ) -> Result<Seat, Refusal> {
-        let client = if user.is_anonymous() {
-            Client::Address(address)
-        } else {
-            Client::User(user.name.clone())
-        };
+        let client = client(user, address);
         let pool = usize::from(is_system(user));
         match sort {
             Sort::Request(seats) => self.requests[pool].take(client, seats),
@@ -93,8 +89,17 @@ impl Fairness {
     }
 }
 
+/// Who is counted.
+pub(super) fn client(user: &UserInfo, address: IpAddr) -> Client {
+    if user.is_anonymous() {
+        Client::Address(address)
+    } else {
+        Client::User(user.name.clone())
+    }
+}
+
 /// Nodes and administrators, whom nobody else's flood may keep out.
-fn is_system(user: &UserInfo) -> bool {
+pub(super) fn is_system(user: &UserInfo) -> bool {
     let groups = &user.groups;
     groups
         .iter()

@@ -2,7 +2,10 @@
 //!
 //! Only copies bytes for plain JSON: an object is never decoded to be sent.
 
-use super::negotiate::{Format, Meta};
+use super::{
+    negotiate::{Format, Meta},
+    pieces::{CHUNK_BYTES, Pieces},
+};
 use crate::{
     kinds::{self, Custom},
     object::Object,
@@ -12,9 +15,6 @@ use coracle_api::{KindRef, go::to_json, table, view};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 use std::sync::Arc;
-
-/// Parts of a list are about this large.
-const CHUNK_BYTES: usize = 64 * 1024;
 
 /// How to show objects of a kind.
 #[derive(Debug, Clone)]
@@ -118,12 +118,12 @@ impl Render {
         )
     }
 
-    /// A list in plain JSON in parts of about [`CHUNK_BYTES`], each made when it is asked for.
+    /// A list in plain JSON in parts of about [`CHUNK_BYTES`], each made when it is asked for; a large object is one as it is.
     pub(crate) fn chunks(
         self,
         objects: Vec<Arc<Object>>,
         meta: &ListMeta,
-    ) -> impl Iterator<Item = Vec<u8>> + Send + use<> {
+    ) -> impl Iterator<Item = Bytes> + Send + use<> {
         let mut head = Some(self.list_head(meta));
         let mut objects = objects.into_iter();
         let mut ended = false;
@@ -131,25 +131,26 @@ impl Render {
             if ended {
                 return None;
             }
-            let mut chunk = Vec::with_capacity(CHUNK_BYTES);
+            let mut pieces = Pieces::with_capacity(CHUNK_BYTES);
             let mut is_first = false;
             if let Some(head) = head.take() {
-                chunk.extend_from_slice(head.as_bytes());
+                pieces.text(head.as_bytes());
                 is_first = true;
             }
-            while chunk.len() < CHUNK_BYTES {
+            while !pieces.is_full() {
                 let Some(object) = objects.next() else {
-                    chunk.extend_from_slice(b"]}");
+                    pieces.text(b"]}");
                     ended = true;
                     break;
                 };
                 if !std::mem::take(&mut is_first) {
-                    chunk.push(b',');
+                    pieces.text(b",");
                 }
-                chunk.extend_from_slice(&self.object(&object));
+                pieces.bytes(self.object(&object));
             }
-            Some(chunk)
+            Some(pieces.finish())
         })
+        .flatten()
     }
 
     /// One object of a watch; only the first table has headers.

@@ -41,13 +41,12 @@ pub(crate) fn json_bytes(status: StatusCode, json: impl Into<Bytes>) -> Response
 
 /// JSON that is made while it is sent, compressed if the client takes that.
 pub(crate) fn json_chunks(
-    chunks: impl Iterator<Item = Vec<u8>> + Send + 'static,
+    chunks: impl Iterator<Item = Bytes> + Send + 'static,
     asked: &HeaderMap,
 ) -> Response<Body> {
     let mut response = json_bytes(StatusCode::OK, Bytes::new());
     if !accepts_gzip(asked) {
-        let chunks = chunks.map(|chunk| Ok(Bytes::from(chunk)));
-        *response.body_mut() = Body::stream(futures_util::stream::iter(chunks));
+        *response.body_mut() = Body::stream(futures_util::stream::iter(chunks.map(Ok)));
         return response;
     }
     *response.body_mut() = Body::stream(futures_util::stream::iter(gzip_chunks(chunks)));
@@ -74,9 +73,7 @@ pub(crate) fn json_unpacked(gzip: Bytes) -> Response<Body> {
 }
 
 /// The chunks as one compressed stream.
-fn gzip_chunks(
-    mut chunks: impl Iterator<Item = Vec<u8>>,
-) -> impl Iterator<Item = io::Result<Bytes>> {
+fn gzip_chunks(mut chunks: impl Iterator<Item = Bytes>) -> impl Iterator<Item = io::Result<Bytes>> {
     let mut encoder = Some(GzEncoder::new(Vec::new(), Compression::fast()));
     std::iter::from_fn(move || {
         loop {

@@ -8,6 +8,8 @@ use super::{
     Body, Call, State, error,
     list::{snapshot, wait_for},
     negotiate::{self, Encoding, Format, Meta},
+    outbox::{Form, Id, Room, Sender},
+    pieces::{CHUNK_BYTES, Pieces},
     query::ListOptions,
     render::{Include, Render},
     respond,
@@ -49,9 +51,8 @@ const REST_OF_DELAY: u32 = 2;
 /// The longest rest, and the shortest that a timer keeps.
 const REST_MAX: Duration = Duration::from_millis(250);
 const REST_MIN: Duration = Duration::from_millis(2);
-/// Events are sent together up to about this many bytes.
-const CHUNK_BYTES: usize = 64 * 1024;
-
+/// A watch that finds no room for a large event looks for it again after this: looking costs as much as it is behind.
+const ROOM_PERIOD: Duration = Duration::from_secs(1);
 /// What an event of JSON is beside its object.
 const EVENT_BYTES: usize = 32;
 
@@ -107,6 +108,8 @@ pub(crate) async fn watch(
         stop: state.tasks.stop().clone(),
         metrics: state.metrics.clone(),
         right: Right::new(state, info, call),
+        sender: state.outbox.sender(&call.own, call.peer.address.ip()),
+        ready: Vec::new().into_iter(),
         _open: state.metrics.watcher(),
         cache,
     };
@@ -115,14 +118,14 @@ pub(crate) async fn watch(
     } else {
         watch.begin(&options);
     }
-    let chunks = futures_util::stream::unfold(watch, |mut watch| async move {
+    let pieces = futures_util::stream::unfold(watch, |mut watch| async move {
         watch
             .next()
             .await
-            .map(|chunk| (Ok::<_, io::Error>(chunk), watch))
+            .map(|piece| (Ok::<_, io::Error>(piece), watch))
     });
     let mut response = respond::json_bytes(StatusCode::OK, Bytes::new());
-    *response.body_mut() = Body::stream(chunks);
+    *response.body_mut() = Body::stream(pieces);
     if is_protobuf {
         let media = format!("{};stream=watch", protobuf::MEDIA_TYPE);
         respond::set(&mut response, header::CONTENT_TYPE, &media);
@@ -189,7 +192,21 @@ struct Watch {
     stop: CancellationToken,
     metrics: Metrics,
     right: Right,
+    /// Where large events find room.
+    sender: Sender,
+    /// What is made and still to be sent.
+    ready: std::vec::IntoIter<Bytes>,
     _open: Held,
+}
+
+/// How far it came.
+enum Came {
+    /// To the end of what there is.
+    Through,
+    /// As far as is sent at once.
+    Part,
+    /// To something large, for which there is no room now.
+    NoRoom,
 }
 
 impl Watch {
@@ -238,72 +255,87 @@ impl Watch {
         }
     }
 
-    /// The next lines; none when the watch is over.
+    /// The next piece; none when the watch is over.
     async fn next(&mut self) -> Option<Bytes> {
-        if self.ended {
-            return None;
+        if let Some(piece) = self.ready.next() {
+            return Some(piece);
         }
-        let mut chunk = Vec::new();
-        self.ask_again();
-        if self.failed.is_none() {
-            self.send_initial(&mut chunk);
-        }
-        while chunk.is_empty() {
+        let mut out = Pieces::default();
+        while out.is_empty() && !self.ended {
             self.ask_again();
             if let Some(failure) = self.failed.take() {
                 self.ended = true;
-                self.line(
-                    &mut chunk,
-                    "ERROR",
-                    &failure.to_json().to_string().into_bytes(),
-                );
+                let failure = failure.to_json().to_string();
+                self.line(&mut out, "ERROR", failure.into());
                 break;
             }
             let now = Instant::now();
             if now >= self.rested {
-                let before = self.position;
-                self.look_again();
+                self.go_on(&mut out, now);
                 if self.ended {
                     break;
-                }
-                if self.failed.is_none() {
-                    self.send_changes(&mut chunk);
-                }
-                let has_more = chunk.len() >= CHUNK_BYTES;
-                if self.position > before && !has_more {
-                    self.rested = now + rest(self.metrics.open_watches(), self.delay);
                 }
             }
             // A busy cluster must put off neither the end nor the bookmarks.
-            self.ended = now >= self.deadline;
-            if self.bookmarks && (self.ended || now >= self.next_bookmark) {
-                self.bookmark(&mut chunk, false);
+            self.ended |= now >= self.deadline;
+            if self.is_bookmark_due(now) {
+                self.bookmark(&mut out, false);
             }
-            if self.ended || !chunk.is_empty() || self.failed.is_some() {
-                if self.ended {
-                    break;
-                }
-                continue;
-            }
-            // Level, not edge: a change between the read above and this wait is seen at once.
-            let position = self.position;
-            let is_resting = now < self.rested;
-            tokio::select! {
-                seen = self.newest.wait_for(|newest| *newest > position), if !is_resting => {
-                    self.ended |= seen.is_err();
-                }
-                () = sleep_until(self.rested), if is_resting => self.delay = self.rested.elapsed(),
-                // What is due then is done at the top of the loop.
-                () = sleep_until(self.next_bookmark), if self.bookmarks => {}
-                () = sleep_until(self.right.due()) => {}
-                () = sleep_until(self.deadline) => {}
-                () = self.stop.cancelled() => self.ended = true,
-            }
-            if self.ended {
-                break;
+            if !self.ended && out.is_empty() && self.failed.is_none() {
+                self.wait(now).await;
             }
         }
-        (!chunk.is_empty()).then(|| Bytes::from(chunk))
+        self.ready = out.finish();
+        self.ready.next()
+    }
+
+    /// Makes what there is now, and says when to look again.
+    fn go_on(&mut self, out: &mut Pieces, now: Instant) {
+        let before = self.position;
+        let came = if self.is_starting() {
+            self.send_initial(out)
+        } else {
+            self.look_again();
+            if self.ended || self.failed.is_some() {
+                return;
+            }
+            self.send_changes(out)
+        };
+        self.rested = match came {
+            Came::Through if self.position > before => {
+                now + rest(self.metrics.open_watches(), self.delay)
+            }
+            Came::Through | Came::Part => return,
+            Came::NoRoom => now + ROOM_PERIOD,
+        };
+    }
+
+    /// Whether something of what was there at the start is still to be sent.
+    fn is_starting(&self) -> bool {
+        self.initial.len() > 0 || self.initial_end
+    }
+
+    fn is_bookmark_due(&self, now: Instant) -> bool {
+        let is_due = self.ended || now >= self.next_bookmark;
+        self.bookmarks && is_due && !self.is_starting()
+    }
+
+    /// Until there may be something to do.
+    async fn wait(&mut self, now: Instant) {
+        // Level, not edge: a change between the last look and this wait is seen at once.
+        let position = self.position;
+        let is_resting = now < self.rested;
+        tokio::select! {
+            seen = self.newest.wait_for(|newest| *newest > position), if !is_resting => {
+                self.ended |= seen.is_err();
+            }
+            () = sleep_until(self.rested), if is_resting => self.delay = self.rested.elapsed(),
+            // What is due then is done at the top of the loop.
+            () = sleep_until(self.next_bookmark), if self.bookmarks && !self.is_starting() => {}
+            () = sleep_until(self.right.due()) => {}
+            () = sleep_until(self.deadline) => {}
+            () = self.stop.cancelled() => self.ended = true,
+        }
     }
 
     /// Ends with an error when the right to watch is gone.
@@ -315,17 +347,26 @@ impl Watch {
         }
     }
 
-    fn send_initial(&mut self, chunk: &mut Vec<u8>) {
-        while chunk.len() < CHUNK_BYTES && self.failed.is_none() {
-            let Some(object) = self.initial.next() else {
-                break;
+    fn send_initial(&mut self, out: &mut Pieces) -> Came {
+        while let Some(object) = self.initial.as_slice().first().map(Arc::clone) {
+            if out.is_full() {
+                return Came::Part;
+            }
+            let form = self.form(&object);
+            let Some(room) = self.room(&object, form) else {
+                return Came::NoRoom;
             };
-            self.event(chunk, "ADDED", &object);
+            let _sent = self.initial.next();
+            out.take_room(room);
+            self.event(out, "ADDED", &object);
+            if self.failed.is_some() {
+                return Came::Part;
+            }
         }
-        if self.initial_end && self.initial.len() == 0 {
-            self.initial_end = false;
-            self.bookmark(chunk, true);
+        if std::mem::take(&mut self.initial_end) {
+            self.bookmark(out, true);
         }
+        Came::Part
     }
 
     /// A custom kind that is defined anew is shown as it is now, and not at all when its names or versions changed: the
@@ -356,40 +397,44 @@ impl Watch {
         (self.custom, self.stored) = (Some(now), stored);
     }
 
-    fn send_changes(&mut self, chunk: &mut Vec<u8>) {
+    fn send_changes(&mut self, out: &mut Pieces) -> Came {
         let changes = match self.cache.since(self.position) {
             Ok(changes) => changes,
             Err(_too_old) => {
                 self.metrics.watch_too_old();
                 self.failed = Some(error::too_old(self.position, self.cache.revision()));
-                return;
+                return Came::Part;
             }
         };
         if let Err(refused) = self.right.ask_after(&changes) {
             self.failed = Some(refused);
-            return;
+            return Came::Part;
         }
         let own = |change: &&Arc<Change>| change.object.kind == self.kind;
         let size = |change: &Arc<Change>| change.object.raw.len() + EVENT_BYTES;
         let size: usize = changes.iter().filter(own).map(size).sum();
-        chunk.reserve(size.min(CHUNK_BYTES));
+        out.reserve(size.min(CHUNK_BYTES));
         for change in changes {
-            self.change(chunk, &change);
+            if !self.change(out, &change) {
+                return Came::NoRoom;
+            }
             if self.failed.is_some() {
-                return;
+                return Came::Part;
             }
             self.position = self.position.max(change.revision);
-            if chunk.len() >= CHUNK_BYTES {
-                return;
+            if out.is_full() {
+                return Came::Part;
             }
         }
+        Came::Through
     }
 
-    fn change(&mut self, chunk: &mut Vec<u8>, change: &Change) {
+    /// False when there is no room for it.
+    fn change(&mut self, out: &mut Pieces, change: &Change) -> bool {
         // Which version of a custom kind is stored may have changed since.
         let (of, own) = (change.object.kind.storage(), self.kind.storage());
         if (of.group, of.plural) != (own.group, own.plural) {
-            return;
+            return true;
         }
         let renewed = self.cache.renewed(change);
         let change = renewed.as_ref().unwrap_or(change);
@@ -398,59 +443,93 @@ impl Watch {
             .as_ref()
             .is_some_and(|previous| self.selection.matches(previous));
         let is = change.kind_of != ChangeKind::Deleted && self.selection.matches(&change.object);
-        match (was, is) {
-            (false, false) => {}
-            (false, true) => self.shared(chunk, ChangeKind::Added, change),
-            (true, true) => self.shared(chunk, ChangeKind::Modified, change),
-            (true, false) => self.shared(chunk, ChangeKind::Deleted, change),
+        let kind_of = match (was, is) {
+            (false, false) => return true,
+            (false, true) => ChangeKind::Added,
+            (true, true) => ChangeKind::Modified,
+            (true, false) => ChangeKind::Deleted,
+        };
+        let form = self
+            .form(&change.object)
+            // What is no longer selected is shown as it was before.
+            .filter(|_| kind_of != ChangeKind::Deleted || kind_of == change.kind_of);
+        let last = last_selected(change, kind_of);
+        let Some(room) = self.room(last, form) else {
+            return false;
+        };
+        out.take_room(room);
+        self.shared(out, kind_of, change);
+        true
+    }
+
+    /// In which encoding an object is the same for all watches.
+    fn form(&self, object: &Object) -> Option<Form> {
+        match self.format {
+            _ if !kinds::is_of(object, self.kind) => None,
+            Format::Json if self.protobuf => Some(Form::Protobuf),
+            Format::Json => Some(Form::Json),
+            Format::Metadata(Meta::V1, _) if !self.protobuf => Some(Form::Metadata),
+            _ => None,
         }
     }
 
+    /// Room for an event, which a small one needs not; none when there is none.
+    #[expect(
+        clippy::option_option,
+        reason = "whether there is room, and whether any is needed"
+    )]
+    fn room(&self, object: &Object, form: Option<Form>) -> Option<Option<Arc<Room>>> {
+        if object.raw.len() <= CHUNK_BYTES {
+            return Some(None);
+        }
+        let id = form.map(|form| Id {
+            revision: object.revision,
+            form,
+        });
+        self.sender.room(id, object.raw.len()).map(Some)
+    }
+
     /// The event of a change; one that is to this watch what it is to the store is encoded once for all watches.
-    fn shared(&mut self, chunk: &mut Vec<u8>, kind_of: ChangeKind, change: &Change) {
+    fn shared(&mut self, out: &mut Pieces, kind_of: ChangeKind, change: &Change) {
         let shown = &change.shown;
-        let held = match self.format {
-            _ if kind_of != change.kind_of || !kinds::is_of(&change.object, self.kind) => None,
-            Format::Json if self.protobuf => Some(&shown.protobuf),
-            Format::Metadata(Meta::V1, _) if !self.protobuf => Some(&shown.metadata),
-            _ => None,
+        let held = match self.form(&change.object) {
+            _ if kind_of != change.kind_of => None,
+            Some(Form::Protobuf) => Some(&shown.protobuf),
+            Some(Form::Metadata) => Some(&shown.metadata),
+            Some(Form::Json) | None => None,
         };
         let Some(held) = held else {
-            self.show(chunk, kind_of, change);
+            self.show(out, kind_of, change);
             return;
         };
         let event = held.get_or_init(|| {
-            let mut event = Vec::new();
+            let mut event = Pieces::default();
             self.show(&mut event, kind_of, change);
-            event.into()
+            event.joined()
         });
         if event.is_empty() {
             self.failed = Some(unencodable(self.kind));
         }
-        chunk.extend_from_slice(event);
+        out.bytes(event.clone());
     }
 
-    fn show(&mut self, chunk: &mut Vec<u8>, kind_of: ChangeKind, change: &Change) {
+    fn show(&mut self, out: &mut Pieces, kind_of: ChangeKind, change: &Change) {
         match kind_of {
-            ChangeKind::Added => self.event(chunk, "ADDED", &change.object),
-            ChangeKind::Modified => self.event(chunk, "MODIFIED", &change.object),
-            ChangeKind::Deleted => self.gone(chunk, change),
+            ChangeKind::Added => self.event(out, "ADDED", &change.object),
+            ChangeKind::Modified => self.event(out, "MODIFIED", &change.object),
+            ChangeKind::Deleted => self.gone(out, change),
         }
     }
 
-    fn event(&mut self, chunk: &mut Vec<u8>, kind: &str, object: &Object) {
+    fn event(&mut self, out: &mut Pieces, kind: &str, object: &Object) {
         let shown = self.render().watched(object, self.first);
         self.first = false;
-        self.line(chunk, kind, &shown);
+        self.line(out, kind, shown);
     }
 
-    /// An object that was deleted, or is no longer selected: its last state that was, at the
-    /// revision of the change.
-    fn gone(&mut self, chunk: &mut Vec<u8>, change: &Change) {
-        let last = match (&change.previous, change.kind_of) {
-            (Some(previous), ChangeKind::Added | ChangeKind::Modified) => previous,
-            _ => &change.object,
-        };
+    /// An object that was deleted, or is no longer selected, at the revision of the change.
+    fn gone(&mut self, out: &mut Pieces, change: &Change) {
+        let last = last_selected(change, ChangeKind::Deleted);
         let shown = self.render().watched(last, self.first);
         self.first = false;
         let shown = if last.revision == change.revision {
@@ -458,10 +537,10 @@ impl Watch {
         } else {
             at_revision(&shown, change.revision)
         };
-        self.line(chunk, "DELETED", &shown);
+        self.line(out, "DELETED", shown);
     }
 
-    fn bookmark(&mut self, chunk: &mut Vec<u8>, initial_events_end: bool) {
+    fn bookmark(&mut self, out: &mut Pieces, initial_events_end: bool) {
         let shown = self.render().bookmark(
             self.position.min(self.cache.revision()).0,
             initial_events_end,
@@ -469,23 +548,23 @@ impl Watch {
         );
         self.first = false;
         self.next_bookmark = Instant::now() + BOOKMARK_PERIOD;
-        self.line(chunk, "BOOKMARK", &shown);
+        self.line(out, "BOOKMARK", shown);
     }
 
     /// One event: a line of JSON, or a frame of protobuf. What has no frame ends the watch: an event is never left out.
-    fn line(&mut self, chunk: &mut Vec<u8>, kind: &str, object: &[u8]) {
+    fn line(&mut self, out: &mut Pieces, kind: &str, object: Bytes) {
         if self.protobuf {
-            match frame(kind, object) {
-                Some(frame) => chunk.extend_from_slice(&frame),
+            match frame(kind, &object) {
+                Some(frame) => out.bytes(frame.into()),
                 None => self.failed = Some(unencodable(self.kind)),
             }
             return;
         }
-        chunk.extend_from_slice(b"{\"type\":\"");
-        chunk.extend_from_slice(kind.as_bytes());
-        chunk.extend_from_slice(b"\",\"object\":");
-        chunk.extend_from_slice(object);
-        chunk.extend_from_slice(b"}\n");
+        out.text(b"{\"type\":\"");
+        out.text(kind.as_bytes());
+        out.text(b"\",\"object\":");
+        out.bytes(object);
+        out.text(b"}\n");
     }
 
     fn render(&self) -> Render {
@@ -496,6 +575,18 @@ impl Watch {
             include: self.include,
             now: self.clock.now(),
         }
+    }
+}
+
+/// What a change shows of its object: of one that is no longer selected, its last state that was.
+fn last_selected(change: &Change, kind_of: ChangeKind) -> &Object {
+    match (&change.previous, change.kind_of) {
+        (Some(previous), ChangeKind::Added | ChangeKind::Modified)
+            if kind_of == ChangeKind::Deleted =>
+        {
+            previous
+        }
+        _ => &change.object,
     }
 }
 

@@ -26,6 +26,7 @@ pub(super) struct Server {
     pub(super) reader: String,
     pub(super) registry: Registry,
     pub(super) accounts: Accounts,
+    pub(super) state: State,
     dir: tempfile::TempDir,
 }
 
@@ -90,6 +91,7 @@ impl Server {
             reader,
             registry,
             accounts,
+            state,
             dir,
         }
     }

@@ -1,9 +1,12 @@
 //! Watches over a connection.
 
 use super::client::{MAPS, Server, config_map};
+use crate::auth::{MASTERS, UserInfo};
 use coracle_api::kind;
 use http::StatusCode;
 use serde_json::{Value, json};
+use std::{net::Ipv4Addr, time::Duration};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_watch_starts_with_the_state_and_goes_on() {
@@ -333,4 +336,54 @@ async fn a_watch_ends_some_time_after_its_token() {
     let last = lines.next().await.unwrap();
     assert_eq!(last["object"]["reason"], "Unauthorized");
     assert_eq!(lines.brief().await, "end");
+}
+
+/// What a client does not read takes room of its share. A watch that finds none waits where it is, and loses nothing.
+#[tokio::test]
+async fn a_large_event_waits_for_room() {
+    let server = Server::start().await;
+    let admin = UserInfo::new("admin", [MASTERS.to_owned()]);
+    let sender = server
+        .state
+        .outbox
+        .sender(&admin, Ipv4Addr::LOCALHOST.into());
+    let taken: Vec<_> = std::iter::from_fn(|| sender.room(None, 1 << 20)).collect();
+
+    let forms = [
+        "application/json",
+        "application/json;as=Table;v=v1;g=meta.k8s.io",
+        "application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io",
+    ];
+    let path = format!("{MAPS}?watch=true&allowWatchBookmarks=true");
+    let mut watches = Vec::new();
+    for accept in forms {
+        watches.push(server.watch(&path, &[("accept", accept)]).await);
+    }
+    let large = "x".repeat(1 << 20);
+    for (name, text) in [("a", "x"), ("b", large.as_str()), ("c", "x")] {
+        let map = json!({"metadata": {"name": name}, "data": {"a": text}});
+        server.make(MAPS, &map).await;
+    }
+    for accept in forms {
+        watches.push(server.watch(&path, &[("accept", accept)]).await);
+    }
+    for lines in &mut watches {
+        let first = lines.next().await.unwrap();
+        assert_eq!(name_of(&first), "a");
+        let second = timeout(Duration::from_millis(100), lines.next()).await;
+        assert!(second.is_err(), "{:?}", second.map(|event| event.is_some()));
+    }
+    drop(taken);
+    for lines in &mut watches {
+        for name in ["b", "c"] {
+            assert_eq!(name_of(&lines.next().await.unwrap()), name);
+        }
+    }
+}
+
+/// Of an event, or of the only row of its table.
+fn name_of(event: &Value) -> &Value {
+    let object = &event["object"];
+    let held = object.pointer("/rows/0/object").unwrap_or(object);
+    &held["metadata"]["name"]
 }
