@@ -216,11 +216,31 @@ fn merging(schema: &Value) -> Value {
         // Nothing is declared: everything is let pass, and deduced.
         schema["x-kubernetes-preserve-unknown-fields"] = json!(true);
     }
-    for name in ["apiVersion", "kind"] {
-        schema["properties"][name] = json!({"type": "string"});
-    }
-    schema["properties"]["metadata"] = schema::metadata_reference();
+    schema["x-kubernetes-embedded-resource"] = json!(true);
+    complete_embedded(&mut schema);
     schema
+}
+
+/// Declares type and metadata wherever an object stands. A schema's depth is bounded before it is stored.
+fn complete_embedded(schema: &mut Value) {
+    let Some(fields) = schema.as_object_mut() else {
+        return;
+    };
+    for name in ["items", "additionalProperties"] {
+        if let Some(inner) = fields.get_mut(name) {
+            complete_embedded(inner);
+        }
+    }
+    let properties = fields.get_mut("properties").and_then(Value::as_object_mut);
+    for (_, property) in properties.into_iter().flatten() {
+        complete_embedded(property);
+    }
+    if fields.get("x-kubernetes-embedded-resource") == Some(&json!(true)) {
+        for name in ["apiVersion", "kind"] {
+            schema["properties"][name] = json!({"type": "string"});
+        }
+        schema["properties"]["metadata"] = schema::metadata_reference();
+    }
 }
 
 fn text(value: &Value) -> String {

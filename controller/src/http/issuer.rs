@@ -4,7 +4,7 @@
 use super::{Body, State, error, respond};
 use crate::auth::accounts::ISSUER;
 use coracle_api::StatusError;
-use http::Response;
+use http::{Response, header};
 use serde_json::json;
 
 const KEYS: &str = "/openid/v1/jwks";
@@ -20,7 +20,15 @@ pub(super) fn answer(state: &State, path: &str) -> Option<Result<Response<Body>,
             "id_token_signing_alg_values_supported": ["ES256"],
         }),
         KEYS => match state.authenticator.accounts() {
-            Some(accounts) => json!({"keys": [accounts.public_key()]}),
+            Some(accounts) => {
+                let mut response = respond::ok(&json!({"keys": [accounts.public_key()]}));
+                respond::set(
+                    &mut response,
+                    header::CONTENT_TYPE,
+                    "application/jwk-set+json",
+                );
+                return Some(Ok(response));
+            }
             None => return Some(Err(error::no_such_resource())),
         },
         _ => return None,

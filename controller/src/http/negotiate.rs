@@ -261,6 +261,13 @@ pub(crate) fn format(accept: &str, has_protobuf: bool) -> Option<Format> {
     choice(accept, has_protobuf).map(|choice| choice.format)
 }
 
+/// Whether the client takes one of our encodings of what has no table.
+pub(crate) fn takes_untabled(accept: &str) -> bool {
+    choices(accept)
+        .iter()
+        .any(|choice| !matches!(choice.format, Format::Table(_)))
+}
+
 /// Whether the client takes whole objects in one of our encodings.
 pub(crate) fn takes_whole(accept: &str) -> bool {
     choices(accept)

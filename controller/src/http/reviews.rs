@@ -105,7 +105,9 @@ pub(crate) async fn answer(
     if !info.name.is_empty() {
         return Err(error::no_such_resource());
     }
-    negotiate::format(call.accept(), true).ok_or_else(error::not_acceptable)?;
+    if !negotiate::takes_untabled(call.accept()) {
+        return Err(error::not_acceptable());
+    }
     let body = decode::object(&mut call, review.kind).await?;
     let version = format!("{}/{}", review.group, review.version);
     identity::check_type(&body, (review.group, review.version, review.kind))?;

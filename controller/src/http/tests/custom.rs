@@ -195,3 +195,34 @@ async fn numbers_and_metadata_are_read_as_upstream_reads_them() {
     );
     assert_eq!(applied.json()["spec"]["maxLimit"], json!(1000));
 }
+
+/// An object within an object has a type and metadata, whatever its schema declares.
+#[tokio::test]
+async fn an_embedded_object_is_applied() {
+    let server = Server::start().await;
+    let mut body = definition(&json!([]));
+    let embedded = json!({"type": "object", "x-kubernetes-embedded-resource": true, "properties": {
+        "spec": {"type": "object", "properties": {"a": {"type": "string"}}}}});
+    body["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"] = json!({
+        "type": "object", "properties": {"template": embedded, "list": {"type": "array", "items": embedded}}});
+    define(&server, &body).await;
+    let apply = [("content-type", "application/apply-patch+yaml")];
+    let path = format!("{WIDGETS}/w?fieldManager=me");
+    let held = json!({"apiVersion": "foo/v1", "kind": "Sub", "metadata": {"name": "s", "labels": {"a": "b"}}, "spec": {"a": "b"}});
+    let widget = json!({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": {"name": "w"},
+        "spec": {"template": held, "list": [held]}});
+    for _ in 0..2 {
+        let applied = server
+            .ask_with("PATCH", &path, widget.to_string(), &apply)
+            .await;
+        assert!(applied.status.is_success(), "{}", applied.text());
+        assert_eq!(applied.json()["spec"], widget["spec"]);
+    }
+    let mut unknown = widget;
+    unknown["spec"]["template"]["data"] = json!({});
+    let refused = server
+        .ask_with("PATCH", &path, unknown.to_string(), &apply)
+        .await;
+    let why = ".spec.template.data: field not declared in schema";
+    assert!(refused.text().contains(why), "{}", refused.text());
+}

@@ -2,7 +2,7 @@
 //!
 //! Source: k8s.io/kubernetes `pkg/registry/core/serviceaccount/storage/token.go`.
 
-use super::super::{Body, Call, State, decode, error, respond, route::RequestInfo};
+use super::super::{Body, Call, State, decode, error, negotiate, respond, route::RequestInfo};
 use super::options;
 use crate::{
     auth::accounts::{ISSUER, Wanted},
@@ -37,6 +37,9 @@ pub(super) async fn create(
     info: &RequestInfo,
     mut call: Call,
 ) -> Result<Response<Body>, StatusError> {
+    if !negotiate::takes_untabled(call.accept()) {
+        return Err(error::not_acceptable());
+    }
     let mut body = decode::object(&mut call, "TokenRequest").await?;
     let kind_sent = body["kind"].as_str().unwrap_or_default();
     if !matches!(kind_sent, "" | "TokenRequest") {
