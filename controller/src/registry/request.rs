@@ -3,7 +3,10 @@
 use super::commit::Target;
 use crate::{auth::UserInfo, object::Object};
 use serde_json::Value;
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
+
+/// More are not told: an answer has room for 4,096 letters of them.
+const WARNINGS_MAX: usize = 4096;
 
 /// What a client wants to hear of unknown fields.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +59,9 @@ impl Context {
             return;
         }
         let mut warnings = self.warnings.lock();
+        let mut known: HashSet<String> = warnings.iter().cloned().collect();
         for new in said() {
-            if !warnings.contains(&new) {
+            if warnings.len() < WARNINGS_MAX && known.insert(new.clone()) {
                 warnings.push(new);
             }
         }
