@@ -8,7 +8,7 @@ mod cause;
 mod cel;
 mod default;
 pub mod definition;
-mod duration;
+pub(crate) mod duration;
 mod embedded;
 mod fieldpath;
 mod format;

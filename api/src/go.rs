@@ -4,6 +4,7 @@
 
 mod bytes;
 mod depth;
+mod duration;
 mod json;
 mod number;
 mod time;
@@ -11,6 +12,7 @@ mod time;
 pub(crate) use bytes::is_base64_line;
 pub use bytes::{canonical_base64, decode_base64};
 pub use depth::{DEPTH_MAX, is_deeper};
+pub use duration::parse_duration;
 pub use json::syntax_error;
 pub use number::{settle_numbers, to_json};
 pub(crate) use time::ZERO_TIME;

@@ -6,6 +6,9 @@ use crate::KindRef;
 use serde_json::{Value, json};
 use std::collections::HashSet;
 
+/// Of all causes of one error. What nobody reads to the end costs memory until it was sent.
+const CAUSES_BYTES_MAX: usize = 1024 * 1024;
+
 /// One thing that is wrong, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
@@ -299,7 +302,8 @@ impl StatusError {
         Self::invalid_of(of, name, causes)
     }
 
-    fn invalid_of((group, kind): (&str, &str), name: &str, causes: Vec<Cause>) -> Self {
+    fn invalid_of((group, kind): (&str, &str), name: &str, mut causes: Vec<Cause>) -> Self {
+        let untold = cut(&mut causes);
         // The same words are said once; the causes have them all.
         let (mut listed, mut said) = (Vec::new(), HashSet::new());
         for cause in &causes {
@@ -307,6 +311,9 @@ impl StatusError {
             if said.insert(words.clone()) {
                 listed.push(words);
             }
+        }
+        if untold > 0 {
+            listed.push(format!("and {untold} more"));
         }
         let list = match listed.as_slice() {
             [one] => one.clone(),
@@ -480,6 +487,21 @@ impl StatusError {
     }
 }
 
+/// Leaves out the causes that are too much, but for the first; how many.
+fn cut(causes: &mut Vec<Cause>) -> usize {
+    let mut room = CAUSES_BYTES_MAX;
+    let fits = |cause: &&Cause| {
+        let size = cause.field.len() + cause.message.len();
+        let left = room.checked_sub(size);
+        room = left.unwrap_or(0);
+        left.is_some()
+    };
+    let told = causes.iter().take_while(fits).count().max(1);
+    let untold = causes.len().saturating_sub(told);
+    causes.truncate(told);
+    untold
+}
+
 fn details_json(details: &Details) -> Value {
     let mut object = serde_json::Map::new();
     let texts = [
@@ -518,6 +540,19 @@ fn details_json(details: &Details) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_error_does_not_outgrow_what_it_is_about() {
+        let cause = Cause::required("spec.x", &"y".repeat(1000));
+        let error = StatusError::invalid(crate::kind::POD, "p", vec![cause.clone(); 16_000]);
+        let told = error.details.unwrap().causes.len();
+        assert!((1000..1100).contains(&told), "{told}");
+        let rest = format!(", and {} more]", 16_000 - told);
+        assert!(error.message.ends_with(&rest));
+        let large = Cause::required("spec.x", &"y".repeat(2 * CAUSES_BYTES_MAX));
+        let error = StatusError::invalid(crate::kind::POD, "p", vec![large, cause]);
+        assert_eq!(error.details.unwrap().causes.len(), 1);
+    }
     use crate::kind;
 
     #[track_caller]

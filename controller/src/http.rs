@@ -51,6 +51,7 @@ use crate::{
     metrics::Metrics,
     registry::Registry,
 };
+use bytes::Bytes;
 use coracle_api::{selector::FieldSelector, status::StatusError};
 use coracle_daemon::Tasks;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request::Parts};
@@ -208,6 +209,7 @@ impl Handle for State {
         let kinds = self.registry.cache().kinds();
         let counted = observe::Counted::new(kinds, info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
+        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
         let mut seat = None;
         let call = Call {
             peer: Arc::clone(&peer),
@@ -231,13 +233,16 @@ impl Handle for State {
         let accept = headers
             .get(header::ACCEPT)
             .and_then(|accept| accept.to_str().ok());
+        let plain = response.body().bytes().cloned();
         let mut response = respond::translate(response, accept.unwrap_or_default());
         if peer.user.is_none() && auth::hides_token(&headers) {
             respond::warn(&mut response, &[auth::SPACE_BEFORE_TOKEN.to_owned()]);
         }
         counted.finish(&self.metrics, response.status(), started);
+        let finished = respond::finish(response, &headers, &query);
+        let response = self.widen(&mut seat, finished, is_read, plain);
         // Who reads slowly keeps the seat: the answer is held for them.
-        respond::finish(response, &headers, &query).map(|body| body.held_by(seat))
+        response.map(|body| body.held_by(seat))
     }
 }
 
@@ -273,7 +278,8 @@ impl State {
             return self.dispatch(info, call).await;
         }
         let _in_flight = self.metrics.in_flight();
-        tokio::time::timeout(ANSWER_MAX, self.dispatch(info, call))
+        let limit = call.query.timeout()?.unwrap_or(ANSWER_MAX);
+        tokio::time::timeout(limit.min(ANSWER_MAX), self.dispatch(info, call))
             .await
             .unwrap_or_else(|_elapsed| Err(error::timed_out()))
     }
@@ -322,13 +328,14 @@ impl State {
                 let kinds = cache.kinds();
                 let kind = kinds.find(&info.group, &info.version, &info.resource);
                 let objects = kind.map_or(0, |kind| cache.count(kind));
-                let whole = match kind {
-                    Some(kind) if info.verb == "list" && !list::is_streamed(call) => {
+                let bytes = match kind {
+                    Some(kind) if info.verb == "list" => {
                         list::bytes(cache, kind, &info.namespace, &call.query)
                     }
                     _ => 0,
                 };
-                Sort::Request(fairness::width(info.verb, objects, whole))
+                let is_streamed = list::is_streamed(call);
+                Sort::Request(fairness::width(info.verb, objects, bytes, is_streamed))
             }
             None if auth::is_public(call.parts.uri.path()) => return Ok(None),
             None => Sort::Request(1),
@@ -343,6 +350,31 @@ impl State {
             });
             error::too_many_requests()
         })
+    }
+
+    /// An answer that is held whole takes seats by its size. Where there are none, it has to be asked for again; of what is
+    /// done, the answer is the plain JSON.
+    fn widen(
+        &self,
+        seat: &mut Option<Seat>,
+        response: Response<Body>,
+        is_read: bool,
+        plain: Option<Bytes>,
+    ) -> Response<Body> {
+        let whole = response.body().bytes().map_or(0, Bytes::len);
+        let widened = seat
+            .as_mut()
+            .map_or(Ok(()), |seat| seat.widen(fairness::whole_width(whole)));
+        match (widened, plain) {
+            (Ok(()), _) => response,
+            (Err(_), Some(plain)) if !is_read && response.status().is_success() => {
+                respond::json_bytes(response.status(), plain)
+            }
+            (Err(_), _) => {
+                self.metrics.rejected("requests of the client");
+                error::reply(&error::too_many_requests())
+            }
+        }
     }
 
     async fn dispatch(

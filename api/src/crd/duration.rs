@@ -4,7 +4,7 @@
 const TEXT_BYTES_MAX: usize = 256;
 
 /// Nanoseconds of a Go duration; nothing where the text is none or is too long a time.
-pub(super) fn parse(text: &str) -> Option<i64> {
+pub(crate) fn parse(text: &str) -> Option<i64> {
     if text.len() > TEXT_BYTES_MAX {
         return None;
     }

@@ -1,8 +1,9 @@
 //! The body of every answer: whole, or a stream.
 //!
-//! A whole one can still be compressed or printed prettily when it is known to be the answer.
+//! A whole one can still be compressed or printed prettily when it is known to be the answer. Either way no more than a
+//! part of it is given away before the client has taken the part before: what is given away is out of our hands.
 
-use super::fairness::Seat;
+use super::{fairness::Seat, listen::patience};
 use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::{BodyExt as _, StreamBody, combinators::UnsyncBoxBody};
@@ -10,15 +11,19 @@ use hyper::body::{Frame, SizeHint};
 use std::{
     io,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
+
+/// Parts of a whole body.
+const PART_BYTES: usize = 64 * 1024;
 
 /// The body of an answer.
 #[derive(Debug)]
 pub struct Body {
     inner: Inner,
-    /// Held until it was sent.
-    _seat: Option<Seat>,
+    /// Held until it was sent, by each part too.
+    seat: Option<Arc<Seat>>,
 }
 
 #[derive(Debug)]
@@ -57,13 +62,13 @@ impl Body {
     }
 
     fn new(inner: Inner) -> Self {
-        Self { inner, _seat: None }
+        Self { inner, seat: None }
     }
 
     /// The same, which keeps a seat until it was sent.
     pub(crate) fn held_by(self, seat: Option<Seat>) -> Self {
         Self {
-            _seat: seat,
+            seat: seat.map(Arc::new),
             ..self
         }
     }
@@ -85,10 +90,19 @@ impl hyper::body::Body for Body {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        match &mut self.inner {
-            Inner::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
+        patience::taken();
+        let frame = match &mut self.inner {
+            Inner::Whole(bytes) => Poll::Ready(part(bytes).map(|part| Ok(Frame::data(part)))),
             Inner::Stream(body) => Pin::new(body).poll_frame(cx),
-        }
+        };
+        let held = |bytes| match &self.seat {
+            Some(seat) => held(bytes, seat),
+            None => bytes,
+        };
+        frame.map_ok(|frame| {
+            patience::given();
+            frame.map_data(held)
+        })
     }
 
     fn is_end_stream(&self) -> bool {
@@ -105,5 +119,58 @@ impl hyper::body::Body for Body {
             }
             Inner::Stream(body) => body.size_hint(),
         }
+    }
+}
+
+/// The next part of a whole body.
+fn part(rest: &mut Option<Bytes>) -> Option<Bytes> {
+    match rest {
+        Some(bytes) if bytes.len() > PART_BYTES => Some(bytes.split_to(PART_BYTES)),
+        _ => rest.take(),
+    }
+}
+
+/// Bytes that keep something until they are gone.
+pub(crate) fn held<T: Send + Sync + 'static>(bytes: Bytes, by: &Arc<T>) -> Bytes {
+    Bytes::from_owner(Held {
+        bytes,
+        _by: Arc::clone(by),
+    })
+}
+
+struct Held<T> {
+    bytes: Bytes,
+    _by: Arc<T>,
+}
+
+impl<T> AsRef<[u8]> for Held<T> {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{super::fairness::*, *};
+    use std::net::IpAddr;
+
+    #[tokio::test]
+    async fn a_whole_body_goes_in_parts_that_keep_its_seat() {
+        let seats = Seats::new(3);
+        let client = || Client::Address(IpAddr::from([127, 0, 0, 1]));
+        let seat = seats.take(client(), 1).unwrap();
+        let text = vec![b'x'; 3 * PART_BYTES + 1];
+        let mut body = Body::whole(text.clone()).held_by(Some(seat));
+        let mut parts = Vec::new();
+        while let Some(frame) = body.frame().await {
+            parts.push(frame.unwrap().into_data().unwrap());
+        }
+        drop(body);
+        assert_eq!(parts.len(), 4);
+        assert_eq!(parts.concat(), text);
+        // One is held by the parts: two more would be more than is left.
+        assert_eq!(seats.take(client(), 2).err(), Some(Refusal::Share));
+        drop(parts);
+        assert!(seats.take(client(), 2).is_ok());
     }
 }

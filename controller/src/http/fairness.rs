@@ -25,6 +25,8 @@ const OBJECTS_PER_SEAT: usize = 500;
 const LIST_SEATS_MAX: usize = 10;
 /// Bytes that one seat of an answer is good for that is held whole until it was sent.
 const BYTES_PER_SEAT: usize = 1 << 20;
+/// Bytes that one seat of a list is good for that is made while it is sent: its objects stay in memory until then.
+const STREAMED_BYTES_PER_SEAT: usize = 8 << 20;
 /// What the largest such answer takes.
 const WHOLE_SEATS_MAX: usize = 100;
 
@@ -106,17 +108,26 @@ pub(super) fn is_system(user: &UserInfo) -> bool {
         .any(|group| group == MASTERS || group == NODES)
 }
 
-/// How many seats a request takes: a list is as much work as there are objects, and as much memory as it is bytes that
-/// are not made while they are sent.
-pub(crate) fn width(verb: &str, objects: usize, whole_bytes: usize) -> usize {
+/// How many seats a request takes: a list is as much work as there are objects, and as much memory as it is bytes, fewer
+/// of those that are made while they are sent.
+pub(crate) fn width(verb: &str, objects: usize, bytes: usize, is_streamed: bool) -> usize {
     match verb {
         "list" => {
             let work = (1 + objects / OBJECTS_PER_SEAT).min(LIST_SEATS_MAX);
-            let memory = (whole_bytes / BYTES_PER_SEAT).min(WHOLE_SEATS_MAX);
+            let memory = if is_streamed {
+                (bytes / STREAMED_BYTES_PER_SEAT).min(WHOLE_SEATS_MAX)
+            } else {
+                whole_width(bytes)
+            };
             work.max(memory)
         }
         _ => 1,
     }
+}
+
+/// How many an answer takes that is held whole.
+pub(crate) fn whole_width(bytes: usize) -> usize {
+    (bytes / BYTES_PER_SEAT).min(WHOLE_SEATS_MAX)
 }
 
 /// A pool of seats. A clone is another handle to it.
@@ -148,6 +159,17 @@ pub(crate) struct Seat {
     of: Seats,
     client: Client,
     seats: usize,
+}
+
+impl Seat {
+    /// More of the same, until it is so many in all.
+    pub(crate) fn widen(&mut self, seats: usize) -> Result<(), Refusal> {
+        if let Some(more) = seats.checked_sub(self.seats).filter(|more| *more > 0) {
+            self.of.0.lock().take(&self.client, more)?;
+            self.seats = seats;
+        }
+        Ok(())
+    }
 }
 
 impl Drop for Seat {
@@ -241,6 +263,12 @@ mod tests {
         assert_eq!(seats.take(user("c"), 2).err(), Some(Refusal::Full));
         drop(large);
         drop(held);
+        let mut narrow = seats.take(user("a"), 2).unwrap();
+        assert_eq!(narrow.widen(7).err(), Some(Refusal::Share));
+        narrow.widen(4).unwrap();
+        narrow.widen(1).unwrap();
+        assert_eq!((narrow.seats, seats.0.lock().free), (4, 4));
+        drop(narrow);
         let pool = seats.0.lock();
         assert_eq!((pool.free, pool.held.len()), (8, 0));
     }
@@ -273,17 +301,18 @@ mod tests {
 
     #[test]
     fn lists_take_what_they_cost() {
-        for (verb, objects, whole_bytes, seats) in [
-            ("list", 0, 0, 1),
-            ("list", 499, 1 << 20, 1),
-            ("list", 500, 0, 2),
-            ("list", 1_000_000, 0, 10),
-            ("list", 50, 20 << 20, 20),
-            ("list", 1_000_000, 1 << 40, 100),
-            ("get", 1_000_000, 1 << 40, 1),
+        for (verb, objects, bytes, whole, streamed) in [
+            ("list", 0, 0, 1, 1),
+            ("list", 499, 1 << 20, 1, 1),
+            ("list", 500, 0, 2, 2),
+            ("list", 1_000_000, 0, 10, 10),
+            ("list", 50, 20 << 20, 20, 2),
+            ("list", 1_000_000, 1 << 40, 100, 100),
+            ("get", 1_000_000, 1 << 40, 1, 1),
         ] {
-            let width = width(verb, objects, whole_bytes);
-            assert_eq!(width, seats, "{verb} of {objects}");
+            let width = |is_streamed| width(verb, objects, bytes, is_streamed);
+            let seats = (width(false), width(true));
+            assert_eq!(seats, (whole, streamed), "{verb} of {objects}");
         }
     }
 }

@@ -2,10 +2,11 @@
 //!
 //! Never looks into a request. A slow or silent peer costs a slot for a bounded time only.
 
+pub(super) mod patience;
 pub(super) mod refusals;
 mod stall;
 
-use self::stall::Stall;
+use self::{patience::Patient, stall::Stall};
 use super::{
     Body, Peer,
     fairness::{Client, Seat, Seats},
@@ -55,6 +56,7 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     fn execute(&self, task: F) {
+        let task = Patient::new(task, WRITE_STALL_MAX);
         self.0.spawn("http/2 stream", OnExit::Ignore, task);
     }
 }
@@ -182,6 +184,7 @@ impl Connection {
             .keep_alive_interval(PING_PERIOD)
             .keep_alive_timeout(PING_PERIOD)
             .max_header_list_size(HEADER_BYTES_MAX)
+            .max_send_buf_size(128 * 1024)
             .max_concurrent_streams(STREAMS_MAX);
         let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
         tokio::pin!(connection);

@@ -1,6 +1,6 @@
 //! What a stream sends next: small things together, a large one by itself and as it is, for many clients may share it.
 
-use super::outbox::Room;
+use super::{body::held, outbox::Room};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -60,10 +60,7 @@ impl Pieces {
         self.len += bytes.len();
         self.close();
         self.done.push(match &self.room {
-            Some(room) => Bytes::from_owner(Held {
-                bytes,
-                _room: Arc::clone(room),
-            }),
+            Some(room) => held(bytes, room),
             None => bytes,
         });
     }
@@ -87,18 +84,6 @@ impl Pieces {
             [only] => only.clone(),
             several => several.concat().into(),
         }
-    }
-}
-
-/// Bytes that take room until they are gone.
-struct Held {
-    bytes: Bytes,
-    _room: Arc<Room>,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.bytes
     }
 }
 

@@ -4,11 +4,12 @@
 
 use super::{error, route};
 use coracle_api::{
-    go::{parse_int, parse_uint},
+    go::{parse_duration, parse_int, parse_uint},
     status::{Cause, StatusError},
 };
 use http::{HeaderMap, HeaderValue, header};
 use serde_json::json;
+use std::time::Duration;
 
 /// The decoded parameters, in order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -47,6 +48,22 @@ impl Query {
             .iter()
             .filter(move |(key, _)| key == name)
             .map(|(_, value)| value.as_str())
+    }
+
+    /// How long the client waits for its answer, if it says so.
+    ///
+    /// Source: k8s.io/apiserver `pkg/endpoints/filters/request_deadline.go`.
+    pub(crate) fn timeout(&self) -> Result<Option<Duration>, StatusError> {
+        let Some(text) = self.get("timeout") else {
+            return Ok(None);
+        };
+        let nanos = parse_duration(text).map_err(|why| {
+            error::bad_request(format!(
+                "invalid timeout specified in the request URL - {why}"
+            ))
+        })?;
+        let nanos = u64::try_from(nanos).ok().filter(|nanos| *nanos > 0);
+        Ok(nanos.map(Duration::from_nanos))
     }
 
     /// What a boolean parameter says, if it is there: its first value counts, and only `0` and `false` are false.

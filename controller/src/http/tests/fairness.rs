@@ -1,9 +1,13 @@
 //! A client that floods, and the others.
 
 use super::client::{MAPS, Server};
+use crate::{
+    auth::{MASTERS, UserInfo},
+    http::fairness::Sort,
+};
 use http::StatusCode;
-use serde_json::json;
-use std::time::Duration;
+use serde_json::{Value, json};
+use std::{net::Ipv4Addr, time::Duration};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
 /// More than one client's share of the seats.
@@ -80,4 +84,44 @@ async fn a_flood_takes_no_seats_from_others() {
     assert_eq!(alive.status, StatusCode::OK);
     drop(flood);
     until(&server, &server.reader, StatusCode::OK).await;
+}
+
+/// What is written out for one client takes seats by its size; a write is not refused when it is done.
+#[tokio::test]
+async fn a_large_answer_takes_more_seats() {
+    let server = Server::start().await;
+    // Indented, each of many fields stands far to the right.
+    let leaves = (0..40_000).map(|n| (format!("f:{n}"), json!({})));
+    let fields = (0..60).fold(leaves.collect(), |inner: Value, _| json!({"f:a": inner}));
+    let managed = json!([{"manager": "m", "operation": "Update", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": fields}]);
+    let map = json!({"metadata": {"name": "large", "managedFields": managed}});
+    let made = server.ask("POST", MAPS, map.to_string()).await;
+    assert_eq!(made.status, StatusCode::CREATED, "{}", made.text());
+
+    let admin = UserInfo::new("admin", [MASTERS.to_owned()]);
+    let address = Ipv4Addr::LOCALHOST.into();
+    let take = |seats| {
+        server
+            .state
+            .fairness
+            .seat(&admin, address, Sort::Request(seats))
+    };
+    let taken = take(198).unwrap();
+    let path = format!("{MAPS}/large");
+    let pretty = server.ask("GET", &format!("{path}?pretty=true"), "").await;
+    assert_eq!(pretty.status, StatusCode::TOO_MANY_REQUESTS);
+    let plain = server.ask("GET", &path, "").await;
+    assert_eq!(plain.status, StatusCode::OK);
+    let merge = [("content-type", "application/merge-patch+json")];
+    let patch = "{\"data\":{\"a\":\"b\"}}";
+    let written = server
+        .ask_with("PATCH", &format!("{path}?pretty=true"), patch, &merge)
+        .await;
+    assert_eq!(written.status, StatusCode::OK);
+    assert_eq!(written.json()["data"]["a"], "b");
+    assert!(!written.text().ends_with('\n'), "as it is stored");
+    drop(taken);
+    let pretty = server.ask("GET", &format!("{path}?pretty=true"), "").await;
+    assert_eq!(pretty.status, StatusCode::OK);
+    assert!(pretty.bytes.len() > 4 << 20);
 }

@@ -528,3 +528,47 @@ async fn people_are_shown_indented_json() {
         .text();
     assert!(document.status == StatusCode::NOT_FOUND && index.starts_with("{\"paths\""));
 }
+
+/// What has no metadata has no table: upstream's conformance asks for the 406.
+#[tokio::test]
+async fn a_review_has_no_table() {
+    let server = Server::start().await;
+    let table = "application/json;as=Table;v=v1;g=meta.k8s.io";
+    let either = format!("{table},application/json");
+    let asked =
+        json!({"spec": {"nonResourceAttributes": {"path": "/", "verb": "get"}}}).to_string();
+    let reviews = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let token = "/api/v1/namespaces/default/serviceaccounts/default/token";
+    for (path, body) in [(reviews, asked.as_str()), (token, "{\"spec\":{}}")] {
+        let refused = server
+            .ask_with("POST", path, body, &[("accept", table)])
+            .await;
+        assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE, "{path}");
+        let taken = server
+            .ask_with("POST", path, body, &[("accept", &either)])
+            .await;
+        assert_ne!(taken.status, StatusCode::NOT_ACCEPTABLE, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_says_how_long_it_waits() {
+    let server = Server::start().await;
+    for (timeout, status, why) in [
+        (
+            "invalid",
+            400,
+            "invalid timeout specified in the request URL - time: invalid duration \"invalid\"",
+        ),
+        ("5", 400, "time: missing unit in duration \"5\""),
+        ("-5s", 200, ""),
+        ("0s", 200, ""),
+        ("10m", 200, ""),
+    ] {
+        let path = format!("{MAPS}?timeout={timeout}");
+        let answer = server.ask("GET", &path, "").await;
+        assert_eq!(answer.status.as_u16(), status, "{timeout}");
+        let text = answer.text().replace("\\\"", "\"");
+        assert!(text.contains(why), "{timeout}: {text}");
+    }
+}
