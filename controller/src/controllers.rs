@@ -19,6 +19,7 @@ mod node_lease;
 mod node_lifecycle;
 mod pod_gc;
 mod pods;
+mod readiness_gate;
 mod replica_set;
 mod resource_quota;
 mod role_aggregation;
@@ -156,6 +157,10 @@ fn start_node_parts(inputs: &Inputs, starter: &mut Starter<'_>) {
     let handle = starter.start(lifecycle);
     let follow = node_lifecycle::follow_links(liveness.clone(), handle, tasks.clone());
     tasks.spawn("node links", OnExit::Shutdown, follow);
+    starter.start(readiness_gate::ReadinessGates {
+        registry: registry.clone(),
+        liveness: liveness.clone(),
+    });
     let leases = node_lease::renew(registry.clone(), liveness.clone(), tasks.clone());
     tasks.spawn("node leases", OnExit::Ignore, leases);
 }

@@ -19,6 +19,7 @@ pub mod object;
 pub mod page;
 pub mod pki;
 pub mod policy;
+mod readiness;
 pub mod reconcile;
 pub mod registry;
 pub mod scheduler;

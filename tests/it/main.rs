@@ -22,6 +22,7 @@ mod kubectl_whole;
 mod misbehave;
 mod monitoring;
 mod nodes;
+mod readiness_gates;
 mod rights;
 mod up;
 mod verbs;

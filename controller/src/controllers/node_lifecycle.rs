@@ -20,6 +20,7 @@ use crate::{
     events::{EventType, Occurrence, Recorder, Reference},
     liveness::{Liveness, NodeLink, STARTUP_GRACE},
     object::Object,
+    readiness,
     reconcile::{Loop, Next, Reconciler},
     registry::{Context, DeleteOptions, Registry, Subresource},
 };
@@ -244,7 +245,7 @@ impl NodeLifecycle {
     async fn mark_pods(&self, pods: &[Bound]) -> Result<(), StatusError> {
         let ready = |(_, pod): &&Bound| condition(pod, "Ready") == Some("True");
         let all = stream::iter(objects(pods.iter().filter(ready))).map(|object| async move {
-            if self.set_ready(&object, "True", "False").await? {
+            if self.change_ready(&object, darken).await? {
                 let message = "Node is not ready".to_owned();
                 self.tell(
                     Reference::to(&object),
@@ -258,11 +259,12 @@ impl NodeLifecycle {
         gather(all).await
     }
 
-    /// Takes back what [`Self::mark_pods`] did: an agent does not repeat what it knows to have arrived.
+    /// Takes back what [`Self::mark_pods`] did: an agent does not repeat what it knows to have arrived. A pod
+    /// whose readiness gates are not true stays as it is.
     async fn unmark_pods(&self, pods: &[Bound]) -> Result<(), StatusError> {
         let ours = |(object, pod): &&Bound| !object.is_deleting() && is_marked(pod);
         let all = stream::iter(objects(pods.iter().filter(ours))).map(|object| async move {
-            self.set_ready(&object, "False", "True")
+            self.change_ready(&object, readiness::settle)
                 .await
                 .map(|_done| ())
         });
@@ -270,24 +272,15 @@ impl NodeLifecycle {
     }
 
     /// Changes the condition `Ready` of a pod; false when it is another one, gone, or changed by now.
-    async fn set_ready(&self, pod: &Object, from: &str, to: &str) -> Result<bool, StatusError> {
+    async fn change_ready(
+        &self,
+        pod: &Object,
+        to: fn(&mut Value, &str) -> bool,
+    ) -> Result<bool, StatusError> {
         let now = coracle_api::time(self.registry.clock().now());
         let mut done = false;
         let change = |value: &mut Value| {
-            done = false;
-            if value["metadata"]["uid"] != pod.uid() {
-                return Ok(());
-            }
-            let conditions = value["status"]["conditions"].as_array_mut();
-            let mut ready = conditions
-                .into_iter()
-                .flatten()
-                .filter(|one| one["type"] == "Ready");
-            if let Some(ready) = ready.next().filter(|ready| ready["status"] == from) {
-                ready["status"] = json!(to);
-                ready["lastTransitionTime"] = json!(now);
-                done = true;
-            }
+            done = value["metadata"]["uid"] == pod.uid() && to(value, &now);
             Ok(())
         };
         let context = context();
@@ -422,7 +415,20 @@ fn marked_nodes(registry: &Registry) -> HashSet<String> {
         .collect()
 }
 
-/// The agent said that the containers are ready; that the pod is not was said here.
+/// A pod that is ready is not; whether that changed anything.
+fn darken(pod: &mut Value, now: &str) -> bool {
+    let conditions = pod["status"]["conditions"].as_array_mut();
+    let mut conditions = conditions.into_iter().flatten();
+    let ready = conditions.find(|one| one["type"] == "Ready");
+    let Some(ready) = ready.filter(|ready| ready["status"] == "True") else {
+        return false;
+    };
+    ready["status"] = json!("False");
+    ready["lastTransitionTime"] = json!(now);
+    true
+}
+
+/// The agent said that the containers are ready; that the pod is not was said here, or of its gates.
 fn is_marked(pod: &Pod) -> bool {
     condition(pod, "Ready") == Some("False") && condition(pod, "ContainersReady") == Some("True")
 }

@@ -6,6 +6,7 @@ mod certificates;
 mod disruption;
 mod owners;
 mod quota;
+mod readiness_gates;
 mod services;
 
 use super::*;
@@ -29,6 +30,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 struct Cluster {
     registry: Registry,
+    /// Empty: the node made of a task has no link, unless a test says so.
+    liveness: Liveness,
     tasks: Tasks,
     accounts: Accounts,
     _dir: tempfile::TempDir,
@@ -57,10 +60,11 @@ async fn start_on(dir: tempfile::TempDir) -> Cluster {
         registry.clock().clone(),
     );
     let pki = Pki::open(&dir.path().join("pki"), Clock::system()).unwrap();
+    let liveness = Liveness::new();
     let inputs = Inputs {
         registry: registry.clone(),
         events: Recorder::start(&registry, &tasks),
-        liveness: Liveness::new(),
+        liveness: liveness.clone(),
         ca_pem: "the CA".to_owned(),
         pki: Some(Arc::new(pki)),
         accounts: Some(accounts.clone()),
@@ -73,6 +77,7 @@ async fn start_on(dir: tempfile::TempDir) -> Cluster {
     );
     Cluster {
         registry,
+        liveness,
         tasks,
         accounts,
         _dir: dir,
@@ -110,7 +115,10 @@ async fn run_pod(registry: &Registry, pod: &Object) {
         let report = |pod: &mut Value| {
             pod["status"]["phase"] = json!("Running");
             pod["status"]["podIP"] = json!("10.244.0.1");
-            pod["status"]["conditions"] = json!([{"type": "Ready", "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"}]);
+            let conditions = ["Ready", "ContainersReady"].map(|kind| {
+                json!({"type": kind, "status": ready, "lastTransitionTime": "2026-01-01T00:00:00Z"})
+            });
+            pod["status"]["conditions"] = json!(conditions);
             Ok(())
         };
         let part = Subresource::Status;
@@ -327,8 +335,8 @@ async fn a_deployment_lives() {
     let Cluster {
         registry,
         tasks,
-        accounts: _,
         _dir,
+        ..
     } = cluster;
     drop(registry);
     assert!(tasks.shut_down(Duration::from_secs(10)).await, "all end");

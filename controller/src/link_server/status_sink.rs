@@ -4,6 +4,7 @@
 //! writes its own pods only. An unchanged status is never written.
 
 use super::time;
+use crate::readiness;
 use coracle_api::validate::may_run_again;
 use coracle_link::status::{
     Condition, ContainerState, ContainerStatus, Phase, PodStatus, Terminated,
@@ -167,26 +168,10 @@ fn gated(pod: &Value, condition: &Condition) -> Condition {
     if condition.kind != "Ready" || condition.status != Some(true) {
         return condition;
     }
-    let gates = pod["spec"]["readinessGates"].as_array();
-    let known = pod["status"]["conditions"].as_array();
-    let mut messages = Vec::new();
-    for gate in gates.into_iter().flatten() {
-        let kind = gate["conditionType"].as_str().unwrap_or_default();
-        let found = known.and_then(|known| known.iter().find(|one| one["type"] == kind));
-        match found.map(|found| found["status"].as_str().unwrap_or_default()) {
-            None => messages.push(format!(
-                "corresponding condition of pod readiness gate {kind:?} does not exist."
-            )),
-            Some("True") => {}
-            Some(other) => messages.push(format!(
-                "the status of pod readiness gate {kind:?} is not \"True\", but {other}"
-            )),
-        }
-    }
-    if !messages.is_empty() {
+    if let Some(message) = readiness::unmet_gates(pod) {
         condition.status = Some(false);
-        "ReadinessGatesNotReady".clone_into(&mut condition.reason);
-        condition.message = messages.join(", ");
+        readiness::GATES_NOT_READY.clone_into(&mut condition.reason);
+        condition.message = message;
     }
     condition
 }

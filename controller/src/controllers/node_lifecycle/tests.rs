@@ -66,6 +66,20 @@ impl Cluster {
         self.tasks.spawn("links", OnExit::Ignore, follow);
     }
 
+    /// The agent is there again, and the link server has written its greeting.
+    async fn come_back(&self, node: &str) {
+        self.liveness.connected(node);
+        let greet = |node: &mut Value| {
+            node["status"]["conditions"][0]["status"] = json!("True");
+            Ok(())
+        };
+        let (context, key) = (context(), Key::cluster(node));
+        let greeted = self
+            .registry
+            .modify(&context, kind::NODE, &key, Subresource::Status, greet);
+        greeted.await.unwrap();
+    }
+
     /// A running pod on a node that stays this long on a dark one.
     async fn pod(&self, name: &str, node: &str, seconds: Option<i64>) {
         let tolerations: Vec<Value> = seconds
@@ -78,6 +92,10 @@ impl Cluster {
             .collect();
         let spec =
             json!({"containers": [{"name": "c", "image": "i:v1"}], "tolerations": tolerations});
+        self.run(name, node, spec).await;
+    }
+
+    async fn run(&self, name: &str, node: &str, spec: Value) {
         let value = json!({"metadata": {"name": name}, "spec": spec});
         let key = Key::new("default", name);
         self.registry
@@ -95,6 +113,29 @@ impl Cluster {
             .registry
             .modify(&context, kind::POD, &key, Subresource::Status, run);
         running.await.unwrap();
+    }
+
+    /// A running pod with a readiness gate.
+    async fn gated(&self, name: &str, node: &str) {
+        let containers = json!([{"name": "c", "image": "i:v1"}]);
+        let gates = json!([{"conditionType": "x/y"}]);
+        let spec = json!({"containers": containers, "readinessGates": gates});
+        self.run(name, node, spec).await;
+    }
+
+    /// Somebody sets the gate of a pod.
+    async fn set_gate(&self, pod: &str, status: &str) {
+        let set = |pod: &mut Value| {
+            let conditions = pod["status"]["conditions"].as_array_mut().unwrap();
+            conditions.retain(|one| one["type"] != "x/y");
+            conditions.push(json!({"type": "x/y", "status": status}));
+            Ok(())
+        };
+        let (context, key) = (context(), Key::new("default", pod));
+        let set = self
+            .registry
+            .modify(&context, kind::POD, &key, Subresource::Status, set);
+        set.await.unwrap();
     }
 
     fn get(&self, kind: KindRef, key: &Key) -> Value {
@@ -218,18 +259,7 @@ async fn a_node_that_comes_back_keeps_its_pods() {
         })
         .await;
     tokio::time::sleep(Duration::from_secs(200)).await;
-    cluster.liveness.connected("a");
-    // What the link server writes of the agent's greeting.
-    let greet = |node: &mut Value| {
-        node["status"]["conditions"][0]["status"] = json!("True");
-        Ok(())
-    };
-    let context = context();
-    let key = Key::cluster("a");
-    let greeted = cluster
-        .registry
-        .modify(&context, kind::NODE, &key, Subresource::Status, greet);
-    greeted.await.unwrap();
+    cluster.come_back("a").await;
     cluster
         .until("ready", |c| {
             c.ready("p") == "True" && c.taints("a").is_empty()
@@ -242,6 +272,31 @@ async fn a_node_that_comes_back_keeps_its_pods() {
         .await;
     tokio::time::sleep(Duration::from_secs(400)).await;
     assert!(!cluster.evicted("p"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_that_comes_back_does_not_open_readiness_gates() {
+    let cluster = Cluster::of(&["a", "b", "c"]).await;
+    for (pod, gate) in [("open", "True"), ("shut", "True"), ("opened", "False")] {
+        cluster.gated(pod, "a").await;
+        cluster.set_gate(pod, gate).await;
+    }
+    cluster.liveness.lost("a");
+    let all_marked =
+        |c: &Cluster| ["open", "shut", "opened"].map(|pod| c.ready(pod)) == ["False"; 3];
+    cluster.until("marked", all_marked).await;
+    cluster.set_gate("shut", "False").await;
+    cluster.set_gate("opened", "True").await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert!(all_marked(&cluster), "while the node is away");
+    cluster.come_back("a").await;
+    cluster
+        .until("two are ready", |c| {
+            ["open", "opened"].map(|pod| c.ready(pod)) == ["True"; 2]
+        })
+        .await;
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(cluster.ready("shut"), "False");
 }
 
 #[tokio::test(start_paused = true)]

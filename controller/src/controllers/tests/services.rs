@@ -123,6 +123,7 @@ async fn restart(cluster: Cluster) -> Cluster {
         tasks,
         accounts,
         _dir,
+        ..
     } = cluster;
     drop((registry, accounts));
     assert!(tasks.shut_down(Duration::from_secs(10)).await, "all end");
