@@ -200,9 +200,8 @@ impl Handle for State {
         let (parts, body) = request.into_parts();
         let path = parts.uri.path();
         if path == "/v2" || path.starts_with("/v2/") {
-            return self
-                .image_registry(&peer, Request::from_parts(parts, body))
-                .await;
+            let body = Unread::new(body, self.tasks.clone());
+            return self.image_registry(&peer, parts, body).await;
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let info = route::parse(&parts.method, path, query.flag("watch"));
@@ -441,16 +440,16 @@ impl State {
     }
 
     /// The image registry. Its clients bring a token as the password of any user.
-    async fn image_registry(&self, peer: &Peer, request: Request<Incoming>) -> Response<Body> {
+    async fn image_registry(&self, peer: &Peer, parts: Parts, body: Unread) -> Response<Body> {
         let known = peer
             .user_at(self.registry.clock().now())
             .and_then(|user| {
                 self.authenticator
-                    .authenticate(user, request.headers(), Schemes::BearerAndBasic)
+                    .authenticate(user, &parts.headers, Schemes::BearerAndBasic)
             })
             .ok()
             .filter(|user| !user.is_anonymous());
-        let Some(user) = known else {
+        let Some(own) = known else {
             let mut response = registry_refusal(
                 StatusCode::UNAUTHORIZED,
                 "UNAUTHORIZED",
@@ -463,13 +462,13 @@ impl State {
             return response;
         };
         let authorizer = self.registry.authorizer();
-        let user = match auth::impersonate(authorizer, user, request.headers()) {
+        let user = match auth::impersonate(authorizer, own.clone(), &parts.headers) {
             Ok(user) => user,
             Err(refused) => {
                 return registry_refusal(StatusCode::FORBIDDEN, "DENIED", &refused.message);
             }
         };
-        let verb = image_verb(request.method());
+        let verb = image_verb(&parts.method);
         let asked = Attributes {
             verb,
             group: IMAGES.0,
@@ -483,14 +482,35 @@ impl State {
             );
             return registry_refusal(StatusCode::FORBIDDEN, "DENIED", &message);
         }
-        match &self.images {
-            Some(images) => images.handle(request).await.map(Body::wrap),
-            None => registry_refusal(
+        match self
+            .fairness
+            .seat(&own, peer.address.ip(), Sort::Request(1))
+        {
+            Ok(seat) => self.serve_images(parts, body, seat).await,
+            Err(refusal) => {
+                self.metrics.rejected(match refusal {
+                    Refusal::Share => "requests of the client",
+                    Refusal::Full => "requests",
+                });
+                registry_is_busy()
+            }
+        }
+    }
+
+    /// Answers in a seat, which whoever sends or reads slowly keeps.
+    async fn serve_images(&self, parts: Parts, mut body: Unread, seat: Seat) -> Response<Body> {
+        let answered = match (&self.images, body.take()) {
+            (Some(images), Some(body)) => {
+                let request = Request::from_parts(parts, body);
+                images.handle(request).await.map(Body::wrap)
+            }
+            _ => registry_refusal(
                 StatusCode::NOT_FOUND,
                 "NAME_UNKNOWN",
                 "this controller keeps no images",
             ),
-        }
+        };
+        answered.map(|body| body.held_by(Some(seat)))
     }
 }
 
@@ -510,6 +530,19 @@ fn registry_refusal(status: StatusCode, code: &str, message: &str) -> Response<B
     let errors =
         serde_json::json!({"errors": [{"code": code, "message": message, "detail": null}]});
     respond::json(status, &errors)
+}
+
+/// As [`error::too_many_requests`], in the registry's words.
+fn registry_is_busy() -> Response<Body> {
+    let busy = error::too_many_requests();
+    let mut response = registry_refusal(
+        StatusCode::TOO_MANY_REQUESTS,
+        "TOOMANYREQUESTS",
+        &busy.message,
+    );
+    let wait = busy.details.map_or(0, |details| details.retry_after_secs);
+    respond::set(&mut response, header::RETRY_AFTER, &wait.to_string());
+    response
 }
 
 /// 403 for what the user may not.

@@ -3,6 +3,7 @@
 use super::super::{State, connect::Links, serve};
 use crate::{
     auth::{Accounts, Authenticator, MASTERS, Tokens, accounts::tests::key as test_key, tokens},
+    images::{self, Images},
     metrics::Metrics,
     policy,
     registry::Registry,
@@ -55,6 +56,25 @@ impl Server {
 
     pub(super) async fn with_tls(tls: Option<std::sync::Arc<rustls::ServerConfig>>) -> Self {
         let dir = tempfile::tempdir().unwrap();
+        Self::serve(dir, tls, None).await
+    }
+
+    /// One that keeps images; its compiler is never called.
+    pub(super) async fn with_images() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let program = images::Program {
+            path: "/nonexistent".into(),
+            args: Vec::new(),
+        };
+        let images = Images::open(&dir.path().join("images"), program, Vec::new()).unwrap();
+        Self::serve(dir, None, Some(images)).await
+    }
+
+    async fn serve(
+        dir: tempfile::TempDir,
+        tls: Option<Arc<rustls::ServerConfig>>,
+        images: Option<Images>,
+    ) -> Self {
         let path = dir.path().join("tokens");
         let mut rng = rand::rngs::StdRng::seed_from_u64(5);
         let admin = tokens::issue(&path, "admin", &[MASTERS], &mut rng).unwrap();
@@ -73,7 +93,7 @@ impl Server {
             registry.clone(),
             authenticator,
             Links::default(),
-            None,
+            images,
             metrics,
             tasks.clone(),
         );

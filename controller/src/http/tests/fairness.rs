@@ -5,7 +5,12 @@ use crate::{
     auth::{MASTERS, UserInfo},
     http::fairness::Sort,
 };
-use http::StatusCode;
+use bytes::Bytes;
+use coracle_daemon::OnExit;
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::{Value, json};
 use std::{net::Ipv4Addr, time::Duration};
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -124,4 +129,83 @@ async fn a_large_answer_takes_more_seats() {
     let pretty = server.ask("GET", &format!("{path}?pretty=true"), "").await;
     assert_eq!(pretty.status, StatusCode::OK);
     assert!(pretty.bytes.len() > 4 << 20);
+}
+
+/// A connection whose client reads a little of each body and no more.
+async fn connect(server: &Server) -> http2::SendRequest<Empty<Bytes>> {
+    let stream = TcpStream::connect(server.address).await.unwrap();
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .initial_stream_window_size(1024)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    server.tasks.spawn("client", OnExit::Ignore, async move {
+        let _ended = connection.await;
+    });
+    sender
+}
+
+async fn get(
+    sender: &mut http2::SendRequest<Empty<Bytes>>,
+    path: &str,
+    token: &str,
+) -> Response<Incoming> {
+    let request = Request::get(format!("http://test{path}"))
+        .header("authorization", format!("Bearer {token}"))
+        .body(Empty::new())
+        .unwrap();
+    sender.ready().await.unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
+/// Pushes a blob as the administrator; its path.
+async fn blob(server: &Server, bytes: &[u8]) -> String {
+    use sha2::Digest as _;
+    let hash = sha2::Sha256::digest(bytes);
+    let hex: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let path = format!("/v2/x/blobs/uploads/?digest=sha256:{hex}");
+    let pushed = server.ask("POST", &path, bytes).await;
+    assert_eq!(pushed.status, StatusCode::CREATED, "{}", pushed.text());
+    format!("/v2/x/blobs/sha256:{hex}")
+}
+
+/// Lets `reader` pull, and list ConfigMaps.
+async fn let_pull(server: &Server) {
+    const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+    let rules = json!([{"verbs": ["get"], "apiGroups": ["coracle.dev"], "resources": ["images"]},
+        {"verbs": ["list"], "apiGroups": [""], "resources": ["configmaps"]}]);
+    let role = json!({"metadata": {"name": "pull"}, "rules": rules});
+    let binding = json!({"metadata": {"name": "pull"}, "subjects": [{"kind": "User", "name": "reader"}],
+        "roleRef": {"kind": "ClusterRole", "name": "pull"}});
+    server.make(&format!("{RBAC}/clusterroles"), &role).await;
+    let path = format!("{RBAC}/clusterrolebindings");
+    server.make(&path, &binding).await;
+}
+
+#[tokio::test]
+async fn who_pulls_and_reads_nothing_takes_no_seats_from_others() {
+    let server = Server::with_images().await;
+    let_pull(&server).await;
+    let path = blob(&server, &vec![7; 256 * 1024]).await;
+    let mut client = connect(&server).await;
+    let mut held = Vec::new();
+    // Half of the seats of people.
+    for _ in 0..200 {
+        let pulled = get(&mut client, &path, &server.reader).await;
+        assert_eq!(pulled.status(), StatusCode::OK, "{}", held.len());
+        held.push(pulled);
+    }
+    let refused = get(&mut client, &path, &server.reader).await;
+    assert_eq!(refused.status(), StatusCode::TOO_MANY_REQUESTS);
+    assert_eq!(refused.headers()["retry-after"], "1");
+    let said = refused.into_body().collect().await.unwrap().to_bytes();
+    let said: Value = serde_json::from_slice(&said).unwrap();
+    assert_eq!(said["errors"][0]["code"], "TOOMANYREQUESTS");
+    // The same seats as those of the API, and no other's.
+    until(&server, &server.reader, StatusCode::TOO_MANY_REQUESTS).await;
+    assert_eq!(server.ask("GET", "/v2/", "").await.status, StatusCode::OK);
+    drop(held);
+    until(&server, &server.reader, StatusCode::OK).await;
+    let pulled = get(&mut client, &path, &server.reader).await;
+    assert_eq!(pulled.status(), StatusCode::OK);
 }
