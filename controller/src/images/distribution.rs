@@ -9,11 +9,17 @@ use super::{
 };
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt as _, Full, Limited, StreamBody, combinators::BoxBody};
+use http_body_util::{
+    BodyExt as _, Full, LengthLimitError, Limited, StreamBody, combinators::BoxBody,
+};
 use hyper::body::{Body, Frame};
 use serde_json::json;
 use std::{error::Error as StdError, io, time::Duration};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::{
+    fs::File,
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    time::timeout,
+};
 
 /// What this endpoint answers with.
 pub type ImageBody = BoxBody<Bytes, io::Error>;
@@ -22,6 +28,10 @@ pub type ImageBody = BoxBody<Bytes, io::Error>;
 pub const BLOB_BYTES_MAX: u64 = 256 * 1024 * 1024;
 /// Largest manifest, bytes, as the specification recommends.
 const MANIFEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// A manifest is sent by then.
+const MANIFEST_MAX: Duration = Duration::from_secs(60);
+/// A blob may take as long as its link needs, but its sender is not silent for so long.
+const BLOB_SILENCE_MAX: Duration = Duration::from_secs(60);
 /// Open uploads at once; more are asked to wait.
 const UPLOADS_MAX: usize = 64;
 /// An upload that was not written for so long makes room for others.
@@ -372,7 +382,7 @@ impl Images {
             ],
         );
         if !head {
-            let file = tokio::fs::File::open(self.blobs().path(&digest))
+            let file = File::open(self.blobs().path(&digest))
                 .await
                 .map_err(|_gone| unknown())?;
             *response.body_mut() = file_body(file);
@@ -397,7 +407,7 @@ impl Images {
         }
         let id: u128 = rand::random();
         let path = self.blobs().upload_path(id);
-        let file = tokio::fs::File::create(&path).await.map_err(io_failed)?;
+        let file = File::create(&path).await.map_err(io_failed)?;
         if self.blobs().uploads() > UPLOADS_MAX
             && let Ok(now) = file.metadata().await.and_then(|meta| meta.modified())
         {
@@ -432,44 +442,25 @@ impl Images {
             })
     }
 
-    async fn append<B>(&self, id: u128, mut body: B) -> Result<u64, Refusal>
+    /// Adds to an upload; its length then. What came before it broke off stays, so that it can go on from there.
+    async fn append<B>(&self, id: u128, body: B) -> Result<u64, Refusal>
     where
         B: Body<Data = Bytes> + Send + Unpin,
         B::Error: Into<Box<dyn StdError + Send + Sync>>,
     {
-        let mut len = self.upload_len(id).await?;
+        let len = self.upload_len(id).await?;
         let path = self.blobs().upload_path(id);
         let mut file = tokio::fs::OpenOptions::new()
             .append(true)
             .open(&path)
             .await
             .map_err(io_failed)?;
-        while let Some(frame) = body.frame().await {
-            let frame = frame.map_err(|error| {
-                let error: Box<dyn StdError + Send + Sync> = error.into();
-                refuse(
-                    StatusCode::BAD_REQUEST,
-                    "BLOB_UPLOAD_INVALID",
-                    format!("the upload broke off: {error}"),
-                )
-            })?;
-            let Ok(data) = frame.into_data() else {
-                continue;
-            };
-            len += data.len() as u64;
-            if len > BLOB_BYTES_MAX {
-                let _gone = tokio::fs::remove_file(&path).await;
-                let message = format!("a blob may have at most {BLOB_BYTES_MAX} bytes");
-                return Err(refuse(
-                    StatusCode::PAYLOAD_TOO_LARGE,
-                    "SIZE_INVALID",
-                    message,
-                ));
-            }
-            file.write_all(&data).await.map_err(io_failed)?;
-        }
+        let written = write(&mut file, len, body).await;
         file.flush().await.map_err(io_failed)?;
-        Ok(len)
+        if matches!(&written, Err(refusal) if refusal.status == StatusCode::PAYLOAD_TOO_LARGE) {
+            let _gone = tokio::fs::remove_file(&path).await;
+        }
+        written
     }
 
     async fn finish(
@@ -537,25 +528,79 @@ fn parameter(query: &str, name: &str) -> Option<String> {
     Some(value.replace("%3A", ":").replace("%3a", ":"))
 }
 
+/// Writes a body to the end of a file that has `len` bytes; how many it has then.
+async fn write<B>(file: &mut File, mut len: u64, mut body: B) -> Result<u64, Refusal>
+where
+    B: Body<Data = Bytes> + Send + Unpin,
+    B::Error: Into<Box<dyn StdError + Send + Sync>>,
+{
+    loop {
+        let next = timeout(BLOB_SILENCE_MAX, body.frame()).await;
+        let next = next.map_err(|_elapsed| {
+            let wait = BLOB_SILENCE_MAX.as_secs();
+            too_slow(
+                "BLOB_UPLOAD_INVALID",
+                format!("nothing of the upload came for {wait} seconds; go on where it broke off"),
+            )
+        })?;
+        let Some(frame) = next else {
+            return Ok(len);
+        };
+        let frame = frame.map_err(|error| {
+            let error: Box<dyn StdError + Send + Sync> = error.into();
+            refuse(
+                StatusCode::BAD_REQUEST,
+                "BLOB_UPLOAD_INVALID",
+                format!("the upload broke off: {error}"),
+            )
+        })?;
+        let Ok(data) = frame.into_data() else {
+            continue;
+        };
+        len += data.len() as u64;
+        if len > BLOB_BYTES_MAX {
+            let message = format!("a blob may have at most {BLOB_BYTES_MAX} bytes");
+            return Err(refuse(
+                StatusCode::PAYLOAD_TOO_LARGE,
+                "SIZE_INVALID",
+                message,
+            ));
+        }
+        file.write_all(&data).await.map_err(io_failed)?;
+    }
+}
+
+fn too_slow(code: &'static str, message: String) -> Refusal {
+    refuse(StatusCode::REQUEST_TIMEOUT, code, message)
+}
+
+/// A whole manifest.
 async fn collect<B>(body: B, bytes_max: usize) -> Result<Bytes, Refusal>
 where
     B: Body<Data = Bytes> + Send + Unpin,
     B::Error: Into<Box<dyn StdError + Send + Sync>>,
 {
-    let collected = Limited::new(body, bytes_max)
-        .collect()
-        .await
-        .map_err(|error| {
-            refuse(
-                StatusCode::PAYLOAD_TOO_LARGE,
-                "SIZE_INVALID",
-                format!("a manifest may have at most {bytes_max} bytes: {error}"),
-            )
-        })?;
+    let collected = Limited::new(body, bytes_max).collect();
+    let collected = timeout(MANIFEST_MAX, collected).await.map_err(|_elapsed| {
+        let wait = MANIFEST_MAX.as_secs();
+        too_slow(
+            "MANIFEST_INVALID",
+            format!("the manifest was not sent within {wait} seconds"),
+        )
+    })?;
+    let collected = collected.map_err(|error| {
+        if error.is::<LengthLimitError>() {
+            let message = format!("a manifest may have at most {bytes_max} bytes");
+            refuse(StatusCode::PAYLOAD_TOO_LARGE, "SIZE_INVALID", message)
+        } else {
+            let message = format!("the manifest broke off: {error}");
+            refuse(StatusCode::BAD_REQUEST, "MANIFEST_INVALID", message)
+        }
+    })?;
     Ok(collected.to_bytes())
 }
 
-fn file_body(file: tokio::fs::File) -> ImageBody {
+fn file_body(file: File) -> ImageBody {
     let pieces = futures_util::stream::try_unfold(file, |mut file| async move {
         let mut piece = vec![0; PIECE_BYTES];
         let n = file.read(&mut piece).await?;

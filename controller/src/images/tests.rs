@@ -289,6 +289,79 @@ async fn wrong_artifacts_of_another_registry_are_an_image_pull_error() {
     assert_eq!(nobody.reason(), "ErrImagePull");
 }
 
+type SlowBody = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, std::io::Error>;
+
+/// Parts of a body that come one after the other, each after a wait. Then nothing comes, without an end, or the end.
+fn sent(parts: &[&'static [u8]], wait: Duration, ends: bool) -> SlowBody {
+    use futures_util::StreamExt as _;
+    let parts = futures_util::stream::iter(parts.to_vec()).then(move |part| async move {
+        tokio::time::sleep(wait).await;
+        Ok::<_, std::io::Error>(hyper::body::Frame::data(bytes::Bytes::from_static(part)))
+    });
+    if ends {
+        return http_body_util::StreamBody::new(Box::pin(parts)).boxed_unsync();
+    }
+    let parts = parts.chain(futures_util::stream::pending());
+    http_body_util::StreamBody::new(Box::pin(parts)).boxed_unsync()
+}
+
+/// Asks, and how long it took. The code of a refusal is in its answer.
+async fn timed(
+    images: &Images,
+    (method, path): (Method, &str),
+    body: SlowBody,
+) -> (Response<bytes::Bytes>, u64) {
+    let started = tokio::time::Instant::now();
+    let request = Request::builder().method(method).uri(path);
+    let answer = images.handle(request.body(body).unwrap()).await;
+    let took = started.elapsed().as_secs();
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    (Response::from_parts(parts, bytes), took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_sends_no_end_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = images(dir.path());
+    let second = Duration::from_secs(1);
+    // A byte a second is no manifest, however long.
+    let parts = [b" " as &[u8]; 100];
+    let put = (Method::PUT, "/v2/a/manifests/v1");
+    let (answer, waited) = timed(&images, put, sent(&parts, second, false)).await;
+    assert_eq!((answer.status(), waited), (StatusCode::REQUEST_TIMEOUT, 60));
+    let said: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(said["errors"][0]["code"], "MANIFEST_INVALID");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_upload_that_broke_off_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let images = images(dir.path());
+    let start = (Method::POST, "/v2/a/blobs/uploads/");
+    let (started, _) = timed(&images, start, sent(&[], Duration::ZERO, true)).await;
+    let place = started.headers()[header::LOCATION].to_str().unwrap();
+    // Slow is not silent.
+    let slow = Duration::from_secs(50);
+    let parts = [b"he" as &[u8], b"l", b"l"];
+    let (answer, waited) = timed(&images, (Method::PATCH, place), sent(&parts, slow, true)).await;
+    assert_eq!((answer.status(), waited), (StatusCode::ACCEPTED, 150));
+    let (answer, waited) = timed(&images, (Method::PATCH, place), sent(&[b"o"], slow, false)).await;
+    assert_eq!(
+        (answer.status(), waited),
+        (StatusCode::REQUEST_TIMEOUT, 110)
+    );
+    let said: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!(said["errors"][0]["code"], "BLOB_UPLOAD_INVALID");
+    let (answer, _) = timed(&images, (Method::GET, place), sent(&[], slow, true)).await;
+    assert_eq!(answer.headers()[header::RANGE], "0-4");
+    let whole = Digest::of(b"hello!");
+    let end = format!("{place}?digest={whole}");
+    let (answer, _) = timed(&images, (Method::PUT, &end), sent(&[b"!"], slow, true)).await;
+    assert_eq!(answer.status(), StatusCode::CREATED);
+    assert_eq!(images.blobs().read(&whole).unwrap(), b"hello!");
+}
+
 #[tokio::test]
 async fn abandoned_uploads_do_not_close_the_door() {
     let dir = tempfile::tempdir().unwrap();
