@@ -2,7 +2,12 @@
 //!
 //! The filter is by target and level (`info,coracle_agent=debug`) only: matching on spans' fields would
 //! bring a regular expression engine, which a small agent has no room for.
+//!
+//! An event is one line: what others said in it can make no second one, and steers no terminal.
 
+mod fields;
+
+use self::fields::Fields;
 use std::io::IsTerminal as _;
 use tracing_subscriber::{
     filter::Targets, layer::SubscriberExt as _, util::SubscriberInitExt as _,
@@ -12,6 +17,7 @@ use tracing_subscriber::{
 pub fn init(default: &str) {
     let wanted = std::env::var("RUST_LOG").ok();
     let layer = tracing_subscriber::fmt::layer()
+        .fmt_fields(Fields)
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .with_target(false);
