@@ -2,7 +2,7 @@
 //!
 //! The dialects differ in small things: Go's `\d`, `\w`, `\s` and `\b` are ASCII, `[` is a letter
 //! inside a class, and a `{` that starts no repetition is a letter too. `translate` rewrites these.
-//! A program's size is always bounded, each and all of a schema together.
+//! A program's size is always bounded, and so is what all of a definition take to compile.
 
 use regex::{Regex, RegexBuilder};
 use std::{collections::HashMap, iter::Peekable, str::Chars};
@@ -11,8 +11,14 @@ use std::{collections::HashMap, iter::Peekable, str::Chars};
 pub(super) const PATTERN_BYTES_MAX: usize = 8 * 1024;
 /// Sizes of programs that are tried in turn, so that a small pattern is charged as small.
 const PROGRAM_BYTES: [usize; 4] = [4 << 10, 32 << 10, 256 << 10, 2 << 20];
-/// All programs of one schema.
-const SCHEMA_BYTES_MAX: usize = 32 << 20;
+/// Those of patterns that rules use.
+const SMALL_BYTES: &[usize] = PROGRAM_BYTES.split_at(3).0;
+/// All programs of one definition, also those that came to nothing.
+const DEFINITION_BYTES_MAX: usize = 32 << 20;
+/// What a large class is charged as, such as `\pL`.
+const CLASS_BYTES: usize = 1 << 10;
+/// The same where case does not matter: up to a million letters are looked at.
+const FOLDED_BYTES: usize = 256 << 10;
 /// What the matcher may cache of a pattern.
 const CACHE_BYTES_MAX: usize = 256 << 10;
 
@@ -26,12 +32,18 @@ pub(super) struct Pattern {
 impl Pattern {
     /// A pattern, or why it is none.
     pub(super) fn compile(pattern: &str) -> Result<Self, String> {
-        build(pattern, &PROGRAM_BYTES)
+        build(pattern, &PROGRAM_BYTES, |_bytes| Ok(()))
     }
 
     /// One that a rule may use: its program is small, so that matching it has a price.
     pub(super) fn compile_small(pattern: &str) -> Result<Self, String> {
-        build(pattern, &PROGRAM_BYTES[..3])
+        build(pattern, SMALL_BYTES, |_bytes| Ok(()))
+    }
+
+    /// How many times as long as that of a plain one compiling it takes.
+    pub(super) fn dearness(pattern: &str) -> u64 {
+        let factor = 1 + weight(&translate(pattern)) / PROGRAM_BYTES[0];
+        u64::try_from(factor).unwrap_or(u64::MAX)
     }
 
     pub(super) fn regex(&self) -> &Regex {
@@ -49,35 +61,67 @@ impl Pattern {
     }
 }
 
-/// Compiles the patterns of one schema; the same text is compiled once.
+/// Compiles the patterns of one definition; the same text is compiled once.
+///
+/// Every attempt is charged at the size it was made with, whatever came of it: time is about as the size.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
-    known: HashMap<String, Pattern>,
+    known: Known,
+    small: Known,
     bytes: usize,
 }
+
+type Known = HashMap<String, Result<Pattern, String>>;
 
 impl Patterns {
     /// A pattern, or why it is none.
     pub(super) fn compile(&mut self, pattern: &str) -> Result<Pattern, String> {
-        if let Some(known) = self.known.get(pattern) {
-            return Ok(known.clone());
-        }
-        let compiled = Pattern::compile(pattern)?;
-        self.bytes += compiled.program_bytes;
-        if self.bytes > SCHEMA_BYTES_MAX {
-            return Err("the patterns of the schema are too large together".to_owned());
-        }
-        self.known.insert(pattern.to_owned(), compiled.clone());
-        Ok(compiled)
+        compile(pattern, &PROGRAM_BYTES, &mut self.known, &mut self.bytes)
+    }
+
+    /// As [`Pattern::compile_small`].
+    pub(super) fn compile_small(&mut self, pattern: &str) -> Result<Pattern, String> {
+        compile(pattern, SMALL_BYTES, &mut self.small, &mut self.bytes)
     }
 }
 
-fn build(pattern: &str, sizes: &[usize]) -> Result<Pattern, String> {
+fn compile(
+    pattern: &str,
+    sizes: &[usize],
+    known: &mut Known,
+    spent: &mut usize,
+) -> Result<Pattern, String> {
+    if let Some(known) = known.get(pattern) {
+        return known.clone();
+    }
+    let charge = |bytes| {
+        *spent = spent.saturating_add(bytes);
+        if *spent > DEFINITION_BYTES_MAX {
+            return Err("the patterns of the schema are too large together".to_owned());
+        }
+        Ok(())
+    };
+    let built = build(pattern, sizes, charge);
+    known.insert(pattern.to_owned(), built.clone());
+    built
+}
+
+/// Tries one size after the other, each after it was charged.
+fn build(
+    pattern: &str,
+    sizes: &[usize],
+    mut charge: impl FnMut(usize) -> Result<(), String>,
+) -> Result<Pattern, String> {
     if pattern.len() > PATTERN_BYTES_MAX {
         return Err(format!("longer than {PATTERN_BYTES_MAX} bytes"));
     }
     let translated = translate(pattern);
+    let weight = weight(&translated);
+    if weight > PROGRAM_BYTES[3] {
+        return Err("expression is too large".to_owned());
+    }
     for program_bytes in sizes {
+        charge(*program_bytes + weight)?;
         let built = RegexBuilder::new(&translated)
             .size_limit(*program_bytes)
             .dfa_size_limit(CACHE_BYTES_MAX)
@@ -99,6 +143,53 @@ fn build(pattern: &str, sizes: &[usize]) -> Result<Pattern, String> {
         }
     }
     Err("expression is too large".to_owned())
+}
+
+/// What it takes to read a translated pattern before there is a program, however small that is: large classes have to be
+/// made, and gone through letter by letter where case does not matter.
+fn weight(translated: &str) -> usize {
+    let has_flag = |flag: char| {
+        let mut groups = translated.split("(?").skip(1);
+        groups.any(|rest| {
+            let mut flags = rest
+                .chars()
+                .take_while(|c| c.is_ascii_alphabetic() || *c == '-');
+            flags.any(|c| c == flag)
+        })
+    };
+    // With spaces and remarks in it, nobody knows what is in a class: all counts.
+    let verbose = has_flag('x');
+    let one = if verbose || has_flag('i') {
+        FOLDED_BYTES
+    } else {
+        CLASS_BYTES
+    };
+    let (mut large, mut depth, mut before) = (0, 0_usize, ' ');
+    let mut rest = translated.chars();
+    while let Some(c) = rest.next() {
+        // A large range ends with a letter that is not ASCII.
+        let ends_range = verbose || (depth > 0 && before == '-');
+        let is_large = match c {
+            '\\' => match rest.next() {
+                Some('p' | 'P') => true,
+                Some('x' | 'u' | 'U') => ends_range,
+                _ => false,
+            },
+            '[' => {
+                let inside = rest.as_str();
+                depth += 1;
+                (verbose || depth > 1) && (inside.starts_with('^') || inside.starts_with(":^"))
+            }
+            ']' => {
+                depth = depth.saturating_sub(1);
+                false
+            }
+            c => ends_range && !c.is_ascii(),
+        };
+        large += usize::from(is_large);
+        before = c;
+    }
+    large * one
 }
 
 fn translate(pattern: &str) -> String {
@@ -243,6 +334,62 @@ mod tests {
             assert!(Pattern::compile(pattern).is_err(), "{pattern}");
         }
         assert!(Pattern::compile(&"a".repeat(PATTERN_BYTES_MAX + 1)).is_err());
+    }
+
+    /// Patterns that are all larger than the largest program, each another text.
+    fn large(n: usize) -> String {
+        format!(r"(\pL{{100}}){{9}}N{n}")
+    }
+
+    const SPENT: &str = "the patterns of the schema are too large together";
+
+    #[test]
+    fn what_comes_to_nothing_is_charged_too() {
+        let each: usize = PROGRAM_BYTES.iter().map(|bytes| bytes + CLASS_BYTES).sum();
+        let mut patterns = Patterns::default();
+        let told: Vec<String> = (0..300)
+            .map(|n| patterns.compile(&large(n)).unwrap_err())
+            .collect();
+        let tried = DEFINITION_BYTES_MAX / each;
+        assert!(
+            told[..tried]
+                .iter()
+                .all(|why| why == "expression is too large")
+        );
+        assert!(told[tried..].iter().all(|why| why == SPENT));
+        assert!(patterns.compile_small("a").is_err());
+        // The same text costs nothing, whatever came of it.
+        let mut patterns = Patterns::default();
+        for _ in 0..100 {
+            assert!(patterns.compile("^a$").is_ok() && patterns.compile_small("^a$").is_ok());
+            assert!(patterns.compile("(").is_err());
+        }
+        assert_eq!(patterns.bytes, 3 * PROGRAM_BYTES[0]);
+        // Many small ones are many.
+        let small = (0..8_000).filter(|n| patterns.compile(&format!("^a{n}$")).is_ok());
+        assert_eq!(small.count(), 8_000);
+    }
+
+    #[test]
+    fn what_is_long_to_read_has_its_price() {
+        let large = FOLDED_BYTES;
+        for (pattern, wanted) in [
+            (r"^(?:[a-z0-9]|é|\(?i)+[à-ÿ]$", large),
+            (r"^[a-z]+é(?i:b)\D\W\S[^a-z][a-zé]$", 0),
+            (r"(?i)[\x{0}-\x{10ffff}]", large),
+            (r"(?i)[\x{0}-\U0010ffff]", large),
+            (r"(?is)[\W_][[:^alpha:]][^\D]", 3 * large),
+            (r"(?i)\p{any}[\P{Zs}]", 2 * large),
+            ("(?ix)[#]\n\\x{1}]", large),
+            (r"\pL[\p{Lu}]", 2 * CLASS_BYTES),
+        ] {
+            assert_eq!(weight(&translate(pattern)), wanted, "{pattern}");
+        }
+        let dear = r"(?i)[\x{0}-\x{10ffff}]";
+        assert!(Pattern::compile(dear).is_ok());
+        assert_eq!((Pattern::dearness("^a$"), Pattern::dearness(dear)), (1, 65));
+        let many = Pattern::compile(&dear.repeat(9)).map(|_compiled| ());
+        assert_eq!(many, Err("expression is too large".to_owned()));
     }
 
     proptest! {

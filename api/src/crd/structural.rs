@@ -185,9 +185,14 @@ impl Structural {
     /// # Errors
     /// When the schema is larger than any should be, or has patterns that are none.
     pub fn compile(schema: &Value) -> Result<Self, Error> {
-        let mut compiler = Compiler::default();
+        Self::compile_with(schema, &mut Patterns::default())
+    }
+
+    /// The same, with the patterns of the definition that it is of.
+    pub(super) fn compile_with(schema: &Value, patterns: &mut Patterns) -> Result<Self, Error> {
+        let mut compiler = Compiler { nodes: 0, patterns };
         let mut root = compiler.node(schema, 0)?;
-        rules::compile(&mut root, true);
+        rules::compile(&mut root, true, patterns);
         Ok(Self { root })
     }
 
@@ -211,13 +216,13 @@ impl Structural {
     }
 }
 
-#[derive(Debug, Default)]
-struct Compiler {
+#[derive(Debug)]
+struct Compiler<'p> {
     nodes: usize,
-    patterns: Patterns,
+    patterns: &'p mut Patterns,
 }
 
-impl Compiler {
+impl Compiler<'_> {
     fn node(&mut self, schema: &Value, depth: usize) -> Result<Node, Error> {
         let schema = schema.as_object().ok_or(Error::NotASchema)?;
         self.nodes += 1;

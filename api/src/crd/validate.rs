@@ -13,6 +13,7 @@ use super::{
     cause::{invalid, too_many},
     names,
     path::Path,
+    pattern::Patterns,
     url::Url,
 };
 use crate::{status::Cause, validate::is_dns_subdomain};
@@ -141,6 +142,7 @@ fn versions(crd: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         causes.push(too_many(path, versions.len(), max));
         return;
     }
+    let mut patterns = Patterns::default();
     for (index, version) in versions.iter().enumerate() {
         let path = path.index(index);
         if version["schema"]["openAPIV3Schema"].is_null() {
@@ -155,7 +157,7 @@ fn versions(crd: &Value, old: Option<&Value>, causes: &mut Vec<Cause>) {
         }
         let same = |old: &&Value| old["name"] == version["name"];
         let before = old.and_then(|old| list(&old["spec"], "versions").iter().find(same));
-        version::validate(version, before, path, causes);
+        version::validate(version, before, path, (causes, &mut patterns));
     }
     let mut seen: Vec<&str> = versions
         .iter()

@@ -14,6 +14,7 @@ use super::{
     table::FUNCTIONS,
     types::Type,
 };
+use crate::crd::pattern::Patterns as All;
 use std::mem;
 
 /// Errors that are told of one expression, as upstream.
@@ -32,6 +33,8 @@ pub(super) struct Checker<'a, 'p> {
     pub(super) uses_old_self: bool,
     /// Patterns that stand in the text, compiled.
     patterns: &'p mut Patterns,
+    /// What compiles them.
+    all: &'p mut All,
     /// Of every part that was looked at.
     pub(super) types: Types<'a>,
 }
@@ -84,7 +87,11 @@ fn type_named<'a>(name: &str) -> Option<Type<'a>> {
 }
 
 impl<'a, 'p> Checker<'a, 'p> {
-    pub(super) fn new(scope: Vec<(String, Type<'a>)>, patterns: &'p mut Patterns) -> Self {
+    pub(super) fn new(
+        scope: Vec<(String, Type<'a>)>,
+        patterns: &'p mut Patterns,
+        all: &'p mut All,
+    ) -> Self {
         Self {
             scope,
             errors: Faults::default(),
@@ -92,6 +99,7 @@ impl<'a, 'p> Checker<'a, 'p> {
             mixing: 0,
             uses_old_self: false,
             patterns,
+            all,
             types: Types::new(),
         }
     }

@@ -9,6 +9,7 @@ pub(crate) use run::validate;
 use super::{Patterns, ast::Expr, check::Checker, cost, parser::parse, types::Type};
 use crate::crd::{
     fieldpath,
+    pattern::Patterns as All,
     structural::{Additional, Node, Ruled, array, flag, text},
 };
 use serde_json::{Map, Value, json};
@@ -113,16 +114,16 @@ fn read_one(rule: &Map<String, Value>) -> Rule {
     }
 }
 
-/// Compiles the rules of a schema and of all below it.
-pub(crate) fn compile(node: &mut Node, is_resource: bool) {
+/// Compiles the rules of a schema and of all below it, with the patterns of the definition.
+pub(in crate::crd) fn compile(node: &mut Node, is_resource: bool, all: &mut All) {
     let mut rules = mem::take(&mut node.rules);
     for rule in &mut rules {
-        compile_rule(rule, node, is_resource);
+        compile_rule(rule, node, is_resource, all);
     }
     let mut ruled = !rules.is_empty();
     node.rules = rules;
-    let below = |node: &mut Node| {
-        compile(node, false);
+    let mut below = |node: &mut Node| {
+        compile(node, false, all);
         node.ruled == Ruled::Yes
     };
     for property in node.properties.values_mut() {
@@ -137,7 +138,7 @@ pub(crate) fn compile(node: &mut Node, is_resource: bool) {
     node.ruled = if ruled { Ruled::Yes } else { Ruled::No };
 }
 
-fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
+fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool, all: &mut All) {
     if rule.rule.trim().is_empty() {
         return;
     }
@@ -161,7 +162,7 @@ fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
         often: cost::often(node),
         ..Costs::default()
     };
-    let checked = source.check(&rule_text, &Type::Bool, &mut patterns);
+    let checked = source.check(&rule_text, &Type::Bool, (&mut patterns, all));
     let (expr, uses_old_self, cost) = match checked {
         Ok(checked) => checked,
         Err(Wrong::Text(errors)) => {
@@ -176,7 +177,7 @@ fn compile_rule(rule: &mut Rule, node: &Node, is_resource: bool) {
     costs.rule = cost;
     let mut message = None;
     if !rule.message_expression.is_empty() {
-        match source.check(&rule.message_expression, &Type::Text, &mut patterns) {
+        match source.check(&rule.message_expression, &Type::Text, (&mut patterns, all)) {
             Ok((expr, _, cost)) => {
                 message = Some(expr);
                 costs.message = Some(cost);
@@ -219,7 +220,7 @@ impl<'a> Source<'a, '_> {
         &self,
         text: &str,
         wanted: &Type<'a>,
-        patterns: &mut Patterns,
+        (patterns, all): (&mut Patterns, &mut All),
     ) -> Result<(Expr, bool, u64), Wrong> {
         let expr = parse(text).map_err(|error| Wrong::Text(error.print(text)))?;
         let old_self = if self.optional_old_self {
@@ -231,7 +232,7 @@ impl<'a> Source<'a, '_> {
             ("self".to_owned(), self.self_type.clone()),
             ("oldSelf".to_owned(), old_self),
         ];
-        let mut checker = Checker::new(scope, patterns);
+        let mut checker = Checker::new(scope, patterns, all);
         let found = checker.expr(&expr);
         if let Some(errors) = checker.errors(text) {
             return Err(Wrong::Text(errors));

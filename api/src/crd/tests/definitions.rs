@@ -354,6 +354,43 @@ fn extensions_and_patterns() {
     );
 }
 
+/// What is said of patterns in versions, as schemas and in rules: each another text, and none a program that is small enough.
+#[test]
+fn patterns_of_one_definition_take_no_more_than_one_may() {
+    let large = |n: usize| format!(r"(\pL{{100}}){{9}}N{n}");
+    let version = |v: usize| {
+        let fields = (0..10).map(|n| {
+            let pattern = large(100 * v + n);
+            let schema = if v == 2 {
+                let rule = format!("self.matches({})", json!(pattern));
+                json!({"type": "string", "maxLength": 9, "x-kubernetes-validations": [{"rule": rule}]})
+            } else {
+                json!({"type": "string", "pattern": pattern})
+            };
+            (format!("f{n}"), schema)
+        });
+        let fields: serde_json::Map<String, Value> = fields.collect();
+        json!({"name": format!("v{}", v + 1), "served": true, "storage": v == 0,
+            "schema": {"openAPIV3Schema": {"type": "object", "properties": fields}}})
+    };
+    let mut crd = crd(&json!({"type": "object"}));
+    crd["spec"]["versions"] = (0..3).map(version).collect();
+    let causes = validate_create(&crd);
+    let told = |why: &str| {
+        causes
+            .iter()
+            .filter(|cause| cause.message.contains(why))
+            .count()
+    };
+    assert_eq!(told("isn't: expression is too large"), 13, "{causes:#?}");
+    assert_eq!(
+        told("isn't: the patterns of the schema are too large together"),
+        7
+    );
+    let why = "invalid matches argument: the patterns of the schema are too large together";
+    assert_eq!(told(why), 10);
+}
+
 #[test]
 fn the_root_of_a_schema() {
     let root = "/spec/versions/0/schema/openAPIV3Schema";

@@ -41,7 +41,8 @@ pub(super) fn validate(
         return;
     }
     let named = rules.iter().any(|rule| !text(rule, "fieldPath").is_empty());
-    let compiled = named.then(|| Structural::compile(raw)).and_then(Result::ok);
+    let compiled = named.then(|| Structural::compile_with(raw, &mut walk.patterns));
+    let compiled = compiled.and_then(Result::ok);
     for (index, rule) in rules.iter().enumerate() {
         let path = path.index(index);
         shape(rule, path, &mut walk.causes);

@@ -5,12 +5,14 @@ use crate::{
     crd::{
         cause::invalid,
         path::Path,
+        pattern::Patterns,
         structural::{Additional, Error, Node, Structural},
         value::CAUSES_MAX,
     },
     status::Cause,
 };
 use serde_json::{Value, json};
+use std::mem;
 
 const TYPES: [&str; 6] = ["array", "boolean", "integer", "number", "object", "string"];
 /// What upstream calls them, in its order.
@@ -52,7 +54,12 @@ const UNSUPPORTED: [&str; 6] = [
 ];
 
 /// What is wrong with a schema.
-pub(super) fn validate(raw: &Value, has_status: bool, path: Path<'_>, causes: &mut Vec<Cause>) {
+pub(super) fn validate(
+    raw: &Value,
+    has_status: bool,
+    path: Path<'_>,
+    (causes, patterns): (&mut Vec<Cause>, &mut Patterns),
+) {
     let before = causes.len();
     if has_status {
         root_fields(raw, path, causes);
@@ -64,19 +71,22 @@ pub(super) fn validate(raw: &Value, has_status: bool, path: Path<'_>, causes: &m
             "nullable cannot be true at the root",
         ));
     }
-    let compiled = Structural::compile(raw);
+    let compiled = Structural::compile_with(raw, patterns);
     if let Err(error @ (Error::TooDeep | Error::TooLarge)) = &compiled {
         causes.push(invalid(path, &json!(""), &error.to_string()));
         return;
     }
-    let mut found = structure::validate(raw, path);
+    let mut found = structure::validate(raw, path, patterns);
     if let (true, Ok(compiled)) = (found.is_empty(), &compiled) {
         found = defaults::validate(&compiled.root, path);
     }
     let sound = found.is_empty();
     causes.append(&mut found);
     let node = compiled.as_ref().ok().filter(|_| sound);
-    let mut walk = Walk::default();
+    let mut walk = Walk {
+        patterns: mem::take(patterns),
+        ..Walk::default()
+    };
     let place = Place {
         node: node.map(|compiled| &compiled.root),
         is_root: true,
@@ -85,6 +95,7 @@ pub(super) fn validate(raw: &Value, has_status: bool, path: Path<'_>, causes: &m
     };
     walk.schema(raw, &place, path);
     walk.total_cost(path);
+    *patterns = walk.patterns;
     causes.append(&mut walk.causes);
     causes.append(&mut walk.rule_causes);
     if let (true, Err(error)) = (causes.len() == before, compiled) {
@@ -134,6 +145,7 @@ pub(super) struct Walk {
     /// Told after the others.
     pub(super) rule_causes: Vec<Cause>,
     pub(super) total: rules::Total,
+    pub(super) patterns: Patterns,
 }
 
 /// How many values of what is below it one value of a schema may hold, if there is a limit.

@@ -5,7 +5,7 @@
 
 use super::{list, text};
 use crate::{
-    crd::{cause::invalid, path::Path, pattern::Pattern, value::CAUSES_MAX},
+    crd::{cause::invalid, path::Path, pattern::Patterns, value::CAUSES_MAX},
     status::Cause,
 };
 use serde_json::{Value, json};
@@ -18,9 +18,9 @@ enum Level {
 }
 
 /// What is not structural, sorted as upstream sorts it.
-pub(super) fn validate(raw: &Value, path: Path<'_>) -> Vec<Cause> {
+pub(super) fn validate(raw: &Value, path: Path<'_>, patterns: &mut Patterns) -> Vec<Cause> {
     let mut causes = Vec::new();
-    invariants(raw, Level::Root, path, &mut causes);
+    invariants(raw, Level::Root, path, (&mut causes, patterns));
     complete_junctors(raw, raw, (path, path), &mut causes);
     causes.sort_by_cached_key(|cause| format!("{}: {}", cause.field, cause.message));
     causes
@@ -42,7 +42,12 @@ fn forbid(path: Path<'_>, name: &str, detail: &str, causes: &mut Vec<Cause>) {
     causes.push(Cause::forbidden(path.field(name).to_field(), detail));
 }
 
-fn invariants(raw: &Value, level: Level, path: Path<'_>, causes: &mut Vec<Cause>) {
+fn invariants(
+    raw: &Value,
+    level: Level,
+    path: Path<'_>,
+    (causes, patterns): (&mut Vec<Cause>, &mut Patterns),
+) {
     if causes.len() >= CAUSES_MAX {
         return;
     }
@@ -51,11 +56,13 @@ fn invariants(raw: &Value, level: Level, path: Path<'_>, causes: &mut Vec<Cause>
         require(path, "items", "must be specified", causes);
     }
     if raw["items"].is_object() {
-        invariants(&raw["items"], Level::Item, path.field("items"), causes);
+        let path = path.field("items");
+        invariants(&raw["items"], Level::Item, path, (causes, patterns));
     }
     let properties = path.field("properties");
     for (name, property) in fields(raw, "properties") {
-        invariants(property, Level::Field, properties.key(name), causes);
+        let path = properties.key(name);
+        invariants(property, Level::Field, path, (causes, patterns));
     }
     let additional = &raw["additionalProperties"];
     if !additional.is_null() {
@@ -69,7 +76,7 @@ fn invariants(raw: &Value, level: Level, path: Path<'_>, causes: &mut Vec<Cause>
         }
         if additional.is_object() {
             let path = path.field("additionalProperties");
-            invariants(additional, Level::Field, path, causes);
+            invariants(additional, Level::Field, path, (causes, patterns));
         }
     }
     extensions(raw, path, causes);
@@ -77,7 +84,7 @@ fn invariants(raw: &Value, level: Level, path: Path<'_>, causes: &mut Vec<Cause>
         is_int_or_string(&raw["anyOf"]),
         is_int_or_string(&raw["allOf"][0]["anyOf"]),
     ];
-    junctors(raw, skip, path, causes);
+    junctors(raw, skip, path, (causes, patterns));
     type_is_said(raw, level, path, causes);
     resource(raw, level, path, causes);
 }
@@ -185,7 +192,7 @@ fn junctors(
     raw: &Value,
     [skip_any, skip_first]: [bool; 2],
     path: Path<'_>,
-    causes: &mut Vec<Cause>,
+    (causes, patterns): (&mut Vec<Cause>, &mut Patterns),
 ) {
     for name in ["anyOf", "allOf", "oneOf"] {
         let path = path.field(name);
@@ -194,15 +201,16 @@ fn junctors(
                 continue;
             }
             let skip = name == "allOf" && index == 0 && skip_first;
-            nested(schema, skip, path.index(index), causes);
+            nested(schema, skip, path.index(index), (causes, patterns));
         }
     }
     if raw["not"].is_object() {
-        nested(&raw["not"], false, path.field("not"), causes);
+        let path = path.field("not");
+        nested(&raw["not"], false, path, (causes, patterns));
     }
     let pattern = text(raw, "pattern");
     if !pattern.is_empty()
-        && let Err(why) = Pattern::compile(pattern)
+        && let Err(why) = patterns.compile(pattern)
     {
         let detail = format!("must be a valid regular expression, but isn't: {why}");
         causes.push(invalid(path.field("pattern"), &json!(pattern), &detail));
@@ -210,7 +218,12 @@ fn junctors(
 }
 
 /// A schema under a junctor says what values are, never what they look like.
-fn nested(raw: &Value, skip_any: bool, path: Path<'_>, causes: &mut Vec<Cause>) {
+fn nested(
+    raw: &Value,
+    skip_any: bool,
+    path: Path<'_>,
+    (causes, patterns): (&mut Vec<Cause>, &mut Patterns),
+) {
     const MUST_BE: [(&str, &str); 11] = [
         ("type", "empty"),
         ("additionalProperties", "undefined"),
@@ -227,13 +240,14 @@ fn nested(raw: &Value, skip_any: bool, path: Path<'_>, causes: &mut Vec<Cause>) 
     if causes.len() >= CAUSES_MAX {
         return;
     }
-    junctors(raw, [skip_any, false], path, causes);
+    junctors(raw, [skip_any, false], path, (causes, patterns));
     if raw["items"].is_object() {
-        nested(&raw["items"], false, path.field("items"), causes);
+        let path = path.field("items");
+        nested(&raw["items"], false, path, (causes, patterns));
     }
     let properties = path.field("properties");
     for (name, property) in fields(raw, "properties") {
-        nested(property, false, properties.key(name), causes);
+        nested(property, false, properties.key(name), (causes, patterns));
     }
     for (name, what) in MUST_BE {
         let value = &raw[name];
@@ -318,7 +332,8 @@ mod tests {
             let mut property = junctors.clone();
             property["x-kubernetes-int-or-string"] = json!(true);
             let schema = json!({"type": "object", "properties": {"a": property}});
-            assert_eq!(validate(&schema, Path::ROOT), [], "{junctors}");
+            let found = validate(&schema, Path::ROOT, &mut Patterns::default());
+            assert_eq!(found, [], "{junctors}");
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::{
         cause::{invalid, too_many},
         fieldpath,
         path::Path,
+        pattern::Patterns,
         structural::{Structural, Type},
     },
     status::Cause,
@@ -34,7 +35,7 @@ pub(super) fn validate(
     version: &Value,
     before: Option<&Value>,
     path: Path<'_>,
-    causes: &mut Vec<Cause>,
+    (causes, patterns): (&mut Vec<Cause>, &mut Patterns),
 ) {
     deprecation(version, path, causes);
     let same = |name: &str| before.is_some_and(|before| before.get(name) == version.get(name));
@@ -43,13 +44,15 @@ pub(super) fn validate(
     if !raw.is_null() && !untouched {
         let has_status = !version["subresources"]["status"].is_null();
         let path = path.field("schema");
-        schema::validate(raw, has_status, path.field("openAPIV3Schema"), causes);
+        let path = path.field("openAPIV3Schema");
+        schema::validate(raw, has_status, path, (causes, patterns));
     }
     let subresources = path.field("subresources");
     scale(&version["subresources"]["scale"], subresources, causes);
     columns(version, path.field("additionalPrinterColumns"), causes);
     if !(same("schema") && same("selectableFields")) {
-        selectable(version, path.field("selectableFields"), causes);
+        let path = path.field("selectableFields");
+        selectable(version, path, (causes, patterns));
     }
 }
 
@@ -164,12 +167,17 @@ fn columns(version: &Value, path: Path<'_>, causes: &mut Vec<Cause>) {
     }
 }
 
-fn selectable(version: &Value, path: Path<'_>, causes: &mut Vec<Cause>) {
+fn selectable(
+    version: &Value,
+    path: Path<'_>,
+    (causes, patterns): (&mut Vec<Cause>, &mut Patterns),
+) {
     let fields = list(version, "selectableFields");
     if fields.is_empty() {
         return;
     }
-    let Ok(compiled) = Structural::compile(&version["schema"]["openAPIV3Schema"]) else {
+    let raw = &version["schema"]["openAPIV3Schema"];
+    let Ok(compiled) = Structural::compile_with(raw, patterns) else {
         let detail = "may only be set when `version.schema.openAPIV3Schema` is not included";
         causes.push(invalid(path, &json!(""), detail));
         return;

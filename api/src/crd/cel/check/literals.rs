@@ -10,7 +10,6 @@ use crate::crd::{
         types::Type,
     },
     duration,
-    pattern::Pattern,
 };
 
 /// A part of the expression and its type.
@@ -66,7 +65,7 @@ impl<'a> Checker<'a, '_> {
                 if self.patterns.contains_key(text) {
                     return;
                 }
-                match Pattern::compile_small(text) {
+                match self.all.compile_small(text) {
                     Ok(compiled) => {
                         self.patterns.insert(text.clone(), compiled);
                     }

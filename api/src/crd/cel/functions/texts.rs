@@ -383,7 +383,7 @@ fn search<'a>(
     let compiled = match known.get(pattern) {
         Some(compiled) => compiled,
         None => {
-            meter.charge(Meter::PATTERN)?;
+            meter.charge(Meter::PATTERN.saturating_mul(Pattern::dearness(pattern)))?;
             made = Pattern::compile_small(pattern)
                 .map_err(|why| Failure::other(format!("error parsing regexp: {why}")))?;
             &made
