@@ -201,14 +201,17 @@ impl Handle for State {
         let path = parts.uri.path();
         if path == "/v2" || path.starts_with("/v2/") {
             let body = Unread::new(body, self.tasks.clone());
-            return self.image_registry(&peer, parts, body).await;
+            let method = parts.method.clone();
+            let response = self.image_registry(&peer, parts, body).await;
+            return respond::head(response, &method);
         }
         let query = Query::parse(parts.uri.query().unwrap_or_default());
         let info = route::parse(&parts.method, path, query.flag("watch"));
         let kinds = self.registry.cache().kinds();
         let counted = observe::Counted::new(kinds, info.as_ref(), &parts.method);
         let headers = parts.headers.clone();
-        let is_read = matches!(parts.method, Method::GET | Method::HEAD);
+        let method = parts.method.clone();
+        let is_read = matches!(method, Method::GET | Method::HEAD);
         let mut seat = None;
         let call = Call {
             peer: Arc::clone(&peer),
@@ -240,6 +243,7 @@ impl Handle for State {
         counted.finish(&self.metrics, response.status(), started);
         let finished = respond::finish(response, &headers, &query);
         let response = self.widen(&mut seat, finished, is_read, plain);
+        let response = respond::head(response, &method);
         // Who reads slowly keeps the seat: the answer is held for them.
         response.map(|body| body.held_by(seat))
     }

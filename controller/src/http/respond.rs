@@ -9,7 +9,8 @@ use super::{
 use bytes::{Buf as _, Bytes};
 use coracle_api::protobuf;
 use flate2::{Compression, read::GzDecoder, write::GzEncoder};
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use hyper::body::Body as _;
 use serde::Serialize;
 use serde_json::Value;
 use std::io::{self, Read as _, Write as _};
@@ -260,6 +261,24 @@ pub(crate) fn finish(
         is_gzip(&mut response);
     }
     response
+}
+
+/// Leaves the body away where HEAD was asked, which no client of HTTP/2 lets pass; its length is told.
+///
+/// Source: RFC 9110, 9.3.2.
+pub(crate) fn head(mut response: Response<Body>, method: &Method) -> Response<Body> {
+    if *method != Method::HEAD {
+        return response;
+    }
+    if let Some(length) = response
+        .body()
+        .size_hint()
+        .exact()
+        .filter(|length| *length > 0)
+    {
+        set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    }
+    response.map(|_body| Body::empty())
 }
 
 /// Whether the client takes gzip.
