@@ -9,12 +9,22 @@ use std::{collections::HashMap, iter::Peekable, str::Chars};
 
 /// Longest pattern.
 pub(super) const PATTERN_BYTES_MAX: usize = 8 * 1024;
-/// Sizes of programs that are tried in turn, so that a small pattern is charged as small.
-const PROGRAM_BYTES: [usize; 4] = [4 << 10, 32 << 10, 256 << 10, 2 << 20];
-/// Those of patterns that rules use.
-const SMALL_BYTES: &[usize] = PROGRAM_BYTES.split_at(3).0;
+/// Sizes of programs that are tried in turn, so that a small pattern is charged as small: 4 KiB to 8 MiB.
+const PROGRAM_BYTES: [usize; 12] = {
+    let mut sizes = [4 << 10; 12];
+    let mut at = 1;
+    while at < sizes.len() {
+        sizes[at] = sizes[at - 1] * 2;
+        at += 1;
+    }
+    sizes
+};
+/// Those of patterns that rules use: up to 256 KiB.
+const SMALL_BYTES: &[usize] = PROGRAM_BYTES.split_at(7).0;
 /// All programs of one definition, also those that came to nothing.
 const DEFINITION_BYTES_MAX: usize = 32 << 20;
+/// The most that the classes of one pattern may weigh.
+const WEIGHT_MAX: usize = 2 << 20;
 /// What a large class is charged as, such as `\pL`.
 const CLASS_BYTES: usize = 1 << 10;
 /// The same where case does not matter: up to a million letters are looked at.
@@ -27,6 +37,8 @@ const CACHE_BYTES_MAX: usize = 256 << 10;
 pub(super) struct Pattern {
     regex: Regex,
     program_bytes: usize,
+    /// What compiling it was charged as.
+    compiled_bytes: usize,
 }
 
 impl Pattern {
@@ -63,7 +75,8 @@ impl Pattern {
 
 /// Compiles the patterns of one definition; the same text is compiled once.
 ///
-/// Every attempt is charged at the size it was made with, whatever came of it: time is about as the size.
+/// An attempt that comes to nothing is charged at the size it was made with, and a program at its own: time is about as the
+/// size.
 #[derive(Debug, Default)]
 pub(super) struct Patterns {
     known: Known,
@@ -94,6 +107,7 @@ fn compile(
     if let Some(known) = known.get(pattern) {
         return known.clone();
     }
+    let before = *spent;
     let charge = |bytes| {
         *spent = spent.saturating_add(bytes);
         if *spent > DEFINITION_BYTES_MAX {
@@ -102,6 +116,10 @@ fn compile(
         Ok(())
     };
     let built = build(pattern, sizes, charge);
+    if let Ok(pattern) = &built {
+        // The smaller attempts before took less than this one.
+        *spent = before.saturating_add(pattern.compiled_bytes);
+    }
     known.insert(pattern.to_owned(), built.clone());
     built
 }
@@ -117,11 +135,13 @@ fn build(
     }
     let translated = translate(pattern);
     let weight = weight(&translated);
-    if weight > PROGRAM_BYTES[3] {
+    if weight > WEIGHT_MAX {
         return Err("expression is too large".to_owned());
     }
-    for program_bytes in sizes {
-        charge(*program_bytes + weight)?;
+    // What is long to read is not read for a small program first.
+    for program_bytes in sizes.iter().filter(|bytes| **bytes >= weight) {
+        let compiled_bytes = program_bytes + weight;
+        charge(compiled_bytes)?;
         let built = RegexBuilder::new(&translated)
             .size_limit(*program_bytes)
             .dfa_size_limit(CACHE_BYTES_MAX)
@@ -132,6 +152,7 @@ fn build(
                 return Ok(Pattern {
                     regex,
                     program_bytes,
+                    compiled_bytes,
                 });
             }
             Err(regex::Error::CompiledTooBig(_)) => {}
@@ -221,20 +242,36 @@ fn class(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
         out.push('^');
     }
     let mut first = true;
+    // Whether a `-` goes on from what stands before it: a letter that ends no range itself.
+    let (mut may_range, mut in_range) = (false, false);
     while let Some(c) = rest.next() {
+        let is_range = c == '-' && may_range && !matches!(rest.peek(), None | Some(']'));
+        let mut is_letter = true;
         match c {
             ']' if first => out.push_str("\\]"),
             ']' => {
                 out.push(']');
                 return;
             }
-            '[' if rest.peek() == Some(&':') => named_class(rest, out),
+            '-' if is_range => out.push('-'),
+            // Two of them would take away what follows.
+            '-' => out.push_str("\\-"),
+            '[' if rest.peek() == Some(&':') => {
+                named_class(rest, out);
+                is_letter = false;
+            }
             '[' => out.push_str("\\["),
             '&' => out.push_str("\\&"),
             '~' => out.push_str("\\~"),
-            '\\' => escape(rest, true, out),
+            '\\' => {
+                let is_class = |c: &char| "dDwWsSpP".contains(*c);
+                is_letter = !rest.peek().is_some_and(is_class);
+                escape(rest, true, out);
+            }
             c => out.push(c),
         }
+        may_range = is_letter && !is_range && !in_range;
+        in_range = is_range;
         first = false;
     }
 }
@@ -275,12 +312,41 @@ fn escape(rest: &mut Peekable<Chars<'_>>, in_class: bool, out: &mut String) {
         ('b', false) => out.push_str("(?-u:\\b)"),
         ('B', false) => out.push_str("(?-u:\\B)"),
         ('Q', false) => quoted(rest, out),
+        ('p' | 'P' | 'x', _) => {
+            out.push('\\');
+            out.push(c);
+            braced(rest, out);
+        }
+        ('0'..='7', _) if c == '0' || matches!(rest.peek(), Some('0'..='7')) => {
+            let mut code = c.to_digit(8).unwrap_or_default();
+            for _ in 0..2 {
+                let Some(digit) = rest.peek().and_then(|c| c.to_digit(8)) else {
+                    break;
+                };
+                code = code * 8 + digit;
+                rest.next();
+            }
+            out.push_str(&format!("\\x{{{code:x}}}"));
+        }
         ('<' | '>' | '_' | '"' | '\'' | '/' | '%' | '!' | ',' | ':' | ';' | '=' | '@' | '`', _) => {
             out.push(c);
         }
         (c, _) => {
             out.push('\\');
             out.push(c);
+        }
+    }
+}
+
+/// `{...}`, if that is what follows: the name of a class or the number of a letter.
+fn braced(rest: &mut Peekable<Chars<'_>>, out: &mut String) {
+    if rest.peek() != Some(&'{') {
+        return;
+    }
+    for c in rest.by_ref() {
+        out.push(c);
+        if c == '}' {
+            return;
         }
     }
 }
@@ -326,6 +392,42 @@ mod tests {
         check(r"^\Qa.b\E+$", &["a.bb"], &["axb"]);
         check(r"^[a&&b]$", &["&", "a", "b"], &["c"]);
         check(r"^(?i)ab$", &["AB"], &["A"]);
+        check(r"^\p{Lu}[\p{L}\p{M}]*$", &["Éa"], &["éa", "1"]);
+        check(r"^(\p{Greek}|\P{L}|-)+$", &["λ-1"], &["a"]);
+        check(r"^\x{1F600}\x41\pL{2}$", &["\u{1F600}Aéa"], &["A"]);
+        check(r"^[\x{41}-\x{43}]$", &["B"], &["x"]);
+        check(r"^\0\101[\060-\071]$", &["\0A5"], &["A5"]);
+        check(r"^[+--]+$", &["+,-"], &["."]);
+        check(r"^[--/]+$", &["-./"], &[","]);
+        check(r"^[a-c-e]+$", &["b-e"], &["d"]);
+        check(r"^[\w-.]+$", &["a-."], &["/"]);
+        check(r"^[-a]+[a-]+$", &["-a-"], &["b"]);
+    }
+
+    /// Many of what definitions have.
+    #[test]
+    fn bounded_ones_are_taken() {
+        for pattern in [
+            r"^[\p{L}\p{N}]{1,63}$",
+            r"^\pL{1,63}$",
+            r"^[\p{L}\p{Z}\p{N}_.:/=+\-@]{1,128}$",
+            r"^[^\p{C}]{1,63}$",
+        ] {
+            assert!(Pattern::compile(pattern).is_ok(), "{pattern}");
+        }
+        type Nth = fn(usize) -> String;
+        let many: [(usize, Nth); 3] = [
+            (60, |n| format!("^[^/]{{1,{}}}$", 200 + n)),
+            (80, |n| format!("^.{{1,{}}}$", 200 + n)),
+            (200, |n| {
+                format!("^[a-z0-9]([-a-z0-9]{{0,251}}[a-z0-9])?{n}$")
+            }),
+        ];
+        for (count, nth) in many {
+            let mut patterns = Patterns::default();
+            let taken = (0..count).filter(|n| patterns.compile(&nth(*n)).is_ok());
+            assert_eq!(taken.count(), count, "{}", nth(0));
+        }
     }
 
     #[test]
@@ -338,14 +440,15 @@ mod tests {
 
     /// Patterns that are all larger than the largest program, each another text.
     fn large(n: usize) -> String {
-        format!(r"(\pL{{100}}){{9}}N{n}")
+        format!(r"(\pL{{100}}){{50}}N{n}")
     }
 
     const SPENT: &str = "the patterns of the schema are too large together";
 
     #[test]
     fn what_comes_to_nothing_is_charged_too() {
-        let each: usize = PROGRAM_BYTES.iter().map(|bytes| bytes + CLASS_BYTES).sum();
+        let sizes = PROGRAM_BYTES.iter();
+        let each: usize = sizes.map(|bytes| bytes + CLASS_BYTES).sum();
         let mut patterns = Patterns::default();
         let told: Vec<String> = (0..300)
             .map(|n| patterns.compile(&large(n)).unwrap_err())
@@ -388,7 +491,8 @@ mod tests {
         let dear = r"(?i)[\x{0}-\x{10ffff}]";
         assert!(Pattern::compile(dear).is_ok());
         assert_eq!((Pattern::dearness("^a$"), Pattern::dearness(dear)), (1, 65));
-        let many = Pattern::compile(&dear.repeat(9)).map(|_compiled| ());
+        let many = dear.repeat(WEIGHT_MAX / FOLDED_BYTES + 1);
+        let many = Pattern::compile(&many).map(|_compiled| ());
         assert_eq!(many, Err("expression is too large".to_owned()));
     }
 
