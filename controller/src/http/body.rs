@@ -15,7 +15,7 @@ use std::{
     task::{Context, Poll},
 };
 
-/// Parts of a whole body.
+/// What is given away at once.
 const PART_BYTES: usize = 64 * 1024;
 
 /// The body of an answer.
@@ -29,7 +29,11 @@ pub struct Body {
 #[derive(Debug)]
 enum Inner {
     Whole(Option<Bytes>),
-    Stream(UnsyncBoxBody<Bytes, io::Error>),
+    Stream {
+        source: UnsyncBoxBody<Bytes, io::Error>,
+        /// Of what it gave last.
+        rest: Option<Bytes>,
+    },
 }
 
 impl Body {
@@ -58,7 +62,10 @@ impl Body {
         B: hyper::body::Body<Data = Bytes> + Send + 'static,
         B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
     {
-        Self::new(Inner::Stream(body.map_err(io::Error::other).boxed_unsync()))
+        Self::new(Inner::Stream {
+            source: body.map_err(io::Error::other).boxed_unsync(),
+            rest: None,
+        })
     }
 
     fn new(inner: Inner) -> Self {
@@ -77,7 +84,7 @@ impl Body {
     pub(crate) fn bytes(&self) -> Option<&Bytes> {
         match &self.inner {
             Inner::Whole(bytes) => bytes.as_ref(),
-            Inner::Stream(_) => None,
+            Inner::Stream { .. } => None,
         }
     }
 }
@@ -93,7 +100,15 @@ impl hyper::body::Body for Body {
         patience::taken();
         let frame = match &mut self.inner {
             Inner::Whole(bytes) => Poll::Ready(part(bytes).map(|part| Ok(Frame::data(part)))),
-            Inner::Stream(body) => Pin::new(body).poll_frame(cx),
+            Inner::Stream { source, rest } => match part(rest) {
+                Some(part) => Poll::Ready(Some(Ok(Frame::data(part)))),
+                None => Pin::new(source).poll_frame(cx).map_ok(|frame| {
+                    frame.map_data(|data| {
+                        *rest = Some(data);
+                        part(rest).unwrap_or_default()
+                    })
+                }),
+            },
         };
         let held = |bytes| match &self.seat {
             Some(seat) => held(bytes, seat),
@@ -108,7 +123,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.inner {
             Inner::Whole(bytes) => bytes.is_none(),
-            Inner::Stream(body) => body.is_end_stream(),
+            Inner::Stream { source, rest } => rest.is_none() && source.is_end_stream(),
         }
     }
 
@@ -117,7 +132,16 @@ impl hyper::body::Body for Body {
             Inner::Whole(bytes) => {
                 SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len() as u64))
             }
-            Inner::Stream(body) => body.size_hint(),
+            Inner::Stream { source, rest } => {
+                let left = rest.as_ref().map_or(0, |rest| rest.len() as u64);
+                let hint = source.size_hint();
+                let mut whole = SizeHint::new();
+                whole.set_lower(hint.lower() + left);
+                if let Some(upper) = hint.upper() {
+                    whole.set_upper(upper + left);
+                }
+                whole
+            }
         }
     }
 }
@@ -172,5 +196,20 @@ mod tests {
         assert_eq!(seats.take(client(), 2).err(), Some(Refusal::Share));
         drop(parts);
         assert!(seats.take(client(), 2).is_ok());
+    }
+
+    #[tokio::test]
+    async fn so_does_what_comes_in_large_pieces() {
+        let pieces = [10, 3 * PART_BYTES + 1, PART_BYTES].map(|size| Bytes::from(vec![b'x'; size]));
+        let chunks = pieces.clone().map(Ok);
+        let mut body = Body::stream(futures_util::stream::iter(chunks));
+        let mut parts = Vec::new();
+        while let Some(frame) = body.frame().await {
+            parts.push(frame.unwrap().into_data().unwrap());
+        }
+        let sizes: Vec<usize> = parts.iter().map(Bytes::len).collect();
+        let part = PART_BYTES;
+        assert_eq!(sizes, [10, part, part, part, 1, part]);
+        assert_eq!(parts.concat(), pieces.concat());
     }
 }
