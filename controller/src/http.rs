@@ -38,7 +38,7 @@ pub(crate) use listen::{Handle, run};
 
 pub use self::connect::Links;
 use self::{
-    fairness::{Fairness, Refusal, Seat, Sort},
+    fairness::{Fairness, Seat, Sort},
     outbox::Outbox,
     query::Query,
     route::RequestInfo,
@@ -242,8 +242,8 @@ impl Handle for State {
         }
         counted.finish(&self.metrics, response.status(), started);
         let finished = respond::finish(response, &headers, &query);
+        let finished = respond::head(finished, &method);
         let response = self.widen(&mut seat, finished, is_read, plain);
-        let response = respond::head(response, &method);
         // Who reads slowly keeps the seat: the answer is held for them.
         response.map(|body| body.held_by(seat))
     }
@@ -331,13 +331,13 @@ impl State {
                 let kinds = cache.kinds();
                 let kind = kinds.find(&info.group, &info.version, &info.resource);
                 let objects = kind.map_or(0, |kind| cache.count(kind));
-                let bytes = match kind {
-                    Some(kind) if info.verb == "list" => {
-                        list::bytes(cache, kind, &info.namespace, &call.query)
-                    }
-                    _ => 0,
+                let (bytes, is_streamed) = match kind {
+                    Some(kind) if info.verb == "list" => (
+                        list::bytes(cache, kind, &info.namespace, &call.query),
+                        list::is_streamed(call),
+                    ),
+                    _ => (0, false),
                 };
-                let is_streamed = list::is_streamed(call);
                 Sort::Request(fairness::width(info.verb, objects, bytes, is_streamed))
             }
             None if auth::is_public(call.parts.uri.path()) => return Ok(None),
@@ -345,12 +345,7 @@ impl State {
         };
         let seat = self.fairness.seat(&call.own, call.peer.address.ip(), sort);
         seat.map(Some).map_err(|refusal| {
-            self.metrics.rejected(match (sort, refusal) {
-                (Sort::Request(_), Refusal::Share) => "requests of the client",
-                (Sort::Request(_), Refusal::Full) => "requests",
-                (Sort::Stream, Refusal::Share) => "streams of the client",
-                (Sort::Stream, Refusal::Full) => "streams",
-            });
+            self.metrics.rejected(refusal.of(sort));
             error::too_many_requests()
         })
     }
@@ -365,16 +360,15 @@ impl State {
         plain: Option<Bytes>,
     ) -> Response<Body> {
         let whole = response.body().bytes().map_or(0, Bytes::len);
-        let widened = seat
-            .as_mut()
-            .map_or(Ok(()), |seat| seat.widen(fairness::whole_width(whole)));
+        let seats = fairness::whole_width(whole);
+        let widened = seat.as_mut().map_or(Ok(()), |seat| seat.widen(seats));
         match (widened, plain) {
             (Ok(()), _) => response,
             (Err(_), Some(plain)) if !is_read && response.status().is_success() => {
                 respond::json_bytes(response.status(), plain)
             }
-            (Err(_), _) => {
-                self.metrics.rejected("requests of the client");
+            (Err(refusal), _) => {
+                self.metrics.rejected(refusal.of(Sort::Request(seats)));
                 error::reply(&error::too_many_requests())
             }
         }
@@ -492,10 +486,7 @@ impl State {
         {
             Ok(seat) => self.serve_images(parts, body, seat).await,
             Err(refusal) => {
-                self.metrics.rejected(match refusal {
-                    Refusal::Share => "requests of the client",
-                    Refusal::Full => "requests",
-                });
+                self.metrics.rejected(refusal.of(Sort::Request(1)));
                 registry_is_busy()
             }
         }

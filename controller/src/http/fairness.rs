@@ -48,6 +48,18 @@ pub(crate) enum Refusal {
     Full,
 }
 
+impl Refusal {
+    /// What was not to be had, as it is counted.
+    pub(crate) const fn of(self, sort: Sort) -> &'static str {
+        match (sort, self) {
+            (Sort::Request(_), Self::Share) => "requests of the client",
+            (Sort::Request(_), Self::Full) => "requests",
+            (Sort::Stream, Self::Share) => "streams of the client",
+            (Sort::Stream, Self::Full) => "streams",
+        }
+    }
+}
+
 /// What a request takes seats of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
